@@ -1,0 +1,50 @@
+//! What the domain is told at its start.
+
+use protocol::{Limits, Timestamp};
+use time::OffsetDateTime;
+
+use crate::AuthConfig;
+
+/// Tells the time; injected, so that a simulation can have its own.
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        OffsetDateTime::now_utc().into()
+    }
+}
+
+/// How changes are committed.
+#[derive(Debug, Clone)]
+pub struct WriterConfig {
+    /// Transactions in flight at once; a conversation always uses the same lane.
+    pub lanes: usize,
+    /// Most changes in one transaction.
+    pub max_batch: usize,
+    /// Most changes that wait in one lane; beyond it a command gets `overloaded`.
+    pub queue: usize,
+}
+
+impl Default for WriterConfig {
+    fn default() -> Self {
+        Self { lanes: 4, max_batch: 500, queue: 10_000 }
+    }
+}
+
+/// Everything the domain is told.
+#[derive(Clone, Default)]
+pub struct ChatConfig {
+    /// Who may sign in and how.
+    pub auth: AuthConfig,
+    /// What a connection may do.
+    pub limits: Limits,
+    /// How changes are committed.
+    pub writer: WriterConfig,
+}

@@ -1,0 +1,1 @@
+//! What a batch of changes does, decided under the lock. Pure.

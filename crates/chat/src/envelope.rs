@@ -1,0 +1,114 @@
+//! What the bus carries. A small header that nodes act on, and the event's frame exactly as sockets get it, so
+//! that a node slices the bytes out of the payload and shares them among its connections.
+//!
+//! Versioned JSON: unknown fields are ignored; a payload that does not parse, or is of another version, counts as
+//! not received (the hole it leaves is filled from the store).
+
+use bytes::Bytes;
+use protocol::{Seq, UserId, UserSeq};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The version this node writes and reads.
+pub const VERSION: u32 = 1;
+
+/// On a conversation's topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationEvent {
+    /// The change's seq; none for an ephemeral event (a receipt, typing).
+    pub seq: Option<Seq>,
+    /// The seq of the message that was created or changed: those who may read from later on do not get it.
+    pub place: Option<Seq>,
+    /// Who no longer takes part after this event: they get it, and nothing after it.
+    pub removed: Vec<UserId>,
+    /// The frame, UTF-8 JSON.
+    pub frame: Bytes,
+}
+
+/// On a user's topic: their feed moved; nodes that hold their connections read it from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedMoved {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The feed's new head.
+    pub user_seq: UserSeq,
+}
+
+/// Not a payload of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a payload of version {VERSION}")]
+pub struct EnvelopeError;
+
+#[derive(Serialize, Deserialize)]
+struct Wire<'a> {
+    v: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seq: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<UserId>,
+    #[serde(borrow)]
+    frame: &'a RawValue,
+}
+
+impl ConversationEvent {
+    /// Serialises it around an event that serialises to the frame.
+    pub fn encode(
+        seq: Option<Seq>,
+        place: Option<Seq>,
+        removed: Vec<UserId>,
+        event: &impl Serialize,
+    ) -> serde_json::Result<Bytes> {
+        let frame = serde_json::value::to_raw_value(event)?;
+        serde_json::to_vec(&Wire { v: VERSION, seq, place, removed, frame: &frame }).map(Bytes::from)
+    }
+
+    /// Reads a payload; the frame shares the payload's memory.
+    pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
+        let wire: Wire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
+        if wire.v != VERSION {
+            return Err(EnvelopeError);
+        }
+        let frame = payload.slice_ref(wire.frame.get().as_bytes());
+        Ok(Self { seq: wire.seq, place: wire.place, removed: wire.removed, frame })
+    }
+}
+
+impl FeedMoved {
+    /// As payload.
+    pub fn encode(user_seq: UserSeq) -> Bytes {
+        Bytes::from(format!("{{\"v\":{VERSION},\"user_seq\":{user_seq}}}"))
+    }
+
+    /// Reads a payload.
+    pub fn decode(payload: &[u8]) -> Result<Self, EnvelopeError> {
+        serde_json::from_slice(payload).ok().filter(|moved: &Self| moved.v == VERSION).ok_or(EnvelopeError)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frame_comes_out_as_it_went_in_and_shares_the_payload() {
+        let user = UserId::generate();
+        let payload =
+            ConversationEvent::encode(Some(7), Some(3), vec![user], &serde_json::json!({"type":"x","data":{"a":"é"}}))
+                .unwrap();
+        let event = ConversationEvent::decode(&payload).unwrap();
+        assert_eq!((event.seq, event.place, event.removed), (Some(7), Some(3), vec![user]));
+        assert_eq!(event.frame, r#"{"data":{"a":"é"},"type":"x"}"#.as_bytes());
+        assert!(payload.as_ptr_range().contains(&event.frame.as_ptr()));
+        assert_eq!(FeedMoved::decode(&FeedMoved::encode(9)).unwrap().user_seq, 9);
+    }
+
+    #[test]
+    fn what_another_program_publishes_is_refused() {
+        for bad in [&b"hello"[..], b"{}", b"{\"v\":2,\"frame\":{}}", b"\xff\xfe", b""] {
+            assert_eq!(ConversationEvent::decode(&Bytes::copy_from_slice(bad)), Err(EnvelopeError));
+            assert_eq!(FeedMoved::decode(bad), Err(EnvelopeError));
+        }
+    }
+}

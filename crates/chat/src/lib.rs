@@ -1,0 +1,82 @@
+//! The domain. REST, WebSocket and SSE all call [`Chat`] and nothing below it: who may do what, in which order
+//! it happens, what others are told. Transports decode, call one method, encode.
+//!
+//! How a change travels: `messages` / `conversations` build a [`change::Request`], [`writer`] commits it with
+//! whatever else is waiting, [`decide`](mod@decide) says under the lock what it does, [`envelope`] is what the bus then carries.
+
+mod auth;
+mod change;
+mod config;
+mod conversations;
+mod decide;
+pub mod envelope;
+mod error;
+mod follow;
+mod messages;
+mod metrics;
+mod policy;
+mod receipts;
+mod users;
+mod writer;
+
+use std::sync::Arc;
+
+use protocol::{SessionId, Timestamp, User};
+
+pub use auth::{AuthConfig, ExternalClaims, JwksSource, VerifyKey, mint_external};
+pub use config::{ChatConfig, Clock, SystemClock, WriterConfig};
+pub use error::{ChatError, Result};
+pub use follow::{FeedEffect, FeedEvent};
+
+/// Somebody who proved who they are.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Who, as read from the store when they authenticated.
+    pub user: User,
+    /// Their login, when it is one of ours; none for another system's token.
+    pub session: Option<SessionId>,
+    /// When the token that they showed ends.
+    pub expires_at: Timestamp,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Chat {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn store::Store>,
+    bus: Arc<dyn bus::Bus>,
+    clock: Arc<dyn Clock>,
+    config: ChatConfig,
+    auth: auth::Auth,
+    writer: writer::Writer,
+}
+
+impl Chat {
+    /// Wires the domain to its store and bus and starts the writer's tasks (inside a tokio runtime). Fails when a
+    /// key does not parse; the message is fit for an operator.
+    pub fn new(
+        store: Arc<dyn store::Store>,
+        bus: Arc<dyn bus::Bus>,
+        clock: Arc<dyn Clock>,
+        config: ChatConfig,
+        registry: &prometheus::Registry,
+    ) -> std::result::Result<Self, String> {
+        let auth = auth::Auth::new(&config.auth)?;
+        let metrics = metrics::Metrics::register(registry)?;
+        let writer = writer::Writer::start(Arc::clone(&store), Arc::clone(&bus), Arc::clone(&clock), &config, metrics);
+        Ok(Self { inner: Arc::new(Inner { store, bus, clock, config, auth, writer }) })
+    }
+
+    /// What a connection may do, as told to clients.
+    pub fn limits(&self) -> &protocol::Limits {
+        &self.inner.config.limits
+    }
+
+    /// Stops taking changes, waits until what was taken is committed and published, then returns.
+    pub async fn shutdown(&self) {
+        self.inner.writer.shutdown().await;
+    }
+}

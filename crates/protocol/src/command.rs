@@ -1,0 +1,240 @@
+//! What a client sends over the socket: `{"type": …, "ref": …, …}`.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{ConversationId, ErrorCode, MessageId, Receipt, ReplyError, Seq, UserSeq};
+
+/// Longest `ref`, in characters.
+pub const REF_MAX: usize = 64;
+
+/// Where a client stands; see `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Resume {
+    /// The epoch in which the cursors were taken.
+    pub epoch: String,
+    /// Cursor of the user's feed.
+    pub user_seq: UserSeq,
+    /// Cursor per conversation, at most 1,000; 0 = from the beginning.
+    #[serde(default)]
+    #[schema(value_type = HashMap<String, u64>)]
+    pub cursors: HashMap<ConversationId, Seq>,
+}
+
+/// Fields of `hello`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hello {
+    /// Access token, for a socket that was not authenticated at its upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Continue from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// Data of the reply to `hello`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HelloReply {
+    /// Where conversations that `cursors` did not name go live from.
+    #[schema(value_type = HashMap<String, u64>)]
+    pub heads: HashMap<ConversationId, Seq>,
+    /// Markers of the caller, and of all participants of conversations of ≤ 100.
+    pub receipts: Vec<Receipt>,
+}
+
+/// Fields of `message.send`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageSend {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// The text.
+    pub content: String,
+    /// Required here; see [`crate::SendMessage::client_id`].
+    pub client_id: String,
+    /// A message of the same conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to_id: Option<MessageId>,
+}
+
+/// Fields of `message.edit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageEdit {
+    /// Which.
+    pub message_id: MessageId,
+    /// The new text.
+    pub content: String,
+}
+
+/// Fields of `message.delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageDelete {
+    /// Which.
+    pub message_id: MessageId,
+}
+
+/// Fields of `receipt.read` and `receipt.delivered`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceiptMark {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Up to here; a value past the head means the head.
+    pub seq: Seq,
+}
+
+/// Fields of `changes.get`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangesGet {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Everything after this seq.
+    pub after: Seq,
+    /// At most so many changes, 1–500; 500 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Fields of `auth.renew`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthRenew {
+    /// A fresh access token of the same user.
+    pub token: String,
+}
+
+/// A decoded command.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Authenticate, or resume.
+    Hello(Hello),
+    /// Send a message.
+    MessageSend(MessageSend),
+    /// Edit one's own message.
+    MessageEdit(MessageEdit),
+    /// Delete a message.
+    MessageDelete(MessageDelete),
+    /// Move one's read marker.
+    ReceiptRead(ReceiptMark),
+    /// Move one's delivered marker.
+    ReceiptDelivered(ReceiptMark),
+    /// Everything after a cursor.
+    ChangesGet(ChangesGet),
+    /// Replace the connection's access token.
+    AuthRenew(AuthRenew),
+    /// Answered with `{}`.
+    Ping,
+}
+
+/// A frame that is no command; `reference` is its `ref` where that could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadCommand {
+    /// The frame's `ref`.
+    pub reference: Option<String>,
+    /// What to answer.
+    pub error: ReplyError,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "ref", default)]
+    reference: Option<String>,
+}
+
+impl Command {
+    /// Every command's `type`, for documents and tests.
+    pub const TYPES: &[&str] = &[
+        "hello",
+        "message.send",
+        "message.edit",
+        "message.delete",
+        "receipt.read",
+        "receipt.delivered",
+        "changes.get",
+        "auth.renew",
+        "ping",
+    ];
+
+    /// Decodes a text frame into its `ref` and the command. Unknown fields are ignored, so that a newer
+    /// client can talk to an older node.
+    pub fn decode(frame: &str) -> Result<(Option<String>, Self), BadCommand> {
+        let head: Head<'_> = serde_json::from_str(frame).map_err(|e| bad(None, ErrorCode::BadJson, describe(&e)))?;
+        let reference = head.reference;
+        if reference.as_ref().is_some_and(|r| r.chars().count() > REF_MAX) {
+            return Err(bad(None, ErrorCode::Invalid, format!("ref must have at most {REF_MAX} characters")));
+        }
+        let command = match &*head.kind {
+            "hello" => fields(frame).map(Self::Hello),
+            "message.send" => fields(frame).map(Self::MessageSend),
+            "message.edit" => fields(frame).map(Self::MessageEdit),
+            "message.delete" => fields(frame).map(Self::MessageDelete),
+            "receipt.read" => fields(frame).map(Self::ReceiptRead),
+            "receipt.delivered" => fields(frame).map(Self::ReceiptDelivered),
+            "changes.get" => fields(frame).map(Self::ChangesGet),
+            "auth.renew" => fields(frame).map(Self::AuthRenew),
+            "ping" => Ok(Self::Ping),
+            _ => {
+                return Err(bad(reference, ErrorCode::UnknownCommand, "there is no command of this type".into()));
+            }
+        };
+        match command {
+            Ok(command) => Ok((reference, command)),
+            Err(e) => Err(bad(reference, ErrorCode::Invalid, describe(&e))),
+        }
+    }
+}
+
+fn fields<'a, T: Deserialize<'a>>(frame: &'a str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(frame)
+}
+
+fn bad(reference: Option<String>, code: ErrorCode, message: String) -> BadCommand {
+    BadCommand { reference, error: ReplyError { code, message, errors: Vec::new(), retry_after_ms: None } }
+}
+
+/// What serde says of a bad document, which names fields and positions and never repeats long input.
+pub fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.chars().count() > 300 { text.chars().take(300).chain("…".chars()).collect() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_decoded_with_its_ref() {
+        let (reference, command) = Command::decode(r#"{"type":"ping","ref":"7","extra":1}"#).ok().unwrap();
+        assert_eq!(reference.as_deref(), Some("7"));
+        assert!(matches!(command, Command::Ping));
+    }
+
+    #[test]
+    fn each_listed_type_is_known() {
+        for kind in Command::TYPES {
+            let result = Command::decode(&format!(r#"{{"type":"{kind}"}}"#));
+            if let Err(bad) = result {
+                assert_eq!(bad.error.code, ErrorCode::Invalid, "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_frames_get_a_stable_code_and_keep_their_ref() {
+        let cases = [
+            ("", ErrorCode::BadJson, None),
+            ("[]", ErrorCode::BadJson, None),
+            (r#"{"ref":"1"}"#, ErrorCode::BadJson, None),
+            (r#"{"type":"nope","ref":"1"}"#, ErrorCode::UnknownCommand, Some("1")),
+            (r#"{"type":"message.send","ref":"1"}"#, ErrorCode::Invalid, Some("1")),
+            (r#"{"type":"message.delete","ref":"1","message_id":"x"}"#, ErrorCode::Invalid, Some("1")),
+            (r#"{"type":"message.edit","ref":"1","message_id":"x","content":"\ud800"}"#, ErrorCode::BadJson, None),
+            (r#"{"type":"changes.get","ref":"1","after":-1}"#, ErrorCode::Invalid, Some("1")),
+        ];
+        for (frame, code, reference) in cases {
+            let bad = Command::decode(frame).err().unwrap();
+            assert_eq!((bad.error.code, bad.reference.as_deref()), (code, reference), "{frame}");
+        }
+    }
+}

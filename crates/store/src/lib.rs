@@ -1,0 +1,169 @@
+//! The store: what is true. One [`Store`] method is one transaction.
+//!
+//! Two implementations, [`postgres::PostgresStore`] and [`sqlite::SqliteStore`], pass one conformance
+//! suite (`tests/tests/store_conformance.rs`). No sqlx type is in a public signature. The store knows SQL and
+//! nothing of policy: what may be done is decided in `chat`, by a pure function that [`Store::change`] calls
+//! while it holds the locks.
+
+mod error;
+mod model;
+pub mod postgres;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use protocol::{
+    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, OrgRole, Page, Participant,
+    ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+};
+
+pub use error::{Conflict, StoreError};
+pub use model::*;
+
+/// Result of a store call.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Decides, while the locks are held, what a batch writes. Pure: it may be called again when the
+/// database asks for a retry.
+pub type Decide<'a> = &'a (dyn Fn(&Locked) -> Writes + Send + Sync);
+
+/// Everything that outlives a process.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ---- the store itself
+
+    /// Applies the migrations that are missing. Safe to call from many nodes at once.
+    async fn migrate(&self) -> Result<()>;
+    /// Answers when the store is reachable, says whether its schema is the one this binary needs, and its epoch.
+    async fn health(&self) -> Result<StoreHealth>;
+    /// Ends all connections; later calls fail with [`StoreError::Unavailable`].
+    async fn close(&self);
+
+    // ---- people
+
+    /// Finds or makes the org with this slug (name = slug when made).
+    async fn ensure_org(&self, slug: &str) -> Result<OrgId>;
+    /// Makes a user. [`Conflict::Username`] when the name is taken in the org, whatever its case.
+    async fn create_user(&self, user: NewUser) -> Result<User>;
+    /// Finds the user with this `external_id` in the org or makes them, safely from many nodes at once. The
+    /// username is made unique by a suffix, never a reason to refuse. Name, picture and role follow the token
+    /// where the token has them.
+    async fn upsert_external_user(&self, user: ExternalUser) -> Result<User>;
+    /// One user, whatever their org; callers check the org.
+    async fn user(&self, id: UserId) -> Result<Option<User>>;
+    /// Those of `ids` that exist in the org, in no particular order.
+    async fn users(&self, org: OrgId, ids: &[UserId]) -> Result<Vec<User>>;
+    /// The user with this name (any case), with their password hash (none: cannot log in).
+    async fn credentials(&self, org: OrgId, username: &str) -> Result<Option<(User, Option<String>)>>;
+    /// Users of the org whose username or display name starts with `query` (any case; empty: all), by username.
+    /// `after` is the last username of the page before.
+    async fn search_users(&self, org: OrgId, query: &str, after: Option<&str>, limit: u32) -> Result<Page<User>>;
+    /// Changes a profile. `None`: no such user.
+    async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>>;
+    /// Disables or enables a user, moving their feed. `None`: no such user.
+    async fn set_disabled(&self, id: UserId, disabled: bool, now: Timestamp) -> Result<Option<UserSeq>>;
+    /// Sets a user's role in the org. `None`: no such user.
+    async fn set_org_role(&self, id: UserId, role: OrgRole) -> Result<Option<User>>;
+
+    // ---- sessions
+
+    /// Opens a session.
+    async fn create_session(&self, session: NewSession) -> Result<()>;
+    /// Replaces a refresh token, given both hashes; finds out when an old one is used again, and then revokes
+    /// the session (moving the user's feed).
+    async fn rotate_session(
+        &self,
+        old_hash: &[u8],
+        new_hash: &[u8],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Rotation>;
+    /// The session's user and whether it still counts (neither revoked nor expired).
+    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>>;
+    /// The user's sessions that still count, newest first.
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>>;
+    /// Revokes one session of the user (or all: `None`), moving their feed. `None` when there was nothing to revoke.
+    async fn revoke_sessions(
+        &self,
+        user: UserId,
+        session: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<UserSeq>>;
+
+    // ---- conversations: writing
+
+    /// Makes a conversation with its first participants and its first system message (seq 1), moving each
+    /// participant's feed. When `direct_key` or `(creator, idempotency_key)` exists, nothing is written and the
+    /// existing one is returned with `created: false`. [`Conflict::UnknownUser`] when a participant is not in the org.
+    async fn create_conversation(&self, new: NewConversation) -> Result<CreatedConversation>;
+    /// Does durable changes of conversations, all in one transaction: locks the conversations' rows in id order,
+    /// **then** reads what `scope` names in a statement that starts after the lock is held, calls `decide`,
+    /// writes what it says, numbers feeds (users locked by id), commits. Serialisation failures and deadlocks are
+    /// retried inside. When [`StoreError::Unavailable`] comes back, the commit may have happened.
+    async fn change(&self, scope: &Scope, decide: Decide<'_>) -> Result<Committed>;
+    /// Moves a participant's markers forward (never back), clamped to the head; `read` implies `delivered`.
+    /// `None`: not a participant. `moved` is false when neither marker moved.
+    async fn mark(&self, user: UserId, conversation: ConversationId, mark: Mark) -> Result<Option<Marked>>;
+
+    // ---- conversations: reading. Every read that takes a viewer shows them only what they may see.
+
+    /// What the viewer is to the conversation; `None` when it is not there or in another org.
+    async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>>;
+    /// In which conversation a message is; `None` when there is none.
+    async fn locate(&self, message: MessageId) -> Result<Option<ConversationId>>;
+    /// The conversation as the viewer sees it; `None` when they neither take part nor is it public in their org.
+    async fn conversation(&self, viewer: UserId, id: ConversationId) -> Result<Option<Conversation>>;
+    /// The viewer's conversations, last activity first, in a bounded number of statements. `cursor` is the
+    /// `next_cursor` of the page before; [`StoreError::BadCursor`] when it is not one.
+    async fn conversations(&self, viewer: UserId, cursor: Option<&str>, limit: u32) -> Result<Page<Conversation>>;
+    /// Public conversations of the org whose title contains `query` (any case), last activity first.
+    async fn public_conversations(
+        &self,
+        viewer: UserId,
+        query: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Conversation>>;
+    /// Active participants by join time.
+    async fn participants(
+        &self,
+        conversation: ConversationId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Participant>>;
+    /// Messages of a window, ascending by seq, at most `limit`; empty for a viewer who does not take part.
+    async fn history(
+        &self,
+        viewer: UserId,
+        conversation: ConversationId,
+        window: HistoryWindow,
+        limit: u32,
+    ) -> Result<Vec<Message>>;
+    /// One message; `None` when it is not there or the viewer may not see it.
+    async fn message(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>>;
+
+    // ---- following: what a gateway needs so that nothing is missed
+
+    /// What was changed after a cursor, and the head read in the same snapshot. With a viewer: `None` unless they
+    /// take part now, and messages from before their `access_since_seq` are left out (the cursor moves all the
+    /// same). Without: the node's own gap fill, everything.
+    async fn changes(
+        &self,
+        viewer: Option<UserId>,
+        conversation: ConversationId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Option<Changes>>;
+    /// The conversations the user takes part in, most recently active first, with heads and the head of their
+    /// feed, in one snapshot.
+    async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships>;
+    /// Heads of conversations, batched (≤ 2,000). Unknown ids are left out.
+    async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>>;
+    /// Heads of users' feeds, batched (≤ 2,000). Unknown ids are left out.
+    async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>>;
+    /// What moved a user's feed after a cursor, in its present state, ascending by `user_seq`, and the head in
+    /// the same snapshot.
+    async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed>;
+    /// Markers a resume tells: the user's own, and those of all active participants in conversations of ≤ 100,
+    /// for those of `conversations` that the user takes part in.
+    async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>>;
+}
