@@ -5,6 +5,7 @@
 //! nothing of policy: what may be done is decided in `chat`, by a pure function that [`Store::change`] calls
 //! while it holds the locks.
 
+mod cursor;
 mod error;
 mod model;
 pub mod postgres;
