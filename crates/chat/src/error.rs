@@ -76,9 +76,11 @@ impl From<store::StoreError> for ChatError {
     fn from(error: store::StoreError) -> Self {
         use store::{Conflict, StoreError};
         match error {
-            StoreError::Unavailable(_) => Self::new(ErrorCode::Unavailable, "the database is out of reach; try again")
-                .retry_after(UNAVAILABLE_RETRY_MS)
-                .because(error),
+            StoreError::Unavailable(_) | StoreError::Locked(_) => {
+                Self::new(ErrorCode::Unavailable, "the database is out of reach; try again")
+                    .retry_after(UNAVAILABLE_RETRY_MS)
+                    .because(error)
+            }
             StoreError::Conflict(Conflict::Username) => {
                 Self::new(ErrorCode::UsernameTaken, "somebody else has this username")
             }

@@ -1,6 +1,6 @@
 //! What can go wrong in the store, with the internal detail kept as the source: logged, never sent.
 
-use std::error::Error;
+use std::{error::Error, path::PathBuf};
 
 /// A rule of the database that a write met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum StoreError {
     /// The page cursor was not made by this route.
     #[error("bad cursor")]
     BadCursor,
+    /// The data directory of an embedded store is in use.
+    #[error("another process uses the data directory {}; stop it, or choose another directory", .0.display())]
+    Locked(PathBuf),
     /// The schema is missing or of another version.
     #[error("{0}")]
     Schema(String),
