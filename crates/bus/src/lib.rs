@@ -1,10 +1,11 @@
 //! The bus: carries events from the node that committed them to every node that has somebody listening.
 //!
-//! A hint, not a log. **At most once, per-publisher order, no memory**: an event that is published while a node
-//! is cut off is gone, and the node hears [`Incoming::Lost`] instead, reads heads from the store and fills what
-//! is missing. Two implementations, [`redis::RedisBus`] and [`local::LocalBus`], pass one conformance suite.
+//! A hint, not a log. **Per-publisher order, no memory**: an event that is published while a node is cut off is
+//! gone, and the node hears [`Incoming::Lost`] instead, reads heads from the store and fills what is missing. An
+//! event arrives once, or twice when a connection broke while it was published. Two implementations, [`redis::RedisBus`] and [`local::LocalBus`], pass one conformance suite.
 
 mod error;
+mod inbox;
 pub mod local;
 pub mod redis;
 mod topic;

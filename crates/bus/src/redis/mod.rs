@@ -1,0 +1,175 @@
+//! The bus over Redis pub/sub: one subscribing connection per node, one publishing connection, a pool for keys.
+//!
+//! Promises what [`Bus`] promises, over restarts, kills and freezes of the server; the server may be down at the
+//! start. Does not keep anything: what a node must not miss, it reads from the store.
+
+mod config;
+mod failure;
+mod keys;
+mod link;
+mod publisher;
+mod registry;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
+
+pub use self::config::RedisConfig;
+use self::{
+    failure::Failure,
+    keys::Keys,
+    link::{Link, LinkState, Outage, Request},
+    publisher::Publisher,
+    registry::Registry,
+};
+use crate::{Bus, BusError, BusStatus, Incoming, Result, Topic, inbox::Inbox};
+
+/// A node's connections to Redis.
+pub struct RedisBus {
+    config: RedisConfig,
+    inbox: Inbox,
+    requests: mpsc::UnboundedSender<Request>,
+    state: Arc<LinkState>,
+    publisher: Arc<Publisher>,
+    keys: Keys,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// Counts since the start, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RedisBusStats {
+    /// Events that found no room because the reader was too slow.
+    pub dropped: u64,
+    /// Messages on our channels whose names are no topic's: another program uses the prefix.
+    pub foreign: u64,
+    /// Times that the subscribing connection was made, with every subscription confirmed.
+    pub connects: u64,
+    /// Topics subscribed or about to be, lingering ones included.
+    pub subscriptions: u64,
+}
+
+impl RedisBus {
+    /// Starts the bus inside a tokio runtime, without waiting for Redis. [`BusError::Config`] when the settings
+    /// cannot work; whether the server is there, [`Bus::status`] tells.
+    pub fn start(config: RedisConfig) -> Result<Self> {
+        let client = config.client()?;
+        let (requests, inbox) = (mpsc::unbounded_channel(), Inbox::start(config.queue));
+        let state = Arc::new(LinkState::new());
+        let publisher = Arc::new(Publisher::new(client.clone(), config.prefix.clone(), config.command_timeout));
+        let keys = Keys::new(&client, config.prefix.clone(), config.pool_size, config.command_timeout);
+        let link = Link {
+            client,
+            registry: Registry::new(config.linger, config.batch),
+            requests: requests.1,
+            inbox: inbox.clone(),
+            state: state.clone(),
+            publisher: publisher.clone(),
+            outage: Outage::begin(),
+            config: config.clone(),
+        };
+        Ok(Self {
+            keys: keys.map_err(|failure| BusError::Config(failure.to_string()))?,
+            tasks: [tokio::spawn(link.run()), tokio::spawn(inbox.clone().pay())],
+            config,
+            inbox,
+            requests: requests.0,
+            state,
+            publisher,
+        })
+    }
+
+    /// Present counts.
+    pub fn stats(&self) -> RedisBusStats {
+        RedisBusStats {
+            dropped: self.inbox.dropped(),
+            foreign: self.state.foreign.load(Ordering::Relaxed),
+            connects: self.state.connects.load(Ordering::Relaxed),
+            subscriptions: self.state.subscriptions.load(Ordering::Relaxed),
+        }
+    }
+
+    fn unavailable(&self) -> BusError {
+        let failure = self.state.failure.lock().clone();
+        failure.unwrap_or_else(|| Failure::silent(self.config.command_timeout)).into()
+    }
+}
+
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for RedisBus {
+    async fn publish(&self, batch: &[(Topic, Bytes)]) -> Result<()> {
+        Ok(self.publisher.publish(batch).await?)
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<()> {
+        let (done, mut wait) = oneshot::channel();
+        if self.requests.send(Request::Subscribe(topics.to_vec(), done)).is_err() {
+            return Err(self.unavailable());
+        }
+        loop {
+            let seen = self.state.confirmed.load(Ordering::Relaxed);
+            match timeout(self.config.command_timeout, &mut wait).await {
+                Ok(confirmed) => return confirmed.map_err(|_| self.unavailable()),
+                // The server answers; there is only much to do.
+                Err(_) if self.state.confirmed.load(Ordering::Relaxed) != seen => {}
+                Err(_) => {
+                    // Closing first: either the link sees that this call gave up, and its reader will hear
+                    // `Lost`, or the confirmation is here already.
+                    wait.close();
+                    return wait.try_recv().map_err(|_| self.unavailable());
+                }
+            }
+        }
+    }
+
+    fn unsubscribe(&self, topics: &[Topic]) {
+        // Without the task there is no subscription left to end.
+        let _ = self.requests.send(Request::Unsubscribe(topics.to_vec()));
+    }
+
+    fn incoming(&self) -> Option<mpsc::Receiver<Incoming>> {
+        self.inbox.take_reader()
+    }
+
+    fn status(&self) -> watch::Receiver<BusStatus> {
+        self.state.status.subscribe()
+    }
+
+    fn reconnect(&self) {
+        self.publisher.forget();
+        self.keys.forget();
+        let _ = self.requests.send(Request::Reconnect);
+    }
+
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration) -> Result<()> {
+        Ok(self.keys.put(key, &value, ttl).await?)
+    }
+
+    async fn take(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.keys.take(key).await?)
+    }
+
+    async fn ping(&self) -> Result<Duration> {
+        Ok(self.keys.ping().await?)
+    }
+
+    async fn describe(&self) -> Result<String> {
+        Ok(self.keys.describe().await?)
+    }
+}
