@@ -1,0 +1,157 @@
+//! Rows of users and messages, and how they become the wire's types.
+
+use protocol::{
+    ConversationId, Message, MessageId, MessageKind, OrgId, OrgRole, Quote, Sender, SystemChange, User, UserId,
+};
+use uuid::Uuid;
+
+use super::{
+    codec::{Text, from_db, time, time_opt},
+    error::corrupt,
+};
+use crate::{Result, StoredMessage};
+
+/// Columns of [`UserRow`], of `users u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.org_id, u.username, u.display_name, u.avatar_url, u.status_text, u.role, u.guest, u.disabled_at, \
+         u.created_at"
+    };
+}
+pub(super) use user_columns;
+
+/// Columns and tables of [`MessageRow`], of `messages m`, up to the joins: what comes next is `where`.
+/// `from` is what stands before `messages m` (a driving table and `join`, or nothing).
+macro_rules! select_messages {
+    ($from:literal, $on:literal) => {
+        concat!(
+            "select m.id, m.conversation_id, m.seq, m.changed_seq, m.number, m.kind, m.content, m.system, \
+             m.client_id, m.fingerprint, m.edited_at, m.deleted_at, m.created_at, m.sender_id, \
+             s.username as sender_username, s.display_name as sender_display_name, s.avatar_url as sender_avatar_url, \
+             q.id as quote_id, q.seq as quote_seq, substr(q.content, 1, 200) as quote_content, \
+             q.deleted_at as quote_deleted_at, q.sender_id as quote_sender_id, \
+             qs.username as quote_username, qs.display_name as quote_display_name, qs.avatar_url as quote_avatar_url \
+             from ",
+            $from,
+            " messages m ",
+            $on,
+            " join users s on s.id = m.sender_id \
+             left join messages q on q.id = m.reply_to_id and q.conversation_id = m.conversation_id \
+             left join users qs on qs.id = q.sender_id "
+        )
+    };
+    () => {
+        select_messages!("", "")
+    };
+}
+pub(super) use select_messages;
+
+/// See [`user_columns`].
+#[derive(sqlx::FromRow)]
+pub(super) struct UserRow {
+    pub(super) id: Uuid,
+    org_id: Uuid,
+    username: String,
+    display_name: String,
+    avatar_url: Option<String>,
+    status_text: Option<String>,
+    role: String,
+    guest: bool,
+    disabled_at: Option<i64>,
+    created_at: i64,
+}
+
+impl UserRow {
+    pub(super) fn into_user(self) -> Result<User> {
+        Ok(User {
+            id: UserId(self.id),
+            org_id: OrgId(self.org_id),
+            username: self.username,
+            display_name: self.display_name,
+            avatar_url: self.avatar_url,
+            status_text: self.status_text,
+            role: OrgRole::parse(&self.role)?,
+            guest: self.guest,
+            disabled_at: time_opt(self.disabled_at)?,
+            created_at: time(self.created_at)?,
+        })
+    }
+}
+
+/// See [`select_messages`].
+#[derive(sqlx::FromRow)]
+pub(super) struct MessageRow {
+    id: Uuid,
+    conversation_id: Uuid,
+    seq: i64,
+    changed_seq: i64,
+    number: i64,
+    kind: String,
+    content: String,
+    system: Option<String>,
+    client_id: Option<String>,
+    fingerprint: Vec<u8>,
+    edited_at: Option<i64>,
+    deleted_at: Option<i64>,
+    created_at: i64,
+    sender_id: Uuid,
+    sender_username: String,
+    sender_display_name: String,
+    sender_avatar_url: Option<String>,
+    quote_id: Option<Uuid>,
+    quote_seq: Option<i64>,
+    quote_content: Option<String>,
+    quote_deleted_at: Option<i64>,
+    quote_sender_id: Option<Uuid>,
+    quote_username: Option<String>,
+    quote_display_name: Option<String>,
+    quote_avatar_url: Option<String>,
+}
+
+impl MessageRow {
+    pub(super) fn into_message(self) -> Result<Message> {
+        let system = self.system.as_deref().map(serde_json::from_str::<SystemChange>).transpose();
+        let quote_sender = match (self.quote_sender_id, self.quote_username, self.quote_display_name) {
+            (Some(id), Some(username), Some(display_name)) => {
+                Some(Sender { id: UserId(id), username, display_name, avatar_url: self.quote_avatar_url })
+            }
+            _ => None,
+        };
+        let reply_to = match (self.quote_id, self.quote_seq, quote_sender) {
+            (Some(id), Some(seq), Some(sender)) => Some(Quote {
+                id: MessageId(id),
+                seq: from_db(seq),
+                sender,
+                content: self.quote_content.unwrap_or_default(),
+                deleted_at: time_opt(self.quote_deleted_at)?,
+            }),
+            _ => None,
+        };
+        Ok(Message {
+            id: MessageId(self.id),
+            conversation_id: ConversationId(self.conversation_id),
+            seq: from_db(self.seq),
+            changed_seq: from_db(self.changed_seq),
+            number: from_db(self.number),
+            kind: if self.kind == "system" { MessageKind::System } else { MessageKind::Text },
+            sender: Sender {
+                id: UserId(self.sender_id),
+                username: self.sender_username,
+                display_name: self.sender_display_name,
+                avatar_url: self.sender_avatar_url,
+            },
+            content: self.content,
+            system: system.map_err(|_| corrupt("a system message"))?,
+            client_id: self.client_id,
+            reply_to,
+            edited_at: time_opt(self.edited_at)?,
+            deleted_at: time_opt(self.deleted_at)?,
+            created_at: time(self.created_at)?,
+        })
+    }
+
+    pub(super) fn into_stored(mut self) -> Result<StoredMessage> {
+        let fingerprint = std::mem::take(&mut self.fingerprint);
+        Ok(StoredMessage { message: self.into_message()?, fingerprint })
+    }
+}
