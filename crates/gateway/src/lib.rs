@@ -1,9 +1,35 @@
 //! Sockets: upgrade, connections, command dispatch, the hub that shares one event's bytes among local connections.
+//!
+//! How an event gets to a socket: [`reader`] takes it from the bus, [`hub`] puts it in order and into the
+//! [`outbox`] of each local connection that follows its conversation, [`connection`] writes what waits.
+//! `fill`, `sweep` and `probe` see to it that nothing stays lost; `follow` makes a connection follow in the
+//! first place. Nothing here knows SQL, Redis or who may do what.
+
+mod close;
+mod connection;
+mod dispatch;
+mod drain;
+mod feed;
+mod fill;
+mod follow;
+mod hub;
+mod link;
+mod metrics;
+mod node;
+mod outbox;
+mod probe;
+mod rate;
+mod reader;
+mod sweep;
+mod upgrade;
 
 use std::{sync::Arc, time::Duration};
 
+use axum::{Router, routing::get};
 use chat::Chat;
 use protocol::NodeId;
+
+use crate::{metrics::Metrics, node::Node, probe::Probe};
 
 /// What the operator may set.
 #[derive(Debug, Clone)]
@@ -49,32 +75,41 @@ impl Default for GatewayConfig {
 
 /// The gateway role of a node. Cheap to clone.
 #[derive(Clone)]
-pub struct Gateway {}
+pub struct Gateway {
+    node: Arc<Node>,
+}
 
 impl Gateway {
-    /// Starts the node's background tasks (inside a tokio runtime): bus reader, probe, head sweep.
+    /// Starts the node's background tasks (inside a tokio runtime): bus reader, probe, head sweep. Fails when the
+    /// registry has these metrics already, or when somebody else reads the bus.
     pub fn start(
-        _chat: Chat,
-        _bus: Arc<dyn bus::Bus>,
-        _config: GatewayConfig,
-        _registry: &prometheus::Registry,
+        chat: Chat,
+        bus: Arc<dyn bus::Bus>,
+        config: GatewayConfig,
+        registry: &prometheus::Registry,
     ) -> Result<Self, String> {
-        unimplemented!()
+        let incoming = bus.incoming().ok_or("the bus has another reader")?;
+        let node = Arc::new(Node::new(chat, bus, config, Metrics::register(registry)?));
+        let probe = Arc::new(Probe::default());
+        tokio::spawn(reader::run(Arc::clone(&node), incoming, Arc::clone(&probe)));
+        tokio::spawn(probe::run(Arc::clone(&node), probe));
+        tokio::spawn(sweep::run(Arc::clone(&node)));
+        Ok(Self { node })
     }
 
     /// `GET /v1/ws`.
-    pub fn router(&self) -> axum::Router {
-        unimplemented!()
+    pub fn router(&self) -> Router {
+        Router::new().route("/v1/ws", get(upgrade::handle)).with_state(Arc::clone(&self.node))
     }
 
     /// None when events flow; else why not, in a few words, for `/readyz`.
     pub fn degraded(&self) -> Option<String> {
-        unimplemented!()
+        self.node.degraded().map(Into::into)
     }
 
     /// Refuses upgrades from now on (503), tells each connection to reconnect at a moment spread over
     /// `drain_window`, closes what is left with 4000 and returns when all are gone.
     pub async fn drain(&self) {
-        unimplemented!()
+        drain::run(&self.node).await;
     }
 }

@@ -233,7 +233,8 @@ pub struct MarkerRequest {
 pub(crate) mod double_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    #[allow(clippy::option_option)]
+    // The signature is serde's.
+    #[allow(clippy::option_option, clippy::ref_option)]
     pub(crate) fn serialize<S: Serializer, T: Serialize>(
         value: &Option<Option<T>>,
         serializer: S,

@@ -1,0 +1,446 @@
+//! One socket: reads frames, runs its commands, writes its outbox, keeps its timers. One task, no channel.
+//!
+//! Promise: everything that the outbox takes is written, or the connection ends with a close code that says what
+//! to do next. Commands of one connection reach the domain in the order they were sent.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use chat::{Caller, ChatError, Result};
+use futures_util::{
+    SinkExt, StreamExt,
+    future::BoxFuture,
+    stream::{FusedStream, FuturesUnordered},
+};
+use protocol::{
+    AuthRenew, BadCommand, CloseCode, Command, Connected, ConnectionId, ErrorCode, Event, EventType, Hello, Timestamp,
+};
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite;
+
+use crate::{
+    close::{End, close_code, end_of},
+    dispatch,
+    follow::Started,
+    link::Link,
+    node::Node,
+    outbox::{Class, Outbox, OutboxLimits},
+    rate::{Rate, TooFast},
+};
+
+/// A client that says nothing at first goes live after this.
+const FIRST_COMMAND: Duration = Duration::from_secs(1);
+/// Commands of one connection under way at once; beyond it its socket is not read.
+const IN_FLIGHT_MAX: usize = 32;
+/// Bytes written with one flush.
+const WRITE_BATCH: usize = 64 * 1024;
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves a socket from its upgrade to its end.
+pub(crate) async fn serve(node: Arc<Node>, mut socket: WebSocket, caller: Option<Caller>) {
+    let (caller, hello) = match caller {
+        Some(caller) => (caller, None),
+        None => match hello(&node, &mut socket).await {
+            Ok((caller, reference, hello)) => (caller, Some((reference, hello))),
+            Err(end) => {
+                node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
+                return farewell(&mut socket, end).await;
+            }
+        },
+    };
+    let expires_at = deadline_of(caller.expires_at);
+    let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
+    let link = Arc::new(Link::new(ConnectionId::generate(), Arc::new(caller), Outbox::new(limits)));
+    if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
+        node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();
+        return farewell(&mut socket, End::Close(CloseCode::RateLimited)).await;
+    }
+    let opened = Instant::now();
+    node.metrics.opened.inc();
+    node.metrics.connections.inc();
+    tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
+    let end = match node.start(&link).await {
+        Ok(started) => Connection::new(&node, &link, socket, expires_at).run(started, hello).await,
+        Err(error) => {
+            log_failure(&link, &error);
+            farewell(&mut socket, End::Close(close_code(&error))).await;
+            End::Close(close_code(&error))
+        }
+    };
+    node.end(&link);
+    node.metrics.connections.dec();
+    node.metrics.connection_seconds.observe(opened.elapsed().as_secs_f64());
+    node.metrics.closed.with_label_values(&[&end.label()]).inc();
+    node.metrics.ephemeral_dropped.inc_by(link.outbox.take_dropped());
+    tracing::debug!(connection.id = %link.id, user.id = %link.user(), end = %end.label(), "disconnected");
+}
+
+/// Waits for a `hello` with a token.
+async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Caller, Option<String>, Hello), End> {
+    let deadline = Instant::now() + node.config.hello_timeout;
+    loop {
+        let frame = tokio::time::timeout_at(deadline, socket.recv())
+            .await
+            .map_err(|_| End::Close(CloseCode::NotAuthenticated))?;
+        let text = match frame {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            other => return Err(end_of(other)),
+        };
+        let answer = match Command::decode(&text) {
+            Ok((reference, Command::Hello(Hello { token: Some(token), resume }))) => {
+                match node.chat.authenticate(&token).await {
+                    Ok(caller) => return Ok((caller, reference, Hello { token: None, resume })),
+                    Err(error) => {
+                        let frame = dispatch::refused(reference, &error);
+                        // The socket ends either way.
+                        let _ = timeout(FAREWELL, socket.send(Message::Text(frame))).await;
+                        return Err(End::Close(close_code(&error)));
+                    }
+                }
+            }
+            Ok((reference, _)) => {
+                let error = ChatError::new(ErrorCode::NotAuthenticated, "say hello with a token first");
+                dispatch::refused(reference, &error)
+            }
+            Err(BadCommand { reference, error }) => dispatch::bad(reference, error),
+        };
+        let sent = tokio::time::timeout_at(deadline, socket.send(Message::Text(answer))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return Err(End::Gone);
+        }
+    }
+}
+
+struct Connection<'a> {
+    node: &'a Arc<Node>,
+    link: &'a Arc<Link>,
+    socket: WebSocket,
+    rate: Rate,
+    /// Where the start found everything, until the client's first command or [`FIRST_COMMAND`].
+    started: Option<Started>,
+    first_command_by: Instant,
+    /// The replay, or going live, with the frame to send when it is done.
+    starting: Option<BoxFuture<'static, Result<Option<Utf8Bytes>>>>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Utf8Bytes>>,
+    renewing: Option<BoxFuture<'static, (Option<String>, Result<Caller>)>>,
+    expires_at: Instant,
+    next_heartbeat: Instant,
+    last_inbound: Instant,
+}
+
+impl<'a> Connection<'a> {
+    fn new(node: &'a Arc<Node>, link: &'a Arc<Link>, socket: WebSocket, expires_at: Instant) -> Self {
+        let limits = node.chat.limits();
+        let now = Instant::now();
+        Self {
+            node,
+            link,
+            socket,
+            rate: Rate::new(limits.command_rate, limits.command_burst, now),
+            started: None,
+            first_command_by: now + FIRST_COMMAND,
+            starting: None,
+            in_flight: FuturesUnordered::new(),
+            renewing: None,
+            expires_at,
+            next_heartbeat: now + node.config.heartbeat,
+            last_inbound: now,
+        }
+    }
+
+    async fn run(mut self, started: Started, hello: Option<(Option<String>, Hello)>) -> End {
+        self.greet(&started);
+        self.started = Some(started);
+        if let Some((reference, hello)) = hello {
+            self.hello(reference, hello);
+        }
+        let end = loop {
+            if let Err(end) = self.step().await {
+                break end;
+            }
+        };
+        farewell(&mut self.socket, end).await;
+        end
+    }
+
+    fn greet(&self, started: &Started) {
+        let data = Connected {
+            connection_id: self.link.id,
+            user: self.link.caller.user.clone(),
+            epoch: started.memberships.epoch.clone(),
+            user_seq: started.memberships.user_seq,
+            heartbeat_interval_ms: self.node.config.heartbeat.as_millis() as u64,
+            limits: self.node.chat.limits().clone(),
+        };
+        self.push_event(&Event::plain(EventType::Connected, data), Class::Durable);
+    }
+
+    async fn step(&mut self) -> std::result::Result<(), End> {
+        let timer = self.next_timer();
+        tokio::select! {
+            () = self.link.outbox.ready() => self.write().await,
+            Some(reply) = self.in_flight.next(), if !self.in_flight.is_terminated() => {
+                self.push(reply);
+                Ok(())
+            }
+            started = poll(&mut self.starting) => self.live(started),
+            (reference, renewed) = poll(&mut self.renewing) => {
+                self.renewed(reference, renewed);
+                Ok(())
+            }
+            frame = self.socket.recv(), if self.in_flight.len() < IN_FLIGHT_MAX => self.read(frame).await,
+            () = tokio::time::sleep_until(timer) => self.tick(),
+        }
+    }
+
+    fn next_timer(&self) -> Instant {
+        let timer = self.next_heartbeat.min(self.expires_at);
+        if self.started.is_some() { timer.min(self.first_command_by) } else { timer }
+    }
+
+    fn tick(&mut self) -> std::result::Result<(), End> {
+        let now = Instant::now();
+        if now >= self.expires_at {
+            return Err(End::Close(CloseCode::TokenExpired));
+        }
+        if self.started.is_some() && now >= self.first_command_by {
+            self.go_live();
+        }
+        if now >= self.next_heartbeat {
+            // While commands pile up the socket is not read: that is our silence, not the client's.
+            if now >= self.silent_after() && self.in_flight.len() < IN_FLIGHT_MAX {
+                return Err(End::Close(CloseCode::HeartbeatTimeout));
+            }
+            self.next_heartbeat = now + self.node.config.heartbeat;
+            self.push_event(&Event::plain(EventType::Heartbeat, serde_json::json!({})), Class::Ephemeral);
+        }
+        Ok(())
+    }
+
+    /// Two missed heartbeats, and a little for the way.
+    fn silent_after(&self) -> Instant {
+        self.last_inbound + self.node.config.heartbeat * 2
+    }
+
+    // ---- reading
+
+    async fn read(&mut self, frame: Option<std::result::Result<Message, axum::Error>>) -> std::result::Result<(), End> {
+        self.last_inbound = Instant::now();
+        match frame {
+            Some(Ok(Message::Text(text))) => self.command(&text).await,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            other => Err(end_of(other)),
+        }
+    }
+
+    async fn command(&mut self, text: &str) -> std::result::Result<(), End> {
+        let decoded = Command::decode(text);
+        if let Err(too_fast) = self.rate.take(Instant::now()) {
+            let TooFast::Wait(wait) = too_fast else {
+                return Err(End::Close(CloseCode::RateLimited));
+            };
+            let reference = decoded.map_or_else(|bad| bad.reference, |(reference, _)| reference);
+            let error = ChatError::new(ErrorCode::RateLimited, "too many commands; slow down")
+                .retry_after((wait.as_millis() as u64).max(1));
+            self.push(dispatch::refused(reference, &error));
+            return Ok(());
+        }
+        match decoded {
+            Err(BadCommand { reference, error }) => {
+                dispatch::count(&self.node.metrics, "none", error.code.as_str());
+                self.push(dispatch::bad(reference, error));
+            }
+            Ok((reference, Command::Hello(hello))) => self.hello(reference, hello),
+            Ok((reference, Command::AuthRenew(AuthRenew { token }))) => self.renew(reference, token),
+            Ok((reference, command)) => {
+                self.go_live();
+                let (chat, caller) = (self.node.chat.clone(), Arc::clone(&self.link.caller));
+                let metrics = self.node.metrics.clone();
+                let mut work: BoxFuture<'static, Utf8Bytes> =
+                    Box::pin(dispatch::run(chat, caller, metrics, reference, command));
+                // Polled once right here, so that commands reach the writer's queue in the order they came.
+                match futures_util::poll!(&mut work) {
+                    std::task::Poll::Ready(reply) => self.push(reply),
+                    std::task::Poll::Pending => self.in_flight.push(work),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&mut self, reference: Option<String>, hello: Hello) {
+        let Some(started) = self.started.take() else {
+            let error = ChatError::new(ErrorCode::Invalid, "hello comes first, and once");
+            return self.push(dispatch::refused(reference, &error));
+        };
+        if hello.resume.as_ref().is_some_and(|resume| resume.cursors.len() > RESUME_CURSORS_MAX) {
+            self.started = Some(started);
+            let error = ChatError::field(
+                "resume.cursors",
+                format!("must name at most {RESUME_CURSORS_MAX} conversations; name the most recent"),
+            );
+            return self.push(dispatch::refused(reference, &error));
+        }
+        let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+        self.starting = Some(Box::pin(async move {
+            let reply = match hello.resume {
+                Some(resume) => node.resume(&link, started, &resume).await?,
+                None => node.go_live(&link, started).await?,
+            };
+            Ok(Some(dispatch::done(reference, reply)))
+        }));
+    }
+
+    /// The client did not say `hello`: what was held goes out.
+    fn go_live(&mut self) {
+        if let Some(started) = self.started.take() {
+            let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+            self.starting = Some(Box::pin(async move { node.go_live(&link, started).await.map(|_| None) }));
+        }
+    }
+
+    fn live(&mut self, started: Result<Option<Utf8Bytes>>) -> std::result::Result<(), End> {
+        match started {
+            Ok(reply) => {
+                if let Some(reply) = reply {
+                    self.push(reply);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                log_failure(self.link, &error);
+                Err(End::Close(close_code(&error)))
+            }
+        }
+    }
+
+    fn renew(&mut self, reference: Option<String>, token: String) {
+        let chat = self.node.chat.clone();
+        self.renewing = Some(Box::pin(async move { (reference, chat.authenticate(&token).await) }));
+    }
+
+    fn renewed(&mut self, reference: Option<String>, renewed: Result<Caller>) {
+        let mine = &self.link.caller;
+        let reply = match renewed {
+            Ok(caller) if caller.user.id == mine.user.id && caller.session == mine.session => {
+                self.expires_at = deadline_of(caller.expires_at);
+                dispatch::done(reference, serde_json::json!({ "expires_at": caller.expires_at }))
+            }
+            Ok(_) => {
+                let error = ChatError::field("token", "belongs to another user or session");
+                dispatch::refused(reference, &error)
+            }
+            Err(error) => dispatch::refused(reference, &error),
+        };
+        self.push(reply);
+    }
+
+    // ---- writing
+
+    fn push(&self, frame: Utf8Bytes) {
+        self.link.outbox.push(frame, Class::Durable);
+    }
+
+    fn push_event(&self, event: &impl serde::Serialize, class: Class) {
+        if let Ok(frame) = serde_json::to_string(event) {
+            self.link.outbox.push(frame.into(), class);
+        }
+    }
+
+    /// Writes what waits with one flush. A reader that is too slow, or silent, ends it.
+    async fn write(&mut self) -> std::result::Result<(), End> {
+        let (frames, close) = self.link.outbox.take(WRITE_BATCH);
+        let silent_after = self.silent_after().max(Instant::now() + self.node.config.heartbeat);
+        let heartbeat_due = Instant::now() + Duration::from_millis(1) >= self.next_heartbeat;
+        let (count, bytes) = (frames.len() as u64, frames.iter().map(|frame| frame.len() as u64).sum());
+        let socket = &mut self.socket;
+        let writing = async {
+            for frame in frames {
+                socket.feed(Message::Text(frame)).await?;
+            }
+            if heartbeat_due {
+                socket.feed(Message::Ping(axum::body::Bytes::new())).await?;
+            }
+            socket.flush().await
+        };
+        tokio::pin!(writing);
+        let written = tokio::select! {
+            written = &mut writing => written,
+            code = self.link.outbox.closed() => {
+                // What was put in before the end is still owed, but not to who does not read.
+                if code == CloseCode::SlowConsumer {
+                    return Err(End::Close(code));
+                }
+                match timeout(FAREWELL, writing).await {
+                    Ok(written) => written,
+                    Err(_) => return Err(End::Close(code)),
+                }
+            }
+            () = tokio::time::sleep_until(silent_after) => return Err(End::Close(CloseCode::HeartbeatTimeout)),
+        };
+        self.node.metrics.frames_sent.inc_by(count);
+        self.node.metrics.bytes_sent.inc_by(bytes);
+        match (written, close) {
+            (Ok(()), None) => Ok(()),
+            (Ok(()), Some(code)) => Err(End::Close(code)),
+            (Err(error), _) => {
+                tracing::trace!(connection.id = %self.link.id, %error, "the socket broke");
+                Err(End::Gone)
+            }
+        }
+    }
+}
+
+/// Conversations that a resume may name.
+const RESUME_CURSORS_MAX: usize = 1_000;
+
+/// Polls an optional future, which is gone when it is done; pending for ever when there is none.
+async fn poll<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
+    match slot {
+        Some(future) => {
+            let out = future.await;
+            *slot = None;
+            out
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// When a token's end comes, on the runtime's clock.
+fn deadline_of(at: Timestamp) -> Instant {
+    let left = at.get() - OffsetDateTime::now_utc();
+    // A token that lives for years must not overflow the clock.
+    let left = Duration::try_from(left).unwrap_or_default().min(Duration::from_hours(24 * 365));
+    Instant::now() + left
+}
+
+/// Says why, waits a moment for the other side, and lets go.
+async fn farewell(socket: &mut WebSocket, end: End) {
+    let End::Close(code) = end else { return };
+    let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
+    let goodbye = async {
+        socket.send(Message::Close(Some(frame))).await?;
+        // Reading on until the other side's close: a socket that is dropped with unread data resets, and the
+        // client would not see the code.
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<_, axum::Error>(())
+    };
+    let _ = timeout(FAREWELL, goodbye).await;
+}
+
+fn log_failure(link: &Link, error: &ChatError) {
+    let id = link.id;
+    if error.code == ErrorCode::Unavailable {
+        tracing::debug!(connection.id = %id, %error, "a connection could not start");
+    } else {
+        tracing::error!(connection.id = %id, error = error as &dyn std::error::Error, "a connection could not start");
+    }
+}
+
+/// The WebSocket library's own error, when that is what broke.
+pub(crate) fn library_error(error: &axum::Error) -> Option<&tungstenite::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}

@@ -1,0 +1,105 @@
+//! Commands to use cases: decode happened before, here is one call of `chat` each, and the reply.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use chat::{Caller, Chat, ChatError, Result};
+use protocol::{Command, EditMessage, ErrorCode, Reply, ReplyError, SendMessage};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::metrics::Metrics;
+
+/// Does a command and builds the reply frame. `hello` and `auth.renew` belong to the connection and do not get here.
+pub(crate) async fn run(
+    chat: Chat,
+    caller: Arc<Caller>,
+    metrics: Metrics,
+    reference: Option<String>,
+    command: Command,
+) -> Utf8Bytes {
+    let kind = name(&command);
+    match reply_data(&chat, &caller, command).await {
+        Ok(data) => {
+            count(&metrics, kind, "ok");
+            done(reference, data)
+        }
+        Err(error) => {
+            count(&metrics, kind, error.code.as_str());
+            refused(reference, &error)
+        }
+    }
+}
+
+async fn reply_data(chat: &Chat, caller: &Caller, command: Command) -> Result<Box<serde_json::value::RawValue>> {
+    match command {
+        Command::MessageSend(send) => {
+            let request =
+                SendMessage { content: send.content, client_id: Some(send.client_id), reply_to_id: send.reply_to_id };
+            raw(&chat.send(caller, send.conversation_id, request).await?.0)
+        }
+        Command::MessageEdit(edit) => {
+            raw(&chat.edit(caller, edit.message_id, EditMessage { content: edit.content }).await?)
+        }
+        Command::MessageDelete(delete) => raw(&chat.delete(caller, delete.message_id).await?),
+        Command::ReceiptRead(mark) => raw(&chat.mark_read(caller, mark.conversation_id, mark.seq).await?),
+        Command::ReceiptDelivered(mark) => raw(&chat.mark_delivered(caller, mark.conversation_id, mark.seq).await?),
+        Command::ChangesGet(get) => raw(&chat.changes(caller, get.conversation_id, get.after, get.limit).await?),
+        Command::Ping => raw(&json!({})),
+        Command::Hello(_) | Command::AuthRenew(_) => {
+            Err(ChatError::new(ErrorCode::Internal, "this command belongs to the connection"))
+        }
+    }
+}
+
+fn raw(data: &impl Serialize) -> Result<Box<serde_json::value::RawValue>> {
+    serde_json::value::to_raw_value(data)
+        .map_err(|error| ChatError::new(ErrorCode::Internal, "something failed here").because(error))
+}
+
+/// A reply that says yes.
+pub(crate) fn done(reference: Option<String>, data: impl Serialize) -> Utf8Bytes {
+    frame(&Reply::done(reference, data))
+}
+
+/// A reply that says no. What failed here is logged, once.
+pub(crate) fn refused(reference: Option<String>, error: &ChatError) -> Utf8Bytes {
+    match error.code {
+        ErrorCode::Internal => tracing::error!(error = error as &dyn std::error::Error, "a command failed"),
+        ErrorCode::Unavailable => {
+            tracing::debug!(error = error as &dyn std::error::Error, "a command met a part that is out of reach");
+        }
+        _ => {}
+    }
+    bad(reference, error.to_reply())
+}
+
+/// A reply to a frame that is no command.
+pub(crate) fn bad(reference: Option<String>, error: ReplyError) -> Utf8Bytes {
+    frame(&Reply::<()>::refused(reference, error))
+}
+
+fn frame(reply: &impl Serialize) -> Utf8Bytes {
+    // A reply is strings, numbers and already serialised parts; should it ever not serialise, the client's own
+    // time limit is the only thing left.
+    serde_json::to_string(reply).unwrap_or_default().into()
+}
+
+pub(crate) fn count(metrics: &Metrics, kind: &str, outcome: &str) {
+    metrics.commands.with_label_values(&[kind, outcome]).inc();
+}
+
+/// A command's `type`, as metric label.
+pub(crate) fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Hello(_) => "hello",
+        Command::MessageSend(_) => "message.send",
+        Command::MessageEdit(_) => "message.edit",
+        Command::MessageDelete(_) => "message.delete",
+        Command::ReceiptRead(_) => "receipt.read",
+        Command::ReceiptDelivered(_) => "receipt.delivered",
+        Command::ChangesGet(_) => "changes.get",
+        Command::AuthRenew(_) => "auth.renew",
+        Command::Ping => "ping",
+    }
+}

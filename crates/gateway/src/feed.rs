@@ -1,0 +1,72 @@
+//! Delivers users' feeds: what moved one is read from the store, once for all of the user's local connections, and
+//! what it means for them (a conversation to follow, a session that ended) is done.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::Utf8Bytes;
+use chat::{FeedEffect, FeedEvent};
+use protocol::{CloseCode, UserId, UserSeq};
+
+use crate::{
+    link::Link,
+    node::{Backoff, Node},
+    outbox::Class,
+};
+
+impl Node {
+    /// A feed has this head: reads it unless it is known or being read.
+    pub(crate) fn feed_moved(self: &Arc<Self>, user: UserId, head: UserSeq) {
+        if self.hub.feeds.moved(user, head) {
+            self.start_fetch(user);
+        }
+    }
+
+    pub(crate) fn start_fetch(self: &Arc<Self>, user: UserId) {
+        tokio::spawn(Arc::clone(self).fetch(user));
+    }
+
+    async fn fetch(self: Arc<Self>, user: UserId) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        while let Some(from) = self.hub.feeds.fetch_from(user) {
+            match self.chat.feed(user, from).await {
+                Ok((head, events)) => {
+                    let mut effects = Vec::new();
+                    // A head that went back (a restore) ends the fetch; clients learn of it by the epoch.
+                    self.hub.feeds.fetched(user, head.max(from + 1), |link, cursor| {
+                        for event in events.iter().filter(|event| event.user_seq > cursor) {
+                            push(link, event);
+                            effects.push((Arc::clone(link), event.effect));
+                        }
+                    });
+                    for (link, effect) in effects {
+                        self.apply(&link, effect).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(user.id = %user, error = %error, "reading a feed failed, trying again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Does what a feed event means for one connection.
+    pub(crate) async fn apply(self: &Arc<Self>, link: &Arc<Link>, effect: FeedEffect) {
+        match effect {
+            FeedEffect::Joined(id, seq) => self.join(link, id, seq).await,
+            FeedEffect::Left(id) => self.leave(link, id),
+            FeedEffect::SessionRevoked(session) if link.caller.session == Some(session) => {
+                link.outbox.close(CloseCode::SessionRevoked);
+            }
+            FeedEffect::Disabled => link.outbox.close(CloseCode::UserDisabled),
+            FeedEffect::SessionRevoked(_) | FeedEffect::None => {}
+        }
+    }
+}
+
+/// Puts a feed event into a connection's outbox.
+pub(crate) fn push(link: &Link, event: &FeedEvent) {
+    if let Ok(frame) = Utf8Bytes::try_from(event.frame.clone()) {
+        link.outbox.push(frame, Class::Durable);
+    }
+}

@@ -1,0 +1,83 @@
+//! Fills holes in a conversation's stream from the store: one task per conversation and node, for all its local
+//! connections together.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::Utf8Bytes;
+use bus::Topic;
+use protocol::{ConversationId, Event, EventType, Resync, ResyncReason, Seq};
+
+use crate::{
+    hub::{After, FillWhen},
+    node::{Backoff, Node},
+};
+
+/// How long an early event waits for the one before it.
+const LATE: Duration = Duration::from_millis(100);
+/// Changes read at once.
+const PAGE: u32 = 200;
+/// A hole wider than this is not filled: clients fetch by REST.
+pub(crate) const DISTANCE_MAX: Seq = 10_000;
+
+impl Node {
+    /// Does what a call of the hub left to do.
+    pub(crate) fn after(self: &Arc<Self>, id: ConversationId, after: After) {
+        for _ in after.gone {
+            self.bus.unsubscribe(&[Topic::Conversation(id)]);
+        }
+        if let Some(when) = after.fill {
+            let node = Arc::clone(self);
+            tokio::spawn(async move {
+                if when == FillWhen::Later {
+                    tokio::time::sleep(LATE).await;
+                }
+                node.fill(id).await;
+            });
+        }
+    }
+
+    async fn fill(self: &Arc<Self>, id: ConversationId) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        while let Some((from, head)) = self.hub.fill_from(id) {
+            if head - from > DISTANCE_MAX {
+                self.give_up(id).await;
+                continue;
+            }
+            match self.chat.fill(id, from, PAGE).await {
+                Ok(Some(page)) if page.to > from => {
+                    self.metrics.gap_fills.inc();
+                    self.after(id, self.hub.fill(page));
+                }
+                Ok(_) => {
+                    // The store has less than was announced: somebody published what is not committed, or the
+                    // database was restored. Clients find out by the epoch; here the hole is declared void.
+                    tracing::warn!(conversation.id = %id, after = from, "the bus told of a change that the store does not have");
+                    self.give_up(id).await;
+                }
+                Err(error) => {
+                    tracing::debug!(conversation.id = %id, error = %error, "gap fill failed, trying again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// Moves a conversation to the store's head and asks its clients to fetch.
+    async fn give_up(&self, id: ConversationId) {
+        if let Ok(heads) = self.chat.heads(&[id]).await {
+            let head = heads.first().map_or(0, |(_, head)| *head);
+            if let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) {
+                self.hub.skip_to(id, head, &frame);
+            }
+        } else {
+            tokio::time::sleep(LATE).await;
+        }
+    }
+}
+
+/// The frame `resync_required`.
+pub(crate) fn resync(conversation_id: Option<ConversationId>, reason: ResyncReason) -> Option<Utf8Bytes> {
+    let data = Resync { conversation_id, reason };
+    let event = Event { conversation_id, ..Event::plain(EventType::ResyncRequired, data) };
+    serde_json::to_string(&event).ok().map(Into::into)
+}

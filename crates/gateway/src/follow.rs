@@ -1,0 +1,260 @@
+//! How a connection comes to follow its conversations: **subscribe, then read** (invariant 5), at its start, on
+//! resume and when a conversation is added.
+//!
+//! Promise: above the cursor that a connection is told, it gets every durable event once, in order. The hub holds
+//! live events for it while the store is read; what does not fit is read again.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bus::Topic;
+use chat::{FeedEffect, Result};
+use protocol::{CloseCode, ConversationId, ErrorCode, HelloReply, Resume, ResyncReason, Seq, UserSeq};
+use store::{Membership, Memberships};
+
+use crate::{
+    feed,
+    fill::{DISTANCE_MAX, resync},
+    link::Link,
+    node::Node,
+    outbox::Class,
+};
+
+/// Changes read at once on resume.
+const PAGE: u32 = 200;
+/// A busy conversation is read again at most so often before the client is asked to fetch by REST.
+const ROUNDS: usize = 8;
+
+/// A connection that is attached everywhere and gets nothing yet.
+pub(crate) struct Started {
+    pub(crate) memberships: Memberships,
+}
+
+impl Node {
+    /// Subscribes to everything the user takes part in, then reads where it stands. The link must be registered
+    /// with the hub's feeds.
+    pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
+        self.subscribe(&[Topic::User(link.user())]).await;
+        let before = self.chat.memberships(link.user()).await?;
+        self.attach_all(link, &before.items).await;
+        // Read again: what happened before the subscriptions were confirmed is in this, what happens after it is
+        // held by the hub.
+        let memberships = self.chat.memberships(link.user()).await?;
+        self.attach_all(link, &memberships.items).await;
+        let now: HashMap<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();
+        for gone in before.items.iter().filter(|m| !now.contains_key(&m.conversation_id)) {
+            self.leave(link, gone.conversation_id);
+        }
+        for (id, head) in now {
+            self.after(id, self.hub.establish(id, head));
+        }
+        Ok(Started { memberships })
+    }
+
+    async fn attach_all(self: &Arc<Self>, link: &Arc<Link>, items: &[Membership]) {
+        let topics: Vec<_> = items
+            .iter()
+            .filter(|m| self.hub.attach(m.conversation_id, link))
+            .map(|m| Topic::Conversation(m.conversation_id))
+            .collect();
+        if !topics.is_empty() {
+            self.subscribe(&topics).await;
+        }
+    }
+
+    /// Goes live from where the start found everything, without a resume.
+    pub(crate) async fn go_live(self: &Arc<Self>, link: &Arc<Link>, started: Started) -> Result<HelloReply> {
+        let mut reply = HelloReply::default();
+        for item in &started.memberships.items {
+            reply.heads.insert(item.conversation_id, item.last_seq);
+            self.release(link, *item, item.last_seq).await?;
+        }
+        self.feed_live(link, started.memberships.user_seq).await?;
+        Ok(reply)
+    }
+
+    /// Sends what was missed since the client's cursors, then goes live.
+    pub(crate) async fn resume(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        started: Started,
+        resume: &Resume,
+    ) -> Result<HelloReply> {
+        let Memberships { epoch, user_seq, items } = started.memberships;
+        if resume.epoch != epoch || resume.user_seq > user_seq {
+            let reason = if resume.epoch == epoch { ResyncReason::CursorAhead } else { ResyncReason::EpochChanged };
+            self.metrics.resumes.with_label_values(&["resync"]).inc();
+            ask_resync(link, None, reason);
+            let memberships = Memberships { epoch, user_seq, items };
+            let mut reply = self.go_live(link, Started { memberships }).await?;
+            reply.receipts = self.receipts(link, &reply.heads).await?;
+            return Ok(reply);
+        }
+        self.metrics.resumes.with_label_values(&["replayed"]).inc();
+        // Read before anything goes live: a conversation that is new to the client goes live from where its frame
+        // shows it.
+        let (feed_head, events) = self.chat.feed(link.user(), resume.user_seq).await?;
+        let shown: HashMap<_, _> = events
+            .iter()
+            .filter_map(|event| match event.effect {
+                FeedEffect::Joined(id, seq) => Some((id, seq)),
+                _ => None,
+            })
+            .collect();
+        let mut reply = HelloReply::default();
+        for item in &items {
+            let id = item.conversation_id;
+            match resume.cursors.get(&id) {
+                Some(cursor) if *cursor <= item.last_seq && item.last_seq - cursor <= DISTANCE_MAX => {
+                    self.release(link, *item, *cursor).await?;
+                }
+                cursor => {
+                    if let Some(cursor) = cursor {
+                        let ahead = *cursor > item.last_seq;
+                        let reason = if ahead { ResyncReason::CursorAhead } else { ResyncReason::TooFarBehind };
+                        ask_resync(link, Some(id), reason);
+                    }
+                    let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
+                    reply.heads.insert(id, head);
+                    self.release(link, *item, head).await?;
+                }
+            }
+        }
+        for event in &events {
+            feed::push(link, event);
+        }
+        for event in events {
+            self.apply(link, event.effect).await;
+        }
+        self.feed_live(link, feed_head).await?;
+        let all: HashMap<_, _> = items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
+        reply.receipts = self.receipts(link, &all).await?;
+        Ok(reply)
+    }
+
+    async fn receipts(
+        &self,
+        link: &Link,
+        conversations: &HashMap<ConversationId, Seq>,
+    ) -> Result<Vec<protocol::Receipt>> {
+        let ids: Vec<_> = conversations.keys().copied().collect();
+        self.chat.receipts(link.user(), &ids).await
+    }
+
+    /// Follows a conversation that was added while the connection lives; the client knows it up to `after`.
+    pub(crate) async fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
+        if !self.hub.attach(id, link) {
+            return;
+        }
+        self.subscribe(&[Topic::Conversation(id)]).await;
+        let joined = async {
+            let Some(membership) = self.chat.membership(link.user(), id).await? else {
+                self.leave(link, id);
+                return Ok(());
+            };
+            self.after(id, self.hub.establish(id, membership.last_seq));
+            self.release(link, membership, after.min(membership.last_seq)).await
+        };
+        let joined: Result<()> = joined.await;
+        if let Err(error) = joined {
+            // The store is out of reach: the client comes back by itself and resumes.
+            tracing::debug!(connection.id = %link.id, error = %error, "joining a conversation failed");
+            link.outbox.close(CloseCode::Internal);
+        }
+    }
+
+    /// Stops following a conversation.
+    pub(crate) fn leave(&self, link: &Arc<Link>, id: ConversationId) {
+        if self.hub.detach(id, link) {
+            self.bus.unsubscribe(&[Topic::Conversation(id)]);
+        }
+    }
+
+    /// Takes a connection out of everything.
+    pub(crate) fn end(&self, link: &Arc<Link>) {
+        self.hub.feeds.remove(link);
+        let following = link.following.lock().end();
+        let mut topics = vec![Topic::User(link.user())];
+        for id in following {
+            if self.hub.detach(id, link) {
+                topics.push(Topic::Conversation(id));
+            }
+        }
+        self.bus.unsubscribe(&topics);
+    }
+
+    /// Sends what is after `cursor` and goes live; the common case reads nothing.
+    async fn release(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
+        let id = item.conversation_id;
+        if cursor >= item.last_seq
+            && let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq)
+        {
+            self.after(id, after);
+            return Ok(());
+        }
+        for _ in 0..ROUNDS {
+            // Hold first, then read: what comes in between is in both, and dropped by its seq.
+            self.hub.rearm(id, link);
+            loop {
+                link.outbox.room().await;
+                let page = match self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await {
+                    Ok(page) => page,
+                    Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
+                        // Removed meanwhile: the feed tells the client.
+                        self.leave(link, id);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
+                };
+                if page.to > cursor {
+                    cursor = page.to;
+                    let more = page.more;
+                    if let Ok(frame) = serde_json::to_string(&page) {
+                        link.outbox.push(frame.into(), Class::Durable);
+                    }
+                    if more {
+                        continue;
+                    }
+                }
+                break;
+            }
+            if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
+                self.after(id, after);
+                return Ok(());
+            }
+        }
+        // More events than can be held came during each of the reads: let the client fetch at its own pace.
+        ask_resync(link, Some(id), ResyncReason::TooFarBehind);
+        self.hub.rearm(id, link);
+        let head = self.chat.heads(&[id]).await?.first().map_or(cursor, |(_, head)| *head);
+        match self.hub.release(id, link, head, item.access_since_seq) {
+            Ok(after) => self.after(id, after),
+            Err(_) => link.outbox.close(CloseCode::SlowConsumer),
+        }
+        Ok(())
+    }
+
+    /// Sends feed events after `cursor` and goes live.
+    async fn feed_live(self: &Arc<Self>, link: &Arc<Link>, mut cursor: UserSeq) -> Result<()> {
+        loop {
+            if let Ok(fetch) = self.hub.feeds.go_live(link, cursor) {
+                if fetch {
+                    self.start_fetch(link.user());
+                }
+                return Ok(());
+            }
+            // The node delivered more to the user's other connections while this one was starting.
+            let (head, events) = self.chat.feed(link.user(), cursor).await?;
+            for event in events {
+                feed::push(link, &event);
+                self.apply(link, event.effect).await;
+            }
+            cursor = head.max(cursor + 1);
+        }
+    }
+}
+
+fn ask_resync(link: &Link, conversation: Option<ConversationId>, reason: ResyncReason) {
+    if let Some(frame) = resync(conversation, reason) {
+        link.outbox.push(frame, Class::Durable);
+    }
+}

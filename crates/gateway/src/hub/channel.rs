@@ -1,0 +1,341 @@
+//! One conversation on this node: its order and its local subscribers.
+//!
+//! Everything here happens under the shard's lock and does not wait.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::extract::ws::Utf8Bytes;
+use chat::envelope::ConversationEvent;
+use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
+
+use super::sequencer::{Offered, Sequencer};
+use crate::{link::Link, outbox::Class};
+
+/// Most events held for a subscriber that is still reading the store; beyond it it reads again.
+const HELD_MAX: usize = 64;
+
+/// An event ready for sockets.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready {
+    pub(crate) place: Seq,
+    pub(crate) removed: Vec<UserId>,
+    pub(crate) frame: Utf8Bytes,
+}
+
+impl Ready {
+    /// The frame for somebody who may read what has its place after `visible_from`. Others get an empty step, so
+    /// that their cursor has no hole.
+    fn frame_for(&self, id: ConversationId, seq: Seq, visible_from: Seq) -> Option<Utf8Bytes> {
+        if self.place > visible_from {
+            Some(self.frame.clone())
+        } else {
+            changes_frame(id, seq.saturating_sub(1), seq, Vec::new())
+        }
+    }
+}
+
+/// A local connection in a conversation.
+struct Subscriber {
+    link: Arc<Link>,
+    /// Messages with a place up to here are not for it (`history: since_join`).
+    visible_from: Seq,
+    stage: Stage,
+}
+
+enum Stage {
+    /// It reads the store; live events wait here.
+    Starting(Box<Held>),
+    /// It has everything up to this seq by another way; above it, events go straight through.
+    Live(Seq),
+}
+
+#[derive(Default)]
+struct Held {
+    events: Vec<(Seq, Ready)>,
+    /// Something did not fit (or came as a fill): the store must be read again.
+    overflowed: bool,
+}
+
+/// What an offered event calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Nothing,
+    /// A hole showed: fill it unless it closes by itself within the wait.
+    FillLater,
+    /// Fill the hole now.
+    FillNow,
+}
+
+/// One conversation on this node.
+pub(crate) struct Channel {
+    id: ConversationId,
+    order: Sequencer<Ready>,
+    subscribers: Vec<Subscriber>,
+    /// A fill is under way or waits to start: at most one per conversation and node.
+    filling: bool,
+}
+
+/// A subscriber could not go live: events did not fit, read the store again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Behind;
+
+impl Channel {
+    pub(crate) fn new(id: ConversationId) -> Self {
+        Self { id, order: Sequencer::default(), subscribers: Vec::new(), filling: false }
+    }
+
+    pub(crate) fn attach(&mut self, link: &Arc<Link>) {
+        let stage = Stage::Starting(Box::default());
+        self.subscribers.push(Subscriber { link: Arc::clone(link), visible_from: 0, stage });
+    }
+
+    pub(crate) fn detach(&mut self, link: &Arc<Link>) {
+        if let Some(at) = self.subscribers.iter().position(|s| Arc::ptr_eq(&s.link, link)) {
+            self.subscribers.swap_remove(at);
+        }
+    }
+
+    pub(crate) fn has(&self, link: &Arc<Link>) -> bool {
+        self.subscribers.iter().any(|s| Arc::ptr_eq(&s.link, link))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty()
+    }
+
+    pub(crate) fn delivered(&self) -> Option<Seq> {
+        self.order.delivered()
+    }
+
+    /// Hands a durable event in. Returns what to do next and who was removed.
+    pub(crate) fn offer(&mut self, event: ConversationEvent, seq: Seq) -> (Next, Vec<Arc<Link>>) {
+        let Ok(frame) = Utf8Bytes::try_from(event.frame) else {
+            // JSON that decoded is UTF-8; if it ever were not, the hole is filled from the store.
+            return (Next::Nothing, Vec::new());
+        };
+        let ready = Ready { place: event.place.unwrap_or(seq), removed: event.removed, frame };
+        match self.order.offer(seq, ready) {
+            Offered::Deliver(events) => (Next::Nothing, self.deliver(events)),
+            Offered::Duplicate => (Next::Nothing, Vec::new()),
+            Offered::Held => (self.want_fill(Next::FillLater), Vec::new()),
+            Offered::Full => (self.want_fill(Next::FillNow), Vec::new()),
+        }
+    }
+
+    /// Hands an ephemeral event in.
+    pub(crate) fn offer_ephemeral(&self, frame: &Utf8Bytes) {
+        for subscriber in &self.subscribers {
+            if matches!(subscriber.stage, Stage::Live(_)) {
+                subscriber.link.outbox.push(frame.clone(), Class::Ephemeral);
+            }
+        }
+    }
+
+    /// The head as read after the subscription was confirmed.
+    pub(crate) fn establish(&mut self, head: Seq) -> (Next, Vec<Arc<Link>>) {
+        let events = self.order.establish(head);
+        let removed = self.deliver(events);
+        let next = if self.order.hole().is_some() { self.want_fill(Next::FillLater) } else { Next::Nothing };
+        (next, removed)
+    }
+
+    /// The store says that `head` exists.
+    pub(crate) fn saw_head(&mut self, head: Seq) -> Next {
+        self.order.saw_head(head);
+        if self.order.hole().is_some() { self.want_fill(Next::FillLater) } else { Next::Nothing }
+    }
+
+    /// Where a fill starts and how far it goes; none (and the fill is over) when nothing is missing any more.
+    pub(crate) fn fill_from(&mut self) -> Option<(Seq, Seq)> {
+        let hole = self.order.hole();
+        self.filling = hole.is_some();
+        hole
+    }
+
+    /// What the store had after a hole. Cut at every removal, so that who is removed gets nothing after it.
+    pub(crate) fn fill(&mut self, page: Changes) -> Vec<Arc<Link>> {
+        let mut from = self.order.delivered().unwrap_or(page.from).max(page.from);
+        let mut gone = Vec::new();
+        let mut segment = Vec::new();
+        for change in page.changes {
+            if change.seq <= from {
+                continue;
+            }
+            let removed = removed_by(&change);
+            let seq = change.seq;
+            segment.push(change);
+            if let Some(user) = removed {
+                self.send_segment(from, seq, &std::mem::take(&mut segment));
+                gone.append(&mut self.remove_users(&[user], seq));
+                from = seq;
+            }
+        }
+        if page.to > from {
+            self.send_segment(from, page.to, &segment);
+        }
+        let events = self.order.advance(page.to);
+        gone.append(&mut self.deliver(events));
+        gone
+    }
+
+    /// Gives up on a hole that is too wide to fill, or that the store does not have: who missed something fetches
+    /// by REST.
+    pub(crate) fn skip_to(&mut self, head: Seq, resync: &Utf8Bytes) {
+        let skips = self.order.delivered().is_some_and(|delivered| delivered < head);
+        for subscriber in self.subscribers.iter_mut().filter(|_| skips) {
+            match &mut subscriber.stage {
+                Stage::Live(cursor) if *cursor < head => {
+                    subscriber.link.outbox.push(resync.clone(), Class::Durable);
+                    *cursor = head;
+                }
+                Stage::Live(_) => {}
+                Stage::Starting(held) => held.overflow(),
+            }
+        }
+        self.order.restart(head);
+    }
+
+    /// Starts holding anew: the subscriber is about to read the store.
+    pub(crate) fn rearm(&mut self, link: &Arc<Link>) {
+        if let Some(subscriber) = self.find(link) {
+            subscriber.stage = Stage::Starting(Box::default());
+        }
+    }
+
+    /// The subscriber has everything up to `cursor`: hands over what was held above it and goes live. `Some(true)`
+    /// when it was removed by one of the held events.
+    pub(crate) fn release(&mut self, link: &Arc<Link>, cursor: Seq, visible_from: Seq) -> Result<bool, Behind> {
+        let Some(at) = self.subscribers.iter().position(|s| Arc::ptr_eq(&s.link, link)) else {
+            return Ok(false);
+        };
+        let subscriber = &mut self.subscribers[at];
+        subscriber.visible_from = visible_from;
+        let Stage::Starting(held) = &mut subscriber.stage else {
+            return Ok(false);
+        };
+        if held.overflowed {
+            return Err(Behind);
+        }
+        let user = link.user();
+        for (seq, event) in std::mem::take(&mut held.events) {
+            if seq > cursor {
+                if let Some(frame) = event.frame_for(self.id, seq, visible_from) {
+                    link.outbox.push(frame, Class::Durable);
+                }
+                if event.removed.contains(&user) {
+                    self.subscribers.swap_remove(at);
+                    return Ok(true);
+                }
+            }
+        }
+        subscriber.stage = Stage::Live(cursor);
+        Ok(false)
+    }
+
+    fn find(&mut self, link: &Arc<Link>) -> Option<&mut Subscriber> {
+        self.subscribers.iter_mut().find(|s| Arc::ptr_eq(&s.link, link))
+    }
+
+    fn want_fill(&mut self, how: Next) -> Next {
+        // Before the head is known nothing can be filled: `establish` comes back to it.
+        if self.filling || self.order.hole().is_none() {
+            return Next::Nothing;
+        }
+        self.filling = true;
+        how
+    }
+
+    fn deliver(&mut self, events: Vec<(Seq, Ready)>) -> Vec<Arc<Link>> {
+        let mut gone = Vec::new();
+        for (seq, event) in events {
+            for subscriber in &mut self.subscribers {
+                match &mut subscriber.stage {
+                    Stage::Live(cursor) => {
+                        if seq > *cursor
+                            && let Some(frame) = event.frame_for(self.id, seq, subscriber.visible_from)
+                        {
+                            subscriber.link.outbox.push(frame, Class::Durable);
+                        }
+                    }
+                    Stage::Starting(held) => held.push(seq, &event),
+                }
+            }
+            if !event.removed.is_empty() {
+                gone.append(&mut self.remove_users(&event.removed, seq));
+            }
+        }
+        gone
+    }
+
+    /// Ends the subscriptions of removed users. Who came back since then (their cursor is above) stays; who is
+    /// still starting finds out when they read the store.
+    fn remove_users(&mut self, users: &[UserId], seq: Seq) -> Vec<Arc<Link>> {
+        let users: HashSet<_> = users.iter().collect();
+        let mut gone = Vec::new();
+        self.subscribers.retain(|s| {
+            let leaves = matches!(s.stage, Stage::Live(cursor) if cursor < seq) && users.contains(&s.link.user());
+            if leaves {
+                gone.push(Arc::clone(&s.link));
+            }
+            !leaves
+        });
+        gone
+    }
+
+    fn send_segment(&mut self, from: Seq, to: Seq, changes: &[Change]) {
+        // Nearly everybody stands at or before `from` and may see everything: they share one frame.
+        let id = self.id;
+        let mut shared = None;
+        for subscriber in &mut self.subscribers {
+            match &mut subscriber.stage {
+                Stage::Live(cursor) if *cursor >= to => {}
+                Stage::Live(cursor) => {
+                    let starts = from.max(*cursor);
+                    let frame = if starts == from && subscriber.visible_from == 0 {
+                        shared.get_or_insert_with(|| changes_frame(id, from, to, changes.to_vec())).clone()
+                    } else {
+                        let own = changes
+                            .iter()
+                            .filter(|c| c.seq > starts && c.data.seq > subscriber.visible_from)
+                            .cloned()
+                            .collect();
+                        changes_frame(id, starts, to, own)
+                    };
+                    if let Some(frame) = frame {
+                        subscriber.link.outbox.push(frame, Class::Durable);
+                    }
+                }
+                Stage::Starting(held) => held.overflow(),
+            }
+        }
+    }
+}
+
+impl Held {
+    fn push(&mut self, seq: Seq, event: &Ready) {
+        if self.events.len() < HELD_MAX && !self.overflowed {
+            self.events.push((seq, event.clone()));
+        } else {
+            self.overflow();
+        }
+    }
+
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        self.events = Vec::new();
+    }
+}
+
+fn removed_by(change: &Change) -> Option<UserId> {
+    match &change.data.system {
+        Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
+        _ => None,
+    }
+}
+
+/// The frame `changes`; none when it does not serialise, which a `Changes` always does.
+pub(crate) fn changes_frame(id: ConversationId, from: Seq, to: Seq, changes: Vec<Change>) -> Option<Utf8Bytes> {
+    let page = Changes { tag: ChangesTag::Changes, conversation_id: id, from, to, more: false, changes };
+    serde_json::to_string(&page).ok().map(Into::into)
+}

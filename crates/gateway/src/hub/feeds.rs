@@ -1,0 +1,115 @@
+//! Users with local connections, and how far each one's feed was delivered on this node.
+//!
+//! The bus only says that a feed moved; what moved it is read from the store, once for all of the user's local
+//! connections, by one task at a time ([`Feeds::moved`] says when to start it).
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use protocol::{UserId, UserSeq};
+
+use crate::link::Link;
+
+#[derive(Default)]
+struct Entry {
+    links: Vec<Arc<Link>>,
+    /// What every live connection of the user has; none until the first one read its head.
+    delivered: Option<UserSeq>,
+    /// The highest feed seq known to exist.
+    head: UserSeq,
+    fetching: bool,
+}
+
+/// Local users.
+#[derive(Default)]
+pub(crate) struct Feeds {
+    // Held for memory work only.
+    users: Mutex<HashMap<UserId, Entry>>,
+}
+
+impl Feeds {
+    /// Registers a connection; false when the user has `limit` here already (0: unlimited).
+    pub(crate) fn register(&self, link: &Arc<Link>, limit: u32) -> bool {
+        let mut users = self.users.lock();
+        let entry = users.entry(link.user()).or_default();
+        if limit != 0 && entry.links.len() >= limit as usize {
+            return false;
+        }
+        entry.links.push(Arc::clone(link));
+        true
+    }
+
+    /// Takes a connection out.
+    pub(crate) fn remove(&self, link: &Arc<Link>) {
+        let mut users = self.users.lock();
+        if let Some(entry) = users.get_mut(&link.user()) {
+            entry.links.retain(|other| !Arc::ptr_eq(other, link));
+            if entry.links.is_empty() {
+                users.remove(&link.user());
+            }
+        }
+    }
+
+    /// The feed has this head. True when the caller is to start fetching.
+    pub(crate) fn moved(&self, user: UserId, head: UserSeq) -> bool {
+        let mut users = self.users.lock();
+        let Some(entry) = users.get_mut(&user) else { return false };
+        entry.head = entry.head.max(head);
+        entry.wants_fetch()
+    }
+
+    /// A connection has read the feed up to `at`: it goes live, unless the node has already delivered more, which
+    /// it then must read too. The second value: the caller is to start fetching.
+    pub(crate) fn go_live(&self, link: &Arc<Link>, at: UserSeq) -> Result<bool, UserSeq> {
+        let mut users = self.users.lock();
+        let Some(entry) = users.get_mut(&link.user()) else { return Ok(false) };
+        match entry.delivered {
+            Some(delivered) if delivered > at => return Err(delivered),
+            Some(_) => {}
+            None => entry.delivered = Some(at),
+        }
+        entry.head = entry.head.max(at);
+        link.set_feed_cursor(at);
+        Ok(entry.wants_fetch())
+    }
+
+    /// Where the fetch goes on; none when nothing is missing (the fetch is over).
+    pub(crate) fn fetch_from(&self, user: UserId) -> Option<UserSeq> {
+        let mut users = self.users.lock();
+        let entry = users.get_mut(&user)?;
+        let from = entry.delivered.filter(|delivered| *delivered < entry.head);
+        entry.fetching = from.is_some();
+        from
+    }
+
+    /// The node has the feed up to `head`: calls `each` with the connections that are live and their cursors.
+    pub(crate) fn fetched(&self, user: UserId, head: UserSeq, mut each: impl FnMut(&Arc<Link>, UserSeq)) {
+        let mut users = self.users.lock();
+        let Some(entry) = users.get_mut(&user) else { return };
+        for link in &entry.links {
+            if let Some(cursor) = link.feed_cursor() {
+                each(link, cursor);
+                link.set_feed_cursor(cursor.max(head));
+            }
+        }
+        entry.delivered = entry.delivered.max(Some(head));
+        entry.head = entry.head.max(head);
+    }
+
+    /// Every local user whose feed's position is known, with it.
+    pub(crate) fn positions(&self) -> Vec<(UserId, UserSeq)> {
+        self.users.lock().iter().filter_map(|(user, entry)| Some((*user, entry.delivered?))).collect()
+    }
+
+    /// Every local connection.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        self.users.lock().values().flat_map(|entry| entry.links.iter().cloned()).collect()
+    }
+}
+
+impl Entry {
+    fn wants_fetch(&mut self) -> bool {
+        let behind = self.delivered.is_some_and(|delivered| delivered < self.head);
+        behind && !std::mem::replace(&mut self.fetching, true)
+    }
+}

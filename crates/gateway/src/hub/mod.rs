@@ -1,0 +1,217 @@
+//! The hub: which local connections follow which conversation and which user's feed, and the hand-over of events
+//! from the bus to them. One per node.
+//!
+//! An event's bytes are shared by all local connections. Conversations are sharded over locks that are held for
+//! memory work only; what must be read from the store is a task of `fill` or `feed`, one per conversation or user.
+
+pub(crate) mod channel;
+mod feeds;
+mod sequencer;
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
+
+use axum::extract::ws::Utf8Bytes;
+use chat::envelope::ConversationEvent;
+use parking_lot::Mutex;
+use protocol::{Changes, ConversationId, Seq};
+
+use self::channel::{Behind, Channel, Next};
+pub(crate) use self::feeds::Feeds;
+use crate::link::Link;
+
+const SHARDS: usize = 64;
+
+type Shard = Mutex<HashMap<ConversationId, Channel>>;
+
+/// Local subscriptions of one node.
+pub(crate) struct Hub {
+    shards: Box<[Shard]>,
+    hasher: RandomState,
+    pub(crate) feeds: Feeds,
+}
+
+/// What is to be done after a call, outside the lock.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct After {
+    /// Start a fill of the conversation: at once, or after the wait for a late event.
+    pub(crate) fill: Option<FillWhen>,
+    /// Connections that no longer follow it: give their bus reference back.
+    pub(crate) gone: Vec<Arc<Link>>,
+}
+
+/// When a fill starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FillWhen {
+    Now,
+    Later,
+}
+
+impl From<(Next, Vec<Arc<Link>>)> for After {
+    fn from((next, gone): (Next, Vec<Arc<Link>>)) -> Self {
+        let fill = match next {
+            Next::Nothing => None,
+            Next::FillLater => Some(FillWhen::Later),
+            Next::FillNow => Some(FillWhen::Now),
+        };
+        Self { fill, gone }
+    }
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::new(),
+            feeds: Feeds::default(),
+        }
+    }
+
+    fn shard(&self, id: ConversationId) -> &Shard {
+        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+    }
+
+    /// Attaches a connection: from now on live events are held for it. False when it is attached already, or has
+    /// ended.
+    pub(crate) fn attach(&self, id: ConversationId, link: &Arc<Link>) -> bool {
+        // Both under the link's lock, so that two tasks never attach it twice. Order: link, then shard.
+        let mut following = link.following.lock();
+        let Some(known) = following.insert(id) else { return false };
+        let mut shard = self.shard(id).lock();
+        let channel = shard.entry(id).or_insert_with(|| Channel::new(id));
+        // A removal takes it out of the channel first and out of the link's set a moment later.
+        if known && channel.has(link) {
+            return false;
+        }
+        channel.attach(link);
+        true
+    }
+
+    /// Takes a connection out. False when it was not attached. A conversation without connections is forgotten.
+    pub(crate) fn detach(&self, id: ConversationId, link: &Arc<Link>) -> bool {
+        let mut following = link.following.lock();
+        if !following.remove(&id) {
+            return false;
+        }
+        if let Entry::Occupied(mut entry) = self.shard(id).lock().entry(id) {
+            entry.get_mut().detach(link);
+            if entry.get().is_empty() {
+                entry.remove();
+            }
+        }
+        true
+    }
+
+    /// Forgets that links follow a conversation from which the channel has taken them out already.
+    fn forget(&self, id: ConversationId, gone: &[Arc<Link>]) {
+        for link in gone {
+            let mut following = link.following.lock();
+            // It may be back already.
+            if !self.with(id, |channel| channel.has(link)) {
+                following.remove(&id);
+            }
+        }
+        if !gone.is_empty()
+            && let Entry::Occupied(entry) = self.shard(id).lock().entry(id)
+            && entry.get().is_empty()
+        {
+            entry.remove();
+        }
+    }
+
+    /// Runs `work` on a conversation that has local connections.
+    fn with<R: Default>(&self, id: ConversationId, work: impl FnOnce(&mut Channel) -> R) -> R {
+        self.shard(id).lock().get_mut(&id).map(work).unwrap_or_default()
+    }
+
+    fn with_after<A: Into<After> + Default>(&self, id: ConversationId, work: impl FnOnce(&mut Channel) -> A) -> After {
+        let after: After = self.with(id, work).into();
+        self.forget(id, &after.gone);
+        after
+    }
+
+    /// An event came from the bus.
+    pub(crate) fn offer(&self, id: ConversationId, event: ConversationEvent) -> After {
+        if let Some(seq) = event.seq {
+            return self.with_after(id, |channel| Offer(channel.offer(event, seq)));
+        }
+        if let Ok(frame) = Utf8Bytes::try_from(event.frame) {
+            self.with(id, |channel| channel.offer_ephemeral(&frame));
+        }
+        After::default()
+    }
+
+    /// The head as read from the store after the subscription was confirmed.
+    pub(crate) fn establish(&self, id: ConversationId, head: Seq) -> After {
+        self.with_after(id, |channel| Offer(channel.establish(head)))
+    }
+
+    /// The store says that `head` exists. The fill that it may call for.
+    pub(crate) fn saw_head(&self, id: ConversationId, head: Seq) -> After {
+        self.with_after(id, |channel| Offer((channel.saw_head(head), Vec::new())))
+    }
+
+    /// Where a fill goes on and how far it goes; none when it is over.
+    pub(crate) fn fill_from(&self, id: ConversationId) -> Option<(Seq, Seq)> {
+        self.with(id, Channel::fill_from)
+    }
+
+    /// What the store had after a hole.
+    pub(crate) fn fill(&self, page: Changes) -> After {
+        let id = page.conversation_id;
+        self.with_after(id, |channel| Offer((Next::Nothing, channel.fill(page))))
+    }
+
+    /// Gives up on a hole.
+    pub(crate) fn skip_to(&self, id: ConversationId, head: Seq, resync: &Utf8Bytes) {
+        self.with(id, |channel| channel.skip_to(head, resync));
+    }
+
+    /// Starts holding anew for a connection that is about to read the store.
+    pub(crate) fn rearm(&self, id: ConversationId, link: &Arc<Link>) {
+        self.with(id, |channel| channel.rearm(link));
+    }
+
+    /// A connection has everything up to `cursor`: it goes live, unless it fell behind meanwhile. `gone` holds it
+    /// when a held event removed it.
+    pub(crate) fn release(
+        &self,
+        id: ConversationId,
+        link: &Arc<Link>,
+        cursor: Seq,
+        visible_from: Seq,
+    ) -> Result<After, Behind> {
+        let removed = self.with(id, |channel| Some(channel.release(link, cursor, visible_from))).transpose()?;
+        let gone = if removed == Some(true) { vec![Arc::clone(link)] } else { Vec::new() };
+        self.forget(id, &gone);
+        Ok(After { fill: None, gone })
+    }
+
+    /// Every conversation with local connections, and how far it was delivered.
+    pub(crate) fn positions(&self) -> Vec<(ConversationId, Seq)> {
+        let mut positions = Vec::new();
+        for shard in &self.shards {
+            positions.extend(shard.lock().iter().filter_map(|(id, channel)| Some((*id, channel.delivered()?))));
+        }
+        positions
+    }
+}
+
+/// Result of a channel's call, with the default that a conversation nobody follows gives.
+struct Offer((Next, Vec<Arc<Link>>));
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self((Next::Nothing, Vec::new()))
+    }
+}
+
+impl From<Offer> for After {
+    fn from(offer: Offer) -> Self {
+        offer.0.into()
+    }
+}

@@ -1,0 +1,92 @@
+//! The gateway's metrics. Base units, bounded label sets, no ids.
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector, exponential_buckets,
+};
+
+/// What one gateway node counts.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub(crate) connections: IntGauge,
+    pub(crate) connection_seconds: Histogram,
+    pub(crate) opened: IntCounter,
+    pub(crate) closed: IntCounterVec,
+    pub(crate) refused_upgrades: IntCounterVec,
+    pub(crate) commands: IntCounterVec,
+    pub(crate) frames_sent: IntCounter,
+    pub(crate) bytes_sent: IntCounter,
+    pub(crate) ephemeral_dropped: IntCounter,
+    pub(crate) bus_events: IntCounterVec,
+    pub(crate) gap_fills: IntCounter,
+    pub(crate) sweep_finds: IntCounter,
+    pub(crate) resumes: IntCounterVec,
+    pub(crate) degraded: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, String> {
+        let add = Adder(registry);
+        add.all().map_err(|error| error.to_string())
+    }
+}
+
+struct Adder<'a>(&'a Registry);
+
+impl Adder<'_> {
+    fn all(&self) -> prometheus::Result<Metrics> {
+        // 1 s to about 18 h.
+        let life = exponential_buckets(1.0, 4.0, 9)?;
+        Ok(Metrics {
+            connections: self.add(IntGauge::new("starling_connections", "Open, authenticated connections.")?)?,
+            connection_seconds: self.add(Histogram::with_opts(
+                HistogramOpts::new("starling_connection_seconds", "How long connections lived.").buckets(life),
+            )?)?,
+            opened: self.counter("starling_connections_opened_total", "Connections that were opened.")?,
+            closed: self.counters(
+                "starling_connections_closed_total",
+                "Connections that ended, by close code.",
+                "code",
+            )?,
+            refused_upgrades: self.counters(
+                "starling_upgrades_refused_total",
+                "Sockets that never became a connection, by reason.",
+                "reason",
+            )?,
+            commands: self.add(IntCounterVec::new(
+                Opts::new("starling_commands_total", "Commands, by type and outcome (ok or error code)."),
+                &["command", "outcome"],
+            )?)?,
+            frames_sent: self.counter("starling_frames_sent_total", "Text frames written to sockets.")?,
+            bytes_sent: self.counter("starling_frames_sent_bytes_total", "Bytes of text frames written to sockets.")?,
+            ephemeral_dropped: self.counter(
+                "starling_outbox_ephemeral_dropped_total",
+                "Ephemeral events that a slow connection did not get.",
+            )?,
+            bus_events: self.counters(
+                "starling_bus_events_total",
+                "Payloads from the bus: conversation, user, probe, or bad (not of this protocol).",
+                "kind",
+            )?,
+            gap_fills: self.counter("starling_gap_fills_total", "Pages read from the store to fill holes.")?,
+            sweep_finds: self.counter(
+                "starling_sweep_finds_total",
+                "Conversations and feeds that the head sweep found behind the store.",
+            )?,
+            resumes: self.counters("starling_resumes_total", "Resumes: replayed or resync.", "outcome")?,
+            degraded: self.add(IntGauge::new("starling_degraded", "1 while live events may be late.")?)?,
+        })
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(&self, name: &str, help: &str, label: &str) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), &[label])?)
+    }
+
+    fn add<C: Collector + Clone + 'static>(&self, collector: C) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+}

@@ -1,0 +1,94 @@
+//! What a gateway node is made of, shared by its tasks and connections.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bus::{Bus, BusError, Topic};
+use chat::Chat;
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{GatewayConfig, hub::Hub, metrics::Metrics};
+
+/// One gateway node.
+pub(crate) struct Node {
+    pub(crate) chat: Chat,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) hub: Hub,
+    pub(crate) config: GatewayConfig,
+    pub(crate) metrics: Metrics,
+    /// Connections: the drain waits for them.
+    pub(crate) connections: TaskTracker,
+    /// Ends the background tasks.
+    pub(crate) stop: CancellationToken,
+    pub(crate) draining: AtomicBool,
+    /// Why events do not flow; none when they do. One log line per change.
+    degraded: Mutex<Option<&'static str>>,
+}
+
+impl Node {
+    pub(crate) fn new(chat: Chat, bus: Arc<dyn Bus>, config: GatewayConfig, metrics: Metrics) -> Self {
+        Self {
+            chat,
+            bus,
+            hub: Hub::new(),
+            config,
+            metrics,
+            connections: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+            degraded: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn degraded(&self) -> Option<&'static str> {
+        *self.degraded.lock()
+    }
+
+    pub(crate) fn set_degraded(&self, why: Option<&'static str>) {
+        let before = std::mem::replace(&mut *self.degraded.lock(), why);
+        self.metrics.degraded.set(i64::from(why.is_some()));
+        match (before, why) {
+            (None, Some(why)) => tracing::warn!(reason = why, "degraded: live events may be late, read from the store"),
+            (Some(_), None) => tracing::info!("events flow again"),
+            _ => {}
+        }
+    }
+
+    /// Subscribes on the bus. While the bus is down the wish is kept there, and when it is back every head is
+    /// compared with the store, so that going on without a confirmation loses nothing but time.
+    pub(crate) async fn subscribe(&self, topics: &[Topic]) {
+        match self.bus.subscribe(topics).await {
+            Ok(()) | Err(BusError::Unavailable(_)) => {}
+            Err(error) => tracing::debug!(error = %error, "subscribe refused"),
+        }
+    }
+}
+
+/// Doubles from `first` up to `most`.
+pub(crate) struct Backoff {
+    next: Duration,
+    most: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(first: Duration, most: Duration) -> Self {
+        Self { next: first, most }
+    }
+
+    /// Waits, each time longer, with full jitter.
+    pub(crate) async fn wait(&mut self) {
+        let span = self.next.as_millis() as u64;
+        self.next = (self.next * 2).min(self.most);
+        tokio::time::sleep(Duration::from_millis(span / 4 + rand::random_range(0..=span))).await;
+    }
+}

@@ -1,0 +1,232 @@
+//! What waits to be written to one socket: bounded in bytes and events, never blocking who puts something in.
+//!
+//! Promise (invariant 9): a durable event is written or the connection is closed with a resumable code; ephemeral
+//! events are dropped first. One connection that does not read costs at most the bounds and delays nobody.
+
+use std::{collections::VecDeque, mem::size_of};
+
+use axum::extract::ws::Utf8Bytes;
+use parking_lot::Mutex;
+use protocol::CloseCode;
+use tokio::sync::Notify;
+
+/// Bounds of an outbox.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OutboxLimits {
+    /// Most bytes that wait.
+    pub(crate) bytes: usize,
+    /// Most frames that wait.
+    pub(crate) events: usize,
+}
+
+/// How much may be lost of what is put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Replies and durable events: never dropped silently.
+    Durable,
+    /// Typing, presence, receipts: the first to go.
+    Ephemeral,
+}
+
+/// The frames that wait for one socket.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    // Held for a push or a swap only, never across an await.
+    state: Mutex<State>,
+    wake: Notify,
+    /// For the one task that replays what was missed; see [`Outbox::room`].
+    drained: Notify,
+    limits: OutboxLimits,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<(Utf8Bytes, Class)>,
+    bytes: usize,
+    dropped: u64,
+    close: Option<CloseCode>,
+}
+
+/// Bytes that a waiting frame costs besides its text.
+const OVERHEAD: usize = size_of::<(Utf8Bytes, Class)>();
+
+impl Outbox {
+    pub(crate) fn new(limits: OutboxLimits) -> Self {
+        Self { state: Mutex::default(), wake: Notify::new(), drained: Notify::new(), limits }
+    }
+
+    /// Puts a frame in. After [`Outbox::close`] it is forgotten.
+    pub(crate) fn push(&self, frame: Utf8Bytes, class: Class) {
+        let mut state = self.state.lock();
+        if state.close.is_some() {
+            return;
+        }
+        let cost = frame.len() + OVERHEAD;
+        if state.over(self.limits, cost) {
+            if class == Class::Ephemeral {
+                state.dropped += 1;
+                return;
+            }
+            state.drop_ephemeral();
+            // An empty outbox takes any one frame, however large: a page of changes may pass the bound alone.
+            if state.over(self.limits, cost) && !state.queue.is_empty() {
+                state.close = Some(CloseCode::SlowConsumer);
+                state.queue = VecDeque::new();
+                state.bytes = 0;
+                drop(state);
+                self.wake.notify_one();
+                return;
+            }
+        }
+        state.bytes += cost;
+        state.queue.push_back((frame, class));
+        let first = state.queue.len() == 1;
+        drop(state);
+        // A writer that has not yet fetched what waits will find this too.
+        if first {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Asks the connection to end. What waits is still written, but for a slow consumer. The first code stays.
+    pub(crate) fn close(&self, code: CloseCode) {
+        let mut state = self.state.lock();
+        if state.close.is_none() {
+            state.close = Some(code);
+        }
+        drop(state);
+        self.wake.notify_one();
+        self.drained.notify_one();
+    }
+
+    /// Waits until there is something to write or the connection is to end.
+    pub(crate) async fn ready(&self) {
+        loop {
+            {
+                let state = self.state.lock();
+                if !state.queue.is_empty() || state.close.is_some() {
+                    return;
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Waits until the connection is to end.
+    pub(crate) async fn closed(&self) -> CloseCode {
+        loop {
+            if let Some(code) = self.state.lock().close {
+                return code;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Waits until less than half of the bounds is used: a replay goes at the pace of its reader.
+    pub(crate) async fn room(&self) {
+        loop {
+            {
+                let state = self.state.lock();
+                let full = state.bytes > self.limits.bytes / 2 || state.queue.len() > self.limits.events / 2;
+                if !full || state.close.is_some() {
+                    return;
+                }
+            }
+            self.drained.notified().await;
+        }
+    }
+
+    /// Takes what waits, at most about `bytes` (at least one frame), and the code to end with once nothing waits.
+    pub(crate) fn take(&self, bytes: usize) -> (Vec<Utf8Bytes>, Option<CloseCode>) {
+        let mut state = self.state.lock();
+        let mut taken = Vec::new();
+        let mut sum = 0;
+        while sum < bytes
+            && let Some((frame, _)) = state.queue.pop_front()
+        {
+            sum += frame.len();
+            state.bytes -= frame.len() + OVERHEAD;
+            taken.push(frame);
+        }
+        if state.queue.is_empty() && state.queue.capacity() > 64 {
+            // A burst is over: an idle connection keeps no room for the next one.
+            state.queue = VecDeque::new();
+        }
+        let close = if state.queue.is_empty() { state.close } else { None };
+        drop(state);
+        self.drained.notify_one();
+        (taken, close)
+    }
+
+    /// How many ephemeral frames were dropped since the last call.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.state.lock().dropped)
+    }
+}
+
+impl State {
+    fn over(&self, limits: OutboxLimits, cost: usize) -> bool {
+        self.bytes + cost > limits.bytes || self.queue.len() >= limits.events
+    }
+
+    fn drop_ephemeral(&mut self) {
+        let before = self.queue.len();
+        self.queue.retain(|(_, class)| *class == Class::Durable);
+        self.dropped += (before - self.queue.len()) as u64;
+        self.bytes = self.queue.iter().map(|(frame, _)| frame.len() + OVERHEAD).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox(events: usize) -> Outbox {
+        Outbox::new(OutboxLimits { bytes: 1_000, events })
+    }
+
+    #[test]
+    fn ephemeral_frames_go_first_and_durable_ones_never_silently() {
+        let outbox = outbox(3);
+        outbox.push("typing".into(), Class::Ephemeral);
+        outbox.push("a".into(), Class::Durable);
+        outbox.push("b".into(), Class::Durable);
+        outbox.push("receipt".into(), Class::Ephemeral);
+        outbox.push("c".into(), Class::Durable);
+        let (frames, close) = outbox.take(usize::MAX);
+        assert_eq!((frames, close), (vec!["a".into(), "b".into(), "c".into()], None));
+        assert_eq!(outbox.take_dropped(), 2);
+    }
+
+    #[test]
+    fn too_many_durable_frames_close_the_connection_with_a_resumable_code() {
+        let outbox = outbox(2);
+        for text in ["a", "b", "c", "d"] {
+            outbox.push(text.into(), Class::Durable);
+        }
+        assert_eq!(outbox.take(usize::MAX), (vec![], Some(CloseCode::SlowConsumer)));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_but_one_large_frame_passes() {
+        let outbox = outbox(100);
+        outbox.push("x".repeat(5_000).into(), Class::Durable);
+        assert_eq!(outbox.take(1).0.len(), 1);
+        for _ in 0..3 {
+            outbox.push("x".repeat(500).into(), Class::Durable);
+        }
+        assert_eq!(outbox.take(usize::MAX).1, Some(CloseCode::SlowConsumer));
+    }
+
+    #[tokio::test]
+    async fn what_waited_before_a_close_is_written_first() {
+        let outbox = outbox(10);
+        outbox.push("bye".into(), Class::Durable);
+        outbox.close(CloseCode::GoingAway);
+        outbox.close(CloseCode::Internal);
+        outbox.push("late".into(), Class::Durable);
+        outbox.ready().await;
+        assert_eq!(outbox.take(usize::MAX), (vec!["bye".into()], Some(CloseCode::GoingAway)));
+        assert_eq!(outbox.closed().await, CloseCode::GoingAway);
+    }
+}

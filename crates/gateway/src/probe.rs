@@ -1,0 +1,88 @@
+//! Asks itself whether events flow: publishes to the node's own topic and waits to hear it.
+//!
+//! A connection that looks alive but carries nothing (a blackhole) shows in no error; this finds it, has the bus
+//! reconnect, and meanwhile heads are read from the store often.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bus::{BusStatus, Topic};
+use bytes::Bytes;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+use crate::{node::Node, sweep};
+
+/// Between two probes.
+const INTERVAL: Duration = Duration::from_secs(3);
+/// A probe that is not heard within this has failed.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// While events do not flow, heads are read this often.
+const DEGRADED_SWEEP: Duration = Duration::from_secs(1);
+
+/// The number of the last probe that was heard.
+#[derive(Default)]
+pub(crate) struct Probe {
+    heard: AtomicU64,
+    news: Notify,
+}
+
+impl Probe {
+    /// A payload came on the node's own topic.
+    pub(crate) fn heard(&self, payload: &Bytes) {
+        if let Some(number) = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok()) {
+            self.heard.fetch_max(number, Ordering::AcqRel);
+            self.news.notify_waiters();
+        }
+    }
+
+    async fn wait_for(&self, number: u64) {
+        loop {
+            let news = self.news.notified();
+            if self.heard.load(Ordering::Acquire) >= number {
+                return;
+            }
+            news.await;
+        }
+    }
+}
+
+/// Runs until the node ends.
+pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
+    let topic = Topic::Node(node.config.node);
+    let mut status = node.bus.status();
+    node.subscribe(&[topic]).await;
+    for number in 1.. {
+        let started = Instant::now();
+        let up = *status.borrow_and_update() == BusStatus::Up;
+        let payload = Bytes::from(number.to_string());
+        let flows = up
+            && node.bus.publish(&[(topic, payload)]).await.is_ok()
+            && timeout(DEADLINE, probe.wait_for(number)).await.is_ok();
+        match (up, flows) {
+            (_, true) => node.set_degraded(None),
+            (true, false) => {
+                node.set_degraded(Some("the bus does not carry this node's own probe"));
+                node.bus.reconnect();
+            }
+            (false, false) => node.set_degraded(Some("the bus is out of reach")),
+        }
+        let pause = if flows { INTERVAL } else { DEGRADED_SWEEP };
+        if !flows {
+            sweep::all(&node).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(started + pause) => {}
+            // A change of the bus' state is worth a look at once.
+            changed = status.changed() => if changed.is_err() { return },
+            () = node.stop.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Reads what the bus brings and hands it to the hub. The one place where payloads of other programs could come
+//! in: what is not of this protocol is counted and ignored.
+
+use std::sync::Arc;
+
+use bus::{Incoming, Topic};
+use chat::envelope::{ConversationEvent, FeedMoved};
+use tokio::sync::mpsc;
+
+use crate::{node::Node, probe::Probe, sweep};
+
+/// Runs until the bus or the node ends.
+pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>, probe: Arc<Probe>) {
+    loop {
+        let item = tokio::select! {
+            item = incoming.recv() => item,
+            () = node.stop.cancelled() => None,
+        };
+        match item {
+            None => return,
+            Some(Incoming::Lost) => {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move { sweep::all(&node).await });
+            }
+            Some(Incoming::Event { topic: Topic::Conversation(id), payload }) => {
+                match ConversationEvent::decode(&payload) {
+                    Ok(event) => {
+                        count(&node, "conversation");
+                        let after = node.hub.offer(id, event);
+                        node.after(id, after);
+                    }
+                    Err(_) => bad(&node, Topic::Conversation(id)),
+                }
+            }
+            Some(Incoming::Event { topic: Topic::User(user), payload }) => match FeedMoved::decode(&payload) {
+                Ok(moved) => {
+                    count(&node, "user");
+                    node.feed_moved(user, moved.user_seq);
+                }
+                Err(_) => bad(&node, Topic::User(user)),
+            },
+            Some(Incoming::Event { topic: Topic::Node(_), payload }) => {
+                count(&node, "probe");
+                probe.heard(&payload);
+            }
+            // Announcements are not sent yet.
+            Some(Incoming::Event { topic: Topic::Org(_), .. }) => {}
+        }
+    }
+}
+
+fn count(node: &Node, kind: &str) {
+    node.metrics.bus_events.with_label_values(&[kind]).inc();
+}
+
+fn bad(node: &Node, topic: Topic) {
+    let bad = node.metrics.bus_events.with_label_values(&["bad"]);
+    bad.inc();
+    // Somebody else on our topics may publish without end: say it once, count the rest.
+    if bad.get() == 1 {
+        tracing::warn!(%topic, "a payload on the bus is not of this protocol; further ones are only counted");
+    }
+}
