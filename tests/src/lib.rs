@@ -1,1 +1,6 @@
-//! Placeholder.
+//! What the tests are made of: private servers, whole clusters, clients as an app would write them, and the
+//! conformance suites of the seams. Everything starts on free ports and ends with the test.
+
+pub mod conformance;
+pub mod process;
+pub mod redis;

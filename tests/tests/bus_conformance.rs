@@ -1,0 +1,64 @@
+//! Runs the suite of the bus on each implementation.
+
+use std::sync::Arc;
+
+use bus::{
+    Bus,
+    local::LocalBus,
+    redis::{RedisBus, RedisConfig},
+};
+use starling_tests::{
+    conformance::bus::{self as suite, LINGER, Nodes, SMALL_QUEUE, within_reason},
+    redis::Redis,
+};
+
+const QUEUE: usize = 65_536;
+
+fn local(queue: usize) -> Nodes {
+    let a = LocalBus::with_queue(queue);
+    Nodes { b: Arc::new(a.node()), a: Arc::new(a) }
+}
+
+fn node(server: &Redis, queue: usize) -> Arc<dyn Bus> {
+    let config = RedisConfig { linger: LINGER, queue, prefix: "suite:".into(), ..RedisConfig::new(server.url()) };
+    Arc::new(RedisBus::start(config).unwrap())
+}
+
+async fn redis(queue: usize) -> (Nodes, Redis) {
+    let server = Redis::start().await.unwrap();
+    (Nodes { a: node(&server, queue), b: node(&server, queue) }, server)
+}
+
+macro_rules! on_each_bus {
+    ($($name:ident: $queue:expr,)+) => {
+        mod in_process {$(
+            #[tokio::test]
+            async fn $name() {
+                super::within_reason(super::suite::$name(super::local($queue))).await;
+            }
+        )+}
+        mod over_redis {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let (nodes, _server) = super::redis($queue).await;
+                super::within_reason(super::suite::$name(nodes)).await;
+            }
+        )+}
+    };
+}
+
+on_each_bus! {
+    events_arrive_whole_and_in_the_order_of_their_publisher: super::QUEUE,
+    a_node_hears_what_it_subscribed_and_nothing_else: super::QUEUE,
+    a_confirmed_subscription_hears_the_very_next_event: super::QUEUE,
+    references_are_counted: super::QUEUE,
+    a_topic_that_comes_and_goes_is_never_lost: super::QUEUE,
+    thousands_of_topics_at_once: super::QUEUE,
+    the_same_topic_by_many_at_once: super::QUEUE,
+    incoming_is_given_once: super::QUEUE,
+    a_value_is_taken_once: super::QUEUE,
+    a_value_ends_with_its_time: super::QUEUE,
+    a_slow_reader_hears_that_it_lost_something: super::SMALL_QUEUE,
+    a_working_bus_is_up: super::QUEUE,
+    after_reconnect_everything_is_back: super::QUEUE,
+}
