@@ -1,108 +1,136 @@
-//! Conversations and who takes part.
+//! Conversations and who takes part: reading them and changing them. Making one is in `create`.
 
 use protocol::{
-    AddParticipants, Conversation, ConversationId, ConversationPatch, CreateConversation, Page, Participant,
-    ParticipantPatch, UserId,
+    AddParticipants, Conversation, ConversationId, ConversationPatch, Page, Participant, ParticipantPatch, UserId,
 };
 
-use crate::{Caller, Chat, Result};
+use crate::{
+    Caller, Chat, ChatError, Result,
+    change::{Kind, Request},
+    check,
+    create::PARTICIPANTS_MAX,
+};
 
 impl Chat {
-    /// Makes a conversation, or finds the direct one; true when it was made now.
-    pub async fn create_conversation(
-        &self,
-        _caller: &Caller,
-        _request: CreateConversation,
-        _idempotency_key: Option<&str>,
-    ) -> Result<(Conversation, bool)> {
-        unimplemented!()
-    }
-
     /// The caller's conversations, last activity first. `limit` 1–100 (50 when absent).
     pub async fn conversations(
         &self,
-        _caller: &Caller,
-        _cursor: Option<&str>,
-        _limit: Option<u32>,
+        caller: &Caller,
+        cursor: Option<&str>,
+        limit: Option<u32>,
     ) -> Result<Page<Conversation>> {
-        unimplemented!()
+        let limit = check::limit(limit)?;
+        check::cursor(cursor)?;
+        Ok(self.inner.store.conversations(caller.user.id, cursor, limit).await?)
     }
 
     /// The lobby: public rooms of the caller's org whose title contains `query`.
     pub async fn public_conversations(
         &self,
-        _caller: &Caller,
-        _query: &str,
-        _cursor: Option<&str>,
-        _limit: Option<u32>,
+        caller: &Caller,
+        query: &str,
+        cursor: Option<&str>,
+        limit: Option<u32>,
     ) -> Result<Page<Conversation>> {
-        unimplemented!()
+        let limit = check::limit(limit)?;
+        check::query(query)?;
+        check::cursor(cursor)?;
+        Ok(self.inner.store.public_conversations(caller.user.id, query, cursor, limit).await?)
     }
 
     /// One conversation.
-    pub async fn conversation(&self, _caller: &Caller, _id: ConversationId) -> Result<Conversation> {
-        unimplemented!()
+    pub async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation> {
+        let conversation = self.inner.store.conversation(caller.user.id, id).await?;
+        conversation.ok_or_else(|| ChatError::not_found("conversation"))
     }
 
     /// Changes title, description, picture or policy (admins).
     pub async fn update_conversation(
         &self,
-        _caller: &Caller,
-        _id: ConversationId,
-        _patch: ConversationPatch,
+        caller: &Caller,
+        id: ConversationId,
+        patch: ConversationPatch,
     ) -> Result<Conversation> {
-        unimplemented!()
+        check::conversation_patch(&patch)?;
+        self.change(caller, id, Kind::Update { patch }).await?;
+        self.conversation(caller, id).await
     }
 
     /// Closes it for all (owners).
-    pub async fn delete_conversation(&self, _caller: &Caller, _id: ConversationId) -> Result<()> {
-        unimplemented!()
+    pub async fn delete_conversation(&self, caller: &Caller, id: ConversationId) -> Result<()> {
+        self.change(caller, id, Kind::DeleteConversation).await
     }
 
-    /// Joins a public room; joining twice is fine.
-    pub async fn join(&self, _caller: &Caller, _id: ConversationId) -> Result<Conversation> {
-        unimplemented!()
+    /// Joins a public room; joining twice is fine. Who joins an empty one owns it.
+    pub async fn join(&self, caller: &Caller, id: ConversationId) -> Result<Conversation> {
+        self.change(caller, id, Kind::Join).await?;
+        self.conversation(caller, id).await
     }
 
     /// Leaves. The last owner must hand over first, unless nobody else is left.
-    pub async fn leave(&self, _caller: &Caller, _id: ConversationId) -> Result<()> {
-        unimplemented!()
+    pub async fn leave(&self, caller: &Caller, id: ConversationId) -> Result<()> {
+        self.change(caller, id, Kind::RemoveParticipant { user: caller.user.id }).await
     }
 
     /// Active participants by join time. `limit` 1–100 (50 when absent).
     pub async fn participants(
         &self,
-        _caller: &Caller,
-        _id: ConversationId,
-        _cursor: Option<&str>,
-        _limit: Option<u32>,
+        caller: &Caller,
+        id: ConversationId,
+        cursor: Option<&str>,
+        limit: Option<u32>,
     ) -> Result<Page<Participant>> {
-        unimplemented!()
+        let limit = check::limit(limit)?;
+        check::cursor(cursor)?;
+        self.readable(caller, id).await?;
+        Ok(self.inner.store.participants(id, cursor, limit).await?)
     }
 
-    /// Adds people (admins; in a public room nobody: people join). One system message for all of them.
+    /// Adds people (admins; in a public room nobody: people join). One system message for all of them; those who
+    /// take part already are left as they are.
     pub async fn add_participants(
         &self,
-        _caller: &Caller,
-        _id: ConversationId,
-        _request: AddParticipants,
+        caller: &Caller,
+        id: ConversationId,
+        request: AddParticipants,
     ) -> Result<Conversation> {
-        unimplemented!()
+        if !(1..=PARTICIPANTS_MAX).contains(&request.user_ids.len()) {
+            return Err(ChatError::field("user_ids", format!("must have from 1 to {PARTICIPANTS_MAX} items")));
+        }
+        self.change(caller, id, Kind::AddParticipants { users: request.user_ids }).await?;
+        self.conversation(caller, id).await
     }
 
     /// Changes a role (owners).
     pub async fn update_participant(
         &self,
-        _caller: &Caller,
-        _id: ConversationId,
-        _user: UserId,
-        _patch: ParticipantPatch,
+        caller: &Caller,
+        id: ConversationId,
+        user: UserId,
+        patch: ParticipantPatch,
     ) -> Result<Participant> {
-        unimplemented!()
+        self.change(caller, id, Kind::SetRole { user, role: patch.role }).await?;
+        // Roles change rarely: paging to one participant is good enough.
+        let mut cursor = None;
+        loop {
+            let page = self.inner.store.participants(id, cursor.as_deref(), check::PAGE_MAX).await?;
+            if let Some(found) = page.items.into_iter().find(|participant| participant.user.id == user) {
+                return Ok(found);
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Err(ChatError::not_found("participant"));
+            }
+        }
     }
 
-    /// Removes somebody (admins; an admin cannot remove an owner), or leaves when it is oneself.
-    pub async fn remove_participant(&self, _caller: &Caller, _id: ConversationId, _user: UserId) -> Result<()> {
-        unimplemented!()
+    /// Removes somebody (admins; an admin cannot remove an owner), or leaves when it is oneself. Removing somebody
+    /// who has left is fine.
+    pub async fn remove_participant(&self, caller: &Caller, id: ConversationId, user: UserId) -> Result<()> {
+        self.change(caller, id, Kind::RemoveParticipant { user }).await
+    }
+
+    async fn change(&self, caller: &Caller, id: ConversationId, kind: Kind) -> Result<()> {
+        self.inner.writer.submit(Request::new(id, caller.user.id, kind)).await.map(drop)
     }
 }

@@ -1,10 +1,14 @@
 //! What a gateway needs to follow conversations and users' feeds so that nothing is missed.
 
+use bus::Topic;
 use bytes::Bytes;
-use protocol::{Changes, ConversationId, Receipt, Seq, SessionId, UserId, UserSeq};
-use store::Memberships;
+use protocol::{
+    Changes, ConversationId, ErrorCode, Event, EventType, ParticipantRemoved, Receipt, Seq, SessionId, UserId, UserSeq,
+};
+use serde::Serialize;
+use store::{FeedChange, FeedItem, Membership, Memberships};
 
-use crate::{Caller, Chat, Result};
+use crate::{Caller, Chat, ChatError, Result, check, envelope::FeedMoved};
 
 /// One event of a user's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,19 @@ impl Chat {
         Ok(self.inner.store.memberships(user, limit).await?)
     }
 
+    /// One conversation of the user; none when they do not take part.
+    pub async fn membership(&self, user: UserId, conversation: ConversationId) -> Result<Option<Membership>> {
+        let access = self.inner.store.access(user, conversation).await?;
+        Ok(access.and_then(|access| {
+            let participant = access.participant.filter(|participant| participant.active)?;
+            Some(Membership {
+                conversation_id: conversation,
+                last_seq: access.last_seq,
+                access_since_seq: participant.access_since_seq,
+            })
+        }))
+    }
+
     /// Heads of conversations (≤ 2,000 ids).
     pub async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>> {
         Ok(self.inner.store.heads(ids).await?)
@@ -60,21 +77,120 @@ impl Chat {
     /// What the caller missed in a conversation after a cursor. `limit` 1–500 (500 when absent).
     pub async fn changes(
         &self,
-        _caller: &Caller,
-        _conversation: ConversationId,
-        _after: Seq,
-        _limit: Option<u32>,
+        caller: &Caller,
+        conversation: ConversationId,
+        after: Seq,
+        limit: Option<u32>,
     ) -> Result<Changes> {
-        unimplemented!()
+        let limit = check::changes_limit(limit)?;
+        let access = self.readable(caller, conversation).await?;
+        // The head only grows: a cursor that the caller got honestly is not above one that is read now.
+        if after > access.last_seq {
+            return Err(ChatError::field("after", "is past the conversation's head"));
+        }
+        let changes = self.inner.store.changes(Some(caller.user.id), conversation, after, limit).await?;
+        changes.ok_or_else(|| ChatError::not_found("conversation"))
     }
 
     /// What moved a user's feed after a cursor, and its head.
-    pub async fn feed(&self, _user: UserId, _after: UserSeq) -> Result<(UserSeq, Vec<FeedEvent>)> {
-        unimplemented!()
+    pub async fn feed(&self, user: UserId, after: UserSeq) -> Result<(UserSeq, Vec<FeedEvent>)> {
+        let feed = self.inner.store.feed(user, check::seq(after)).await?;
+        let events = feed.items.into_iter().map(|item| feed_event(user, item)).collect::<Result<_>>()?;
+        Ok((feed.user_seq, events))
     }
 
     /// Markers that a resume tells.
     pub async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
         Ok(self.inner.store.receipts(user, conversations).await?)
+    }
+
+    /// Tells the nodes that hold the user's connections that their feed moved. A hint: queued, never waits for the
+    /// bus, and lost when it is down.
+    #[allow(clippy::unused_async)] // Its callers need not know that it only queues.
+    pub(crate) async fn publish_feed(&self, user: UserId, user_seq: UserSeq) {
+        self.inner.writer.publish(Topic::User(user), FeedMoved::encode(user_seq));
+    }
+}
+
+/// Data of `session.revoked`.
+#[derive(Serialize)]
+struct SessionRevoked {
+    /// None: all of the user's.
+    session_id: Option<SessionId>,
+}
+
+/// What a client that was enabled again is told: nothing but where its feed stands.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// One change of a feed as the user's devices get it. A change that means nothing to them (they were enabled again)
+/// still moves their cursor: it goes out as a `heartbeat` that carries its `user_seq`.
+fn feed_event(user: UserId, item: FeedItem) -> Result<FeedEvent> {
+    let user_seq = item.user_seq;
+    let (frame, effect) = match item.change {
+        FeedChange::Joined(conversation) => {
+            let (id, head) = (conversation.id, conversation.last_seq);
+            let frame = frame(EventType::ConversationCreated, Some(id), user_seq, conversation)?;
+            (frame, FeedEffect::Joined(id, head))
+        }
+        FeedChange::Left(id) => {
+            let data = ParticipantRemoved { conversation_id: id, user_id: user };
+            (frame(EventType::ParticipantRemoved, Some(id), user_seq, data)?, FeedEffect::Left(id))
+        }
+        FeedChange::SessionRevoked(id) => {
+            let data = SessionRevoked { session_id: Some(id) };
+            (frame(EventType::SessionRevoked, None, user_seq, data)?, FeedEffect::SessionRevoked(id))
+        }
+        FeedChange::Disabled(true) => {
+            let data = SessionRevoked { session_id: None };
+            (frame(EventType::SessionRevoked, None, user_seq, data)?, FeedEffect::Disabled)
+        }
+        FeedChange::Disabled(false) => (frame(EventType::Heartbeat, None, user_seq, Nothing {})?, FeedEffect::None),
+    };
+    Ok(FeedEvent { user_seq, frame, effect })
+}
+
+fn frame<T: Serialize>(
+    kind: EventType,
+    conversation_id: Option<ConversationId>,
+    user_seq: UserSeq,
+    data: T,
+) -> Result<Bytes> {
+    let event = Event { kind, conversation_id, seq: None, user_seq: Some(user_seq), data };
+    let bytes = serde_json::to_vec(&event)
+        .map_err(|error| ChatError::new(ErrorCode::Internal, "something failed here").because(error))?;
+    Ok(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(change: FeedChange) -> (serde_json::Value, FeedEffect) {
+        let event = feed_event(UserId::generate(), FeedItem { user_seq: 7, change }).unwrap();
+        assert_eq!(event.user_seq, 7);
+        let frame: serde_json::Value = serde_json::from_slice(&event.frame).unwrap();
+        assert_eq!(frame["user_seq"], 7);
+        (frame, event.effect)
+    }
+
+    #[test]
+    fn a_lost_conversation_and_a_revoked_session_are_told_with_their_ids() {
+        let id = ConversationId::generate();
+        let (frame, effect) = event(FeedChange::Left(id));
+        assert_eq!((&frame["type"], effect), (&"participant.removed".into(), FeedEffect::Left(id)));
+        assert_eq!(frame["data"]["conversation_id"], id.to_string());
+        let session = SessionId::generate();
+        let (frame, effect) = event(FeedChange::SessionRevoked(session));
+        assert_eq!((&frame["type"], effect), (&"session.revoked".into(), FeedEffect::SessionRevoked(session)));
+        assert_eq!(frame["data"]["session_id"], session.to_string());
+    }
+
+    #[test]
+    fn being_disabled_revokes_all_and_being_enabled_only_moves_the_cursor() {
+        let (frame, effect) = event(FeedChange::Disabled(true));
+        assert_eq!((&frame["data"]["session_id"], effect), (&serde_json::Value::Null, FeedEffect::Disabled));
+        let (frame, effect) = event(FeedChange::Disabled(false));
+        assert_eq!((&frame["type"], effect), (&"heartbeat".into(), FeedEffect::None));
     }
 }

@@ -1,13 +1,15 @@
 //! The domain. REST, WebSocket and SSE all call [`Chat`] and nothing below it: who may do what, in which order
 //! it happens, what others are told. Transports decode, call one method, encode.
 //!
-//! How a change travels: `messages` / `conversations` build a [`change::Request`], [`writer`] commits it with
-//! whatever else is waiting, [`decide`](mod@decide) says under the lock what it does, [`envelope`] is what the bus then carries.
+//! How a change travels: `messages` / `conversations` build a `change::Request`, `writer` commits it with whatever
+//! else is waiting, `decide` says under the lock what it does, [`envelope`] is what the bus then carries.
 
 mod auth;
 mod change;
+mod check;
 mod config;
 mod conversations;
+mod create;
 mod decide;
 pub mod envelope;
 mod error;

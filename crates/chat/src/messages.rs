@@ -1,44 +1,119 @@
-//! Messages.
+//! Messages: sending, editing, deleting and reading them.
 
-use protocol::{ConversationId, EditMessage, HistoryWindow, Message, MessageId, Page, SendMessage};
+use protocol::{ConversationId, EditMessage, ErrorCode, HistoryWindow, Message, MessageId, Page, SendMessage};
+use store::Access;
 
-use crate::{Caller, Chat, Result};
+use crate::{
+    Caller, Chat, ChatError, Result,
+    change::{Done, Kind, Request, send_fingerprint},
+    check,
+    policy::{self, Refusal},
+};
 
 impl Chat {
     /// Sends. Returns when the message is committed; true when it is new, false when this was a retry.
     pub async fn send(
         &self,
-        _caller: &Caller,
-        _conversation: ConversationId,
-        _request: SendMessage,
+        caller: &Caller,
+        conversation: ConversationId,
+        request: SendMessage,
     ) -> Result<(Message, bool)> {
-        unimplemented!()
+        check::content(&request.content, self.limits().content_chars)?;
+        request.client_id.as_deref().map_or(Ok(()), check::client_id)?;
+        let kind = Kind::Send {
+            fingerprint: send_fingerprint(&request.content, request.reply_to_id),
+            content: request.content,
+            client_id: request.client_id,
+            reply_to: request.reply_to_id,
+        };
+        let done = self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?;
+        let new = done.new;
+        Ok((message_of(done)?, new))
     }
 
     /// Edits one's own message.
-    pub async fn edit(&self, _caller: &Caller, _id: MessageId, _request: EditMessage) -> Result<Message> {
-        unimplemented!()
+    pub async fn edit(&self, caller: &Caller, id: MessageId, request: EditMessage) -> Result<Message> {
+        check::content(&request.content, self.limits().content_chars)?;
+        let kind = Kind::Edit { message: id, content: request.content };
+        self.change_message(caller, id, kind).await
     }
 
     /// Deletes one's own message, or any as an admin of the conversation; deleting twice is fine.
-    pub async fn delete(&self, _caller: &Caller, _id: MessageId) -> Result<Message> {
-        unimplemented!()
+    pub async fn delete(&self, caller: &Caller, id: MessageId) -> Result<Message> {
+        self.change_message(caller, id, Kind::Delete { message: id }).await
+    }
+
+    async fn change_message(&self, caller: &Caller, id: MessageId, kind: Kind) -> Result<Message> {
+        let conversation = self.inner.store.locate(id).await?.ok_or_else(|| ChatError::not_found("message"))?;
+        message_of(self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?)
     }
 
     /// One message.
-    pub async fn message(&self, _caller: &Caller, _id: MessageId) -> Result<Message> {
-        unimplemented!()
+    pub async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message> {
+        if let Some(message) = self.inner.store.message(caller.user.id, id).await? {
+            return Ok(message);
+        }
+        // Of a public room one may know that joining would help; of all else nothing.
+        if let Some(conversation) = self.inner.store.locate(id).await? {
+            let access = self.inner.store.access(caller.user.id, conversation).await?;
+            if policy::reading(access.as_ref()) == Err(Refusal::NotAParticipant) {
+                return Err(Refusal::NotAParticipant.into());
+            }
+        }
+        Err(ChatError::not_found("message"))
     }
 
     /// A page of history, ascending by seq. `limit` 1–100 (50 when absent). `next_cursor` is the seq to go on with
     /// in the same direction, null at the end.
     pub async fn history(
         &self,
-        _caller: &Caller,
-        _conversation: ConversationId,
-        _window: HistoryWindow,
-        _limit: Option<u32>,
+        caller: &Caller,
+        conversation: ConversationId,
+        window: HistoryWindow,
+        limit: Option<u32>,
     ) -> Result<Page<Message>> {
-        unimplemented!()
+        let limit = check::limit(limit)?;
+        self.readable(caller, conversation).await?;
+        let window = match window {
+            HistoryWindow::Latest => HistoryWindow::Latest,
+            HistoryWindow::Before(seq) => HistoryWindow::Before(check::seq(seq)),
+            HistoryWindow::After(seq) => HistoryWindow::After(check::seq(seq)),
+            HistoryWindow::Around(seq) => HistoryWindow::Around(check::seq(seq)),
+        };
+        // One more than asked for tells whether there is more.
+        let extra = u32::from(!matches!(window, HistoryWindow::Around(_)));
+        let items = self.inner.store.history(caller.user.id, conversation, window, limit + extra).await?;
+        Ok(page(items, window, limit as usize))
     }
+
+    /// What the caller is to a conversation whose messages they may read.
+    pub(crate) async fn readable(&self, caller: &Caller, conversation: ConversationId) -> Result<Access> {
+        let access = self.inner.store.access(caller.user.id, conversation).await?;
+        policy::reading(access.as_ref())?;
+        access.ok_or_else(|| Refusal::NotFound.into())
+    }
+}
+
+/// Cuts a page that was read with one item too many.
+fn page(mut items: Vec<Message>, window: HistoryWindow, limit: usize) -> Page<Message> {
+    let more = items.len() > limit;
+    let next = match window {
+        HistoryWindow::Around(_) => None,
+        HistoryWindow::After(_) => {
+            items.truncate(limit);
+            items.last()
+        }
+        HistoryWindow::Latest | HistoryWindow::Before(_) => {
+            items.drain(..items.len().saturating_sub(limit));
+            items.first()
+        }
+    };
+    let next_cursor = next.filter(|_| more).map(|message| message.seq.to_string());
+    Page { items, next_cursor }
+}
+
+fn message_of(done: Done) -> Result<Message> {
+    done.message.ok_or_else(|| {
+        ChatError::new(ErrorCode::Internal, "something failed here").because("a change of a message gave no message")
+    })
 }

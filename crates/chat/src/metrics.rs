@@ -1,9 +1,79 @@
-//! The domain's metrics.
+//! The domain's metrics: how changes are batched, committed and published. Labels come from fixed sets only.
 
-pub(crate) struct Metrics {}
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
+
+/// Cheap to clone: the counters are shared.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// Changes in one transaction.
+    pub(crate) batch_size: Histogram,
+    /// One transaction, failed ones included.
+    pub(crate) commit_seconds: Histogram,
+    /// From the queue to the beginning of the transaction.
+    pub(crate) wait_seconds: Histogram,
+    /// Changes that wait now, all lanes.
+    pub(crate) queue: IntGauge,
+    /// Messages that people sent, committed.
+    pub(crate) messages: IntCounter,
+    /// Committed changes by kind.
+    pub(crate) changes: IntCounterVec,
+    /// Events that were not published: refused by the bus, or dropped before it.
+    pub(crate) publish_failures: IntCounter,
+    /// Changes that were refused or failed, by error code.
+    pub(crate) refused: IntCounterVec,
+}
 
 impl Metrics {
-    pub(crate) fn register(_registry: &prometheus::Registry) -> Result<Self, String> {
-        Ok(Self {})
+    /// Makes and registers them; fails when the registry has them already.
+    pub(crate) fn register(registry: &Registry) -> Result<Self, String> {
+        let sizes = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1_024.0];
+        let seconds = vec![0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+        let make = || -> prometheus::Result<Self> {
+            Ok(Self {
+                batch_size: add(
+                    registry,
+                    Histogram::with_opts(
+                        HistogramOpts::new("starling_writer_batch_size", "Changes in one transaction").buckets(sizes),
+                    )?,
+                )?,
+                commit_seconds: add(
+                    registry,
+                    Histogram::with_opts(
+                        HistogramOpts::new("starling_writer_commit_seconds", "Time of one transaction")
+                            .buckets(seconds.clone()),
+                    )?,
+                )?,
+                wait_seconds: add(
+                    registry,
+                    Histogram::with_opts(
+                        HistogramOpts::new("starling_writer_wait_seconds", "Time a change waits for its transaction")
+                            .buckets(seconds),
+                    )?,
+                )?,
+                queue: add(registry, IntGauge::new("starling_writer_queue", "Changes that wait for a transaction")?)?,
+                messages: add(registry, IntCounter::new("starling_messages_total", "Messages that people sent")?)?,
+                changes: add(
+                    registry,
+                    IntCounterVec::new(Opts::new("starling_changes_total", "Committed changes"), &["kind"])?,
+                )?,
+                publish_failures: add(
+                    registry,
+                    IntCounter::new("starling_publish_failures_total", "Events that were not published")?,
+                )?,
+                refused: add(
+                    registry,
+                    IntCounterVec::new(
+                        Opts::new("starling_writer_refused_total", "Changes that were refused or failed"),
+                        &["code"],
+                    )?,
+                )?,
+            })
+        };
+        make().map_err(|error| format!("metrics of the domain: {error}"))
     }
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
 }

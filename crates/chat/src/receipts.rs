@@ -1,17 +1,51 @@
-//! Delivered and read markers.
+//! Delivered and read markers. Their events are ephemeral: they take no seq, and who misses one reads the markers
+//! when resuming.
 
-use protocol::{ConversationId, Receipt, Seq};
+use bus::Topic;
+use protocol::{ConversationId, Event, EventType, Receipt, Seq};
+use store::Mark;
 
-use crate::{Caller, Chat, Result};
+use crate::{Caller, Chat, Result, check, envelope::ConversationEvent, policy::Refusal};
+
+/// In larger conversations markers are not pushed: they are answered on demand.
+const PUSHED_UP_TO: u64 = 100;
 
 impl Chat {
     /// Moves the caller's read marker forward and tells the others (in conversations of ≤ 100).
-    pub async fn mark_read(&self, _caller: &Caller, _conversation: ConversationId, _seq: Seq) -> Result<Receipt> {
-        unimplemented!()
+    pub async fn mark_read(&self, caller: &Caller, conversation: ConversationId, seq: Seq) -> Result<Receipt> {
+        self.mark(caller, conversation, Mark::Read(check::seq(seq))).await
     }
 
     /// Moves the caller's delivered marker forward and tells the others (in conversations of ≤ 100).
-    pub async fn mark_delivered(&self, _caller: &Caller, _conversation: ConversationId, _seq: Seq) -> Result<Receipt> {
-        unimplemented!()
+    pub async fn mark_delivered(&self, caller: &Caller, conversation: ConversationId, seq: Seq) -> Result<Receipt> {
+        self.mark(caller, conversation, Mark::Delivered(check::seq(seq))).await
+    }
+
+    async fn mark(&self, caller: &Caller, conversation: ConversationId, mark: Mark) -> Result<Receipt> {
+        let Some(marked) = self.inner.store.mark(caller.user.id, conversation, mark).await? else {
+            self.readable(caller, conversation).await?;
+            // They joined between the two looks: to them it was not there yet.
+            return Err(Refusal::NotFound.into());
+        };
+        let receipt = Receipt {
+            conversation_id: conversation,
+            user_id: caller.user.id,
+            delivered_seq: marked.delivered_seq,
+            read_seq: marked.read_seq,
+        };
+        if marked.moved && marked.participant_count <= PUSHED_UP_TO {
+            let event = Event {
+                kind: EventType::ReceiptUpdated,
+                conversation_id: Some(conversation),
+                seq: None,
+                user_seq: None,
+                data: receipt,
+            };
+            match ConversationEvent::encode(None, None, Vec::new(), &event) {
+                Ok(payload) => self.inner.writer.publish(Topic::Conversation(conversation), payload),
+                Err(error) => tracing::error!(%error, "a receipt could not be serialised"),
+            }
+        }
+        Ok(receipt)
     }
 }

@@ -2,27 +2,33 @@
 
 use protocol::{Page, ProfilePatch, User, UserId};
 
-use crate::{Caller, Chat, Result};
+use crate::{Caller, Chat, ChatError, Result, check};
 
 impl Chat {
     /// Changes the caller's profile.
-    pub async fn update_profile(&self, _caller: &Caller, _patch: ProfilePatch) -> Result<User> {
-        unimplemented!()
+    pub async fn update_profile(&self, caller: &Caller, patch: ProfilePatch) -> Result<User> {
+        check::profile_patch(&patch)?;
+        let updated = self.inner.store.update_profile(caller.user.id, &patch).await?;
+        updated.ok_or_else(|| ChatError::not_found("user"))
     }
 
     /// A user of the caller's org.
-    pub async fn user(&self, _caller: &Caller, _id: UserId) -> Result<User> {
-        unimplemented!()
+    pub async fn user(&self, caller: &Caller, id: UserId) -> Result<User> {
+        let user = self.inner.store.user(id).await?;
+        user.filter(|user| user.org_id == caller.user.org_id).ok_or_else(|| ChatError::not_found("user"))
     }
 
     /// Users of the caller's org by prefix. `limit` 1–100 (50 when absent).
     pub async fn search_users(
         &self,
-        _caller: &Caller,
-        _query: &str,
-        _cursor: Option<&str>,
-        _limit: Option<u32>,
+        caller: &Caller,
+        query: &str,
+        cursor: Option<&str>,
+        limit: Option<u32>,
     ) -> Result<Page<User>> {
-        unimplemented!()
+        let limit = check::limit(limit)?;
+        check::query(query)?;
+        check::cursor(cursor)?;
+        Ok(self.inner.store.search_users(caller.user.org_id, query, cursor, limit).await?)
     }
 }

@@ -1,1 +1,0 @@
-//! What a batch of changes does, decided under the lock. Pure.

@@ -1,0 +1,228 @@
+//! A conversation in memory, for tests of `decide`: rows that its writes are laid onto, by the rules that the
+//! store documents. Checks on the way that what is written is dense and refers to what is there.
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    ConversationId, ConversationKind, History, Message, MessageId, MessageKind, OrgId, OrgRole, Posting, Role, Sender,
+    Seq, Timestamp, User, UserId,
+};
+use store::{Locked, LockedConversation, LockedParticipant, MessageUpdate, ParticipantWrite, StoredMessage, Writes};
+
+use super::decide;
+use crate::change::{Kind, Outcome, Request, send_fingerprint};
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Model {
+    pub(super) here: ConversationId,
+    pub(super) users: Vec<UserId>,
+    /// Each durable change by its seq, in words.
+    pub(super) log: BTreeMap<Seq, String>,
+    locked: Locked,
+}
+
+/// The model's time stands still.
+pub(super) fn now() -> Timestamp {
+    Timestamp::from_unix_millis(1_790_000_000_000).unwrap()
+}
+
+impl Model {
+    /// A conversation of `kind` with an owner, an admin and members, and as many outsiders of the same org.
+    pub(super) fn new(kind: ConversationKind, members: usize, outsiders: usize) -> Self {
+        let (here, org_id) = (ConversationId::generate(), OrgId::generate());
+        let users: Vec<_> = (0..2 + members + outsiders).map(|_| UserId::generate()).collect();
+        let mut locked = Locked::default();
+        for (number, id) in users.iter().enumerate() {
+            locked.users.insert(*id, user(*id, org_id, number));
+            if number < 2 + members {
+                let role = [Role::Owner, Role::Admin].get(number).copied().unwrap_or(Role::Member);
+                locked.participants.insert((here, *id), LockedParticipant { role, active: true, access_since_seq: 0 });
+            }
+        }
+        let row = LockedConversation {
+            org_id,
+            kind,
+            title: Some("first".into()),
+            posting: Posting::Everyone,
+            history: History::All,
+            last_seq: 1,
+            last_number: 0,
+            access_seq: 1,
+            participant_count: 2 + members as u64,
+            owner_count: 1,
+            archived_at: None,
+            deleted_at: None,
+        };
+        locked.conversations.insert(here, row);
+        Self { here, users, log: BTreeMap::new(), locked }
+    }
+
+    pub(super) fn row(&self) -> &LockedConversation {
+        &self.locked.conversations[&self.here]
+    }
+
+    pub(super) fn row_mut(&mut self) -> &mut LockedConversation {
+        self.locked.conversations.get_mut(&self.here).unwrap()
+    }
+
+    pub(super) fn user_mut(&mut self, number: usize) -> &mut User {
+        self.locked.users.get_mut(&self.users[number]).unwrap()
+    }
+
+    pub(super) fn participant(&self, number: usize) -> Option<&LockedParticipant> {
+        self.locked.participants.get(&(self.here, self.users[number]))
+    }
+
+    pub(super) fn message(&self, id: MessageId) -> Option<&Message> {
+        self.locked.messages.get(&id)
+    }
+
+    pub(super) fn messages(&self) -> Vec<Message> {
+        self.locked.messages.values().cloned().collect()
+    }
+
+    pub(super) fn request(&self, actor: usize, kind: Kind) -> Request {
+        Request::new(self.here, self.users[actor], kind)
+    }
+
+    pub(super) fn send(&self, actor: usize, content: &str, client_id: Option<&str>) -> Request {
+        self.request(
+            actor,
+            Kind::Send {
+                content: content.into(),
+                client_id: client_id.map(str::to_owned),
+                reply_to: None,
+                fingerprint: send_fingerprint(content, None),
+            },
+        )
+    }
+
+    /// Decides one batch and makes it so.
+    pub(super) fn apply(&mut self, requests: &[Request]) -> Vec<Outcome> {
+        let (writes, outcomes) = decide(requests, now(), &self.locked);
+        assert_eq!(outcomes.len(), requests.len());
+        self.write(&writes);
+        outcomes
+    }
+
+    /// One request alone.
+    pub(super) fn apply_one(&mut self, request: Request) -> Outcome {
+        self.apply(&[request]).remove(0)
+    }
+
+    /// Everything that a reader could tell, to compare two models.
+    pub(super) fn state(&self) -> String {
+        let mut participants: Vec<_> = self.locked.participants.iter().map(|(key, row)| (key.1, row)).collect();
+        participants.sort_by_key(|(user, _)| *user);
+        let mut messages: Vec<_> = self.locked.messages.values().collect();
+        messages.sort_by_key(|message| message.seq);
+        format!("{:#?}\n{participants:#?}\n{messages:#?}\n{:#?}", self.row(), self.log)
+    }
+
+    fn write(&mut self, writes: &Writes) {
+        let before = self.row().clone();
+        for insert in &writes.inserts {
+            let kind = if insert.system.is_some() { MessageKind::System } else { MessageKind::Text };
+            let message = Message {
+                id: insert.id,
+                conversation_id: insert.conversation_id,
+                seq: insert.seq,
+                changed_seq: insert.seq,
+                number: insert.number,
+                kind,
+                sender: Sender::from(&self.locked.users[&insert.sender_id]),
+                content: insert.content.clone(),
+                system: insert.system.clone(),
+                client_id: insert.client_id.clone(),
+                reply_to: None,
+                edited_at: None,
+                deleted_at: None,
+                created_at: insert.created_at,
+            };
+            assert!(self.locked.messages.insert(insert.id, message.clone()).is_none(), "an id is used once");
+            if let Some(client_id) = &insert.client_id {
+                let key = (insert.conversation_id, insert.sender_id, client_id.clone());
+                let stored = StoredMessage { message, fingerprint: insert.fingerprint.clone() };
+                assert!(self.locked.by_client_id.insert(key, stored).is_none(), "a client_id is used once");
+            }
+            self.note(insert.seq, format!("{kind:?} {} {:?}", insert.content, insert.system));
+        }
+        for update in &writes.updates {
+            let message = self.locked.messages.get_mut(&update.id).unwrap();
+            assert!(message.changed_seq < update.changed_seq, "a message changes forward");
+            assert!(message.deleted_at.is_none(), "a tombstone stays as it is");
+            message.changed_seq = update.changed_seq;
+            match &update.update {
+                MessageUpdate::Edit { content } => {
+                    message.content.clone_from(content);
+                    message.edited_at = Some(update.at);
+                }
+                MessageUpdate::Delete => {
+                    message.content.clear();
+                    message.deleted_at = Some(update.at);
+                }
+            }
+            let changed = message.clone();
+            if let Some(client_id) = &changed.client_id {
+                let key = (changed.conversation_id, changed.sender.id, client_id.clone());
+                self.locked.by_client_id.get_mut(&key).unwrap().message = changed;
+            }
+            self.note(update.changed_seq, format!("{:?} of {}", update.update, update.id));
+        }
+        for write in &writes.participants {
+            let key = (write.conversation_id, write.user_id);
+            match write.write {
+                ParticipantWrite::Join { role, access_since_seq } => {
+                    let row = LockedParticipant { role, active: true, access_since_seq };
+                    let old = self.locked.participants.insert(key, row);
+                    assert!(old.is_none_or(|old| !old.active), "who takes part does not join");
+                }
+                ParticipantWrite::Leave => self.locked.participants.get_mut(&key).unwrap().active = false,
+                ParticipantWrite::Role(role) => self.locked.participants.get_mut(&key).unwrap().role = role,
+            }
+        }
+        for (id, write) in &writes.conversations {
+            let row = self.locked.conversations.get_mut(id).unwrap();
+            (row.last_seq, row.last_number) = (write.last_seq, write.last_number);
+            row.access_seq = write.access_seq.unwrap_or(row.access_seq);
+            row.deleted_at = write.deleted_at.or(row.deleted_at);
+            if let Some(patch) = &write.patch {
+                row.title = patch.title.clone().or(row.title.take());
+                row.posting = patch.posting.unwrap_or(row.posting);
+            }
+        }
+        self.recount();
+        let taken = (writes.inserts.len() + writes.updates.len()) as u64;
+        assert_eq!(self.row().last_seq, before.last_seq + taken, "one change takes one seq");
+        let texts = writes.inserts.iter().filter(|insert| insert.system.is_none()).count() as u64;
+        assert_eq!(self.row().last_number, before.last_number + texts, "one text takes one number");
+    }
+
+    fn recount(&mut self) {
+        let active = self.locked.participants.values().filter(|row| row.active);
+        let count = active.clone().count() as u64;
+        let owners = active.filter(|row| row.role == Role::Owner).count() as u64;
+        let row = self.row_mut();
+        (row.participant_count, row.owner_count) = (count, owners);
+    }
+
+    fn note(&mut self, seq: Seq, what: String) {
+        assert!(self.log.insert(seq, what).is_none(), "seq {seq} is taken once");
+    }
+}
+
+fn user(id: UserId, org_id: OrgId, number: usize) -> User {
+    User {
+        id,
+        org_id,
+        username: format!("user{number}"),
+        display_name: format!("User {number}"),
+        avatar_url: None,
+        status_text: None,
+        role: OrgRole::Member,
+        guest: false,
+        disabled_at: None,
+        created_at: now(),
+    }
+}

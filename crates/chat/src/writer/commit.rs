@@ -1,0 +1,173 @@
+//! One batch: decided under the lock, committed, published, answered. What the database refuses is split until
+//! what cannot be stored stands alone; what may or may not have been committed is tried again.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use protocol::ErrorCode;
+use store::{Committed, StoreError};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    lane::Job,
+    publisher::{Outgoing, Publisher},
+};
+use crate::{
+    ChatError, Clock, Result,
+    change::{Done, Kind, Outcome, as_of, scope},
+    decide::decide,
+    metrics::Metrics,
+};
+
+/// A transaction that takes longer counts as one whose end is not known.
+const COMMIT_WITHIN: Duration = Duration::from_secs(5);
+/// Tries after the first one, while the store is out of reach, and the longest pause before each, milliseconds.
+const PAUSES_MS: [u64; 2] = [100, 400];
+/// No further try when this long has passed since the first began: callers wait.
+const TRY_FOR: Duration = Duration::from_secs(2);
+const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+
+/// What a batch needs.
+pub(super) struct Committer {
+    pub(super) store: Arc<dyn store::Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) publisher: Publisher,
+    pub(super) metrics: Metrics,
+}
+
+impl Committer {
+    /// Commits the batch, in as many transactions as it takes, and answers everybody.
+    pub(super) async fn commit(&self, batch: Vec<Job>) {
+        let mut rest = vec![batch];
+        while let Some(mut jobs) = rest.pop() {
+            match self.attempt(&mut jobs).await {
+                Ok((committed, outcomes)) => self.conclude(jobs, committed, outcomes),
+                Err(error) if jobs.len() > 1 && is_about_the_data(&error) => {
+                    // The first half is done first: arrival order is kept.
+                    let second = jobs.split_off(jobs.len() / 2);
+                    rest.push(second);
+                    rest.push(jobs);
+                }
+                Err(error) => fail(jobs, error),
+            }
+        }
+    }
+
+    /// One transaction, tried again while the store is out of reach.
+    async fn attempt(&self, jobs: &mut [Job]) -> std::result::Result<(Committed, Vec<Outcome>), StoreError> {
+        let began = Instant::now();
+        let mut pauses = PAUSES_MS.iter();
+        loop {
+            let error = match self.transaction(jobs).await {
+                Err(error @ StoreError::Unavailable(_)) => error,
+                decided => return decided,
+            };
+            let Some(pause) = pauses.next().filter(|_| began.elapsed() < TRY_FOR) else { return Err(error) };
+            tracing::warn!(changes = jobs.len(), error = %Chain(&error), "a batch may not be committed: trying again");
+            for job in jobs.iter_mut() {
+                job.request.again = true;
+            }
+            sleep(Duration::from_millis(rand::random_range(pause / 2..=*pause))).await;
+        }
+    }
+
+    async fn transaction(&self, jobs: &[Job]) -> std::result::Result<(Committed, Vec<Outcome>), StoreError> {
+        let now = self.clock.now();
+        let outcomes = Mutex::new(Vec::new());
+        // The store may call this more than once; what counts is what the last call said.
+        let deciding = |locked: &store::Locked| {
+            let (writes, decided) = decide(jobs.iter().map(|job| &job.request), now, locked);
+            *outcomes.lock() = decided;
+            writes
+        };
+        let wanted = scope(jobs.iter().map(|job| &job.request));
+        let timer = self.metrics.commit_seconds.start_timer();
+        let committed = timeout(COMMIT_WITHIN, self.store.change(&wanted, &deciding)).await;
+        timer.observe_duration();
+        let committed = committed.map_err(|late| StoreError::Unavailable(late.into()))??;
+        Ok((committed, outcomes.into_inner()))
+    }
+
+    /// Hands the events on and answers, after the commit.
+    fn conclude(&self, jobs: Vec<Job>, committed: Committed, outcomes: Vec<Outcome>) {
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            let answer = self.answer(&job, &committed, outcome);
+            if answer.is_ok() {
+                self.metrics.changes.with_label_values(&[job.request.kind.name()]).inc();
+            }
+            // Who no longer waits finds the message when they try again, or hears of it as an event.
+            let _ = job.reply.send(answer);
+        }
+        for (_, user, user_seq) in committed.feeds {
+            self.publisher.hand(Outgoing::Feed(user, user_seq));
+        }
+    }
+
+    fn answer(&self, job: &Job, committed: &Committed, outcome: Outcome) -> Result<Done> {
+        let read_back = |id| {
+            committed.messages.get(id).cloned().ok_or_else(|| {
+                ChatError::new(ErrorCode::Internal, "something failed here")
+                    .because(format!("message {id} was committed and not read back"))
+            })
+        };
+        let (message, event) = match outcome {
+            Outcome::Quiet => return Ok(Done { message: None, new: false }),
+            Outcome::Refused(error) => return Err(*error),
+            Outcome::Inserted(id) => {
+                if matches!(job.request.kind, Kind::Send { .. }) {
+                    self.metrics.messages.inc();
+                }
+                (read_back(&id)?, true)
+            }
+            Outcome::Updated(change) => (as_of(&read_back(&change.id)?, &change), true),
+            Outcome::InBatch(id) => (read_back(&id)?, false),
+            // Published again: whoever committed it may have died before the event was out.
+            Outcome::Found(message) => (*message, true),
+        };
+        if event {
+            self.publisher.hand(Outgoing::Change(Box::new(message.clone())));
+        }
+        let new = message.id == job.request.message_id;
+        Ok(Done { message: Some(message), new })
+    }
+}
+
+/// Whether a part of the batch may pass alone. A defect counts too: one row that does not decode must not fail its
+/// neighbours.
+fn is_about_the_data(error: &StoreError) -> bool {
+    matches!(error, StoreError::Refused(_) | StoreError::Conflict(_) | StoreError::Internal(_))
+}
+
+/// Answers everybody with what went wrong.
+fn fail(jobs: Vec<Job>, error: StoreError) {
+    tracing::error!(changes = jobs.len(), error = %Chain(&error), "changes were not committed");
+    if jobs.len() <= 1 {
+        for job in jobs {
+            let _ = job.reply.send(Err(error.into()));
+            return;
+        }
+        return;
+    }
+    let error = Arc::new(error);
+    for job in jobs {
+        let answer = ChatError::new(ErrorCode::Unavailable, "the database is out of reach; try again")
+            .retry_after(UNAVAILABLE_RETRY_MS)
+            .because(Arc::clone(&error));
+        let _ = job.reply.send(Err(answer));
+    }
+}
+
+/// An error with its causes, for the log.
+pub(super) struct Chain<'a>(pub(super) &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

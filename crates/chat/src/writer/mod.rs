@@ -1,0 +1,137 @@
+//! Commits changes: natural group commit in lanes.
+//!
+//! A conversation always uses the same lane, so its changes keep their order of arrival. A lane commits whatever
+//! waits as one transaction, then takes what came meanwhile; nothing waits for a timer. Callers are answered only
+//! after the commit. Queues are bounded: beyond them a change is refused at once with a time to try again.
+
+mod commit;
+mod lane;
+mod publisher;
+
+use std::{sync::Arc, time::Duration};
+
+use bus::Topic;
+use bytes::Bytes;
+use protocol::{ConversationId, ErrorCode};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use self::{
+    lane::{Job, Lane},
+    publisher::{Outgoing, Publisher},
+};
+use crate::{
+    ChatConfig, ChatError, Clock, Result,
+    change::{Done, Request},
+    metrics::Metrics,
+};
+
+/// A caller is answered within this, whatever happens below: shorter than a transport's own limit, so that the
+/// answer says what is known.
+const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+/// When to try again after a full queue: a few batches later.
+const OVERLOADED_RETRY_MS: u64 = 500;
+/// When to try again while this node ends: another one takes over.
+const CLOSING_RETRY_MS: u64 = 1_000;
+
+/// The lanes of this node.
+pub(crate) struct Writer {
+    lanes: Vec<mpsc::Sender<Job>>,
+    /// For what is published outside of a change: feeds after a creation or a revoked session, receipts.
+    aside: Publisher,
+    closing: watch::Sender<bool>,
+    tasks: TaskTracker,
+    metrics: Metrics,
+}
+
+impl Writer {
+    /// Starts the tasks, inside a tokio runtime.
+    pub(crate) fn start(
+        store: Arc<dyn store::Store>,
+        bus: Arc<dyn bus::Bus>,
+        clock: Arc<dyn Clock>,
+        config: &ChatConfig,
+        metrics: Metrics,
+    ) -> Self {
+        let (closing, closed) = watch::channel(false);
+        let tasks = TaskTracker::new();
+        let lanes = (0..config.writer.lanes.max(1)).map(|number| {
+            let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
+            // It ends when its lane does, having published what the lane gave it.
+            let publisher = Publisher::start(Arc::clone(&bus), metrics.clone(), &tasks, None);
+            let lane = Lane {
+                number,
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                publisher,
+                max_batch: config.writer.max_batch.max(1),
+                metrics: metrics.clone(),
+            };
+            tasks.spawn(lane.run(receiver, closed.clone()));
+            sender
+        });
+        let lanes = lanes.collect();
+        let aside = Publisher::start(bus, metrics.clone(), &tasks, Some(closed));
+        Self { lanes, aside, closing, tasks, metrics }
+    }
+
+    /// Commits one change with whatever else is waiting. An error with code `timeout` or `unavailable` does not say
+    /// whether it was done; trying again with the same `client_id` finds out.
+    pub(crate) async fn submit(&self, request: Request) -> Result<Done> {
+        let (reply, answer) = oneshot::channel();
+        let lane = self.lane(request.conversation);
+        self.metrics.queue.inc();
+        if let Err(refused) = lane.try_send(Job { request, reply, queued_at: Instant::now() }) {
+            self.metrics.queue.dec();
+            let error = match refused {
+                mpsc::error::TrySendError::Full(_) => {
+                    ChatError::new(ErrorCode::Overloaded, "too much is waiting to be written; try again")
+                        .retry_after(OVERLOADED_RETRY_MS)
+                }
+                mpsc::error::TrySendError::Closed(_) => {
+                    ChatError::new(ErrorCode::Unavailable, "this node is shutting down; try again")
+                        .retry_after(CLOSING_RETRY_MS)
+                }
+            };
+            return Err(self.refuse(error));
+        }
+        match timeout(ANSWER_WITHIN, answer).await {
+            Ok(Ok(answer)) => answer.map_err(|error| self.refuse(error)),
+            // The task that committed it is gone: it panicked, which the lane has logged.
+            Ok(Err(_)) => Err(self.refuse(ChatError::new(ErrorCode::Internal, "something failed here"))),
+            Err(_) => Err(self.refuse(
+                ChatError::new(ErrorCode::Timeout, "it took too long, and may still be done; try again")
+                    .retry_after(CLOSING_RETRY_MS),
+            )),
+        }
+    }
+
+    /// Publishes soon, outside of any change's order. A hint: dropped when the bus is down or behind.
+    pub(crate) fn publish(&self, topic: Topic, payload: Bytes) {
+        self.aside.hand(Outgoing::Ready(topic, payload));
+    }
+
+    /// Refuses new changes, commits and publishes what was taken, then returns. Bounded by its caller.
+    pub(crate) async fn shutdown(&self) {
+        self.closing.send_replace(true);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn lane(&self, conversation: ConversationId) -> &mpsc::Sender<Job> {
+        // The low bits of a UUIDv7 are random.
+        let lane = conversation.0.as_u128() % self.lanes.len() as u128;
+        &self.lanes[lane as usize]
+    }
+
+    fn refuse(&self, error: ChatError) -> ChatError {
+        self.metrics.refused.with_label_values(&[error.code.as_str()]).inc();
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests;

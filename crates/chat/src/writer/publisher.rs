@@ -1,0 +1,140 @@
+//! Hands events to the bus, in order, off the lane's way. A hint, as the bus is: beyond its bound events are
+//! dropped, and what the bus refuses is not kept; nodes find the hole and fill it from the store.
+
+use std::sync::Arc;
+
+use bus::{Bus, Topic};
+use bytes::Bytes;
+use protocol::{Event, EventType, Message, SystemChange, UserId, UserSeq};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::TaskTracker;
+
+use super::commit::Chain;
+use crate::{
+    envelope::{ConversationEvent, FeedMoved},
+    metrics::Metrics,
+};
+
+/// Most events that wait.
+const QUEUE: usize = 16_384;
+/// Most events in one round trip.
+const BATCH: usize = 512;
+
+/// What is to be published.
+pub(super) enum Outgoing {
+    /// A message in the state of its last change.
+    Change(Box<Message>),
+    /// A user's feed moved.
+    Feed(UserId, UserSeq),
+    /// A payload as it is.
+    Ready(Topic, Bytes),
+}
+
+/// The sending end of one publisher's queue.
+pub(super) struct Publisher {
+    queue: mpsc::Sender<Outgoing>,
+    metrics: Metrics,
+}
+
+impl Publisher {
+    /// Starts its task. It ends when the publisher is dropped, or `closing` says so, after publishing what waits.
+    pub(super) fn start(
+        bus: Arc<dyn Bus>,
+        metrics: Metrics,
+        tasks: &TaskTracker,
+        closing: Option<watch::Receiver<bool>>,
+    ) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tasks.spawn(run(bus, metrics.clone(), waiting, closing));
+        Self { queue, metrics }
+    }
+
+    /// Queues one event. Never waits.
+    pub(super) fn hand(&self, event: Outgoing) {
+        if self.queue.try_send(event).is_err() {
+            self.metrics.publish_failures.inc();
+        }
+    }
+}
+
+async fn run(
+    bus: Arc<dyn Bus>,
+    metrics: Metrics,
+    mut waiting: mpsc::Receiver<Outgoing>,
+    mut closing: Option<watch::Receiver<bool>>,
+) {
+    let (mut taken, mut batch) = (Vec::new(), Vec::new());
+    let mut works = true;
+    loop {
+        tokio::select! {
+            count = waiting.recv_many(&mut taken, BATCH) => if count == 0 { break },
+            () = closed(&mut closing), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        }
+        batch.extend(taken.drain(..).filter_map(encode));
+        let mut result = bus.publish(&batch).await;
+        if works && result.is_err() {
+            // A connection that just died is soon replaced; nodes drop what they get twice.
+            result = bus.publish(&batch).await;
+        }
+        match &result {
+            Ok(()) if !works => tracing::info!("events are published again"),
+            Ok(()) => {}
+            Err(error) => {
+                metrics.publish_failures.inc_by(batch.len() as u64);
+                if works {
+                    tracing::warn!(error = %Chain(error), "events are not published; nodes will find them in the store");
+                }
+            }
+        }
+        works = result.is_ok();
+        batch.clear();
+    }
+}
+
+async fn closed(closing: &mut Option<watch::Receiver<bool>>) {
+    match closing {
+        Some(closing) => {
+            let _ = closing.wait_for(|closing| *closing).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
+    match event {
+        Outgoing::Ready(topic, payload) => Some((topic, payload)),
+        Outgoing::Feed(user, user_seq) => Some((Topic::User(user), FeedMoved::encode(user_seq))),
+        Outgoing::Change(message) => {
+            let topic = Topic::Conversation(message.conversation_id);
+            match encode_change(*message) {
+                Ok(payload) => Some((topic, payload)),
+                Err(error) => {
+                    tracing::error!(%error, "an event could not be serialised");
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// The event of a message's last change.
+fn encode_change(message: Message) -> serde_json::Result<Bytes> {
+    let kind = if message.deleted_at.is_some() {
+        EventType::MessageDeleted
+    } else if message.changed_seq > message.seq {
+        EventType::MessageUpdated
+    } else {
+        EventType::MessageCreated
+    };
+    let removed = match &message.system {
+        Some(SystemChange::ParticipantRemoved { user }) => vec![user.id],
+        _ => Vec::new(),
+    };
+    let (seq, place) = (message.changed_seq, message.seq);
+    let event =
+        Event { kind, conversation_id: Some(message.conversation_id), seq: Some(seq), user_seq: None, data: message };
+    ConversationEvent::encode(Some(seq), Some(place), removed, &event)
+}
