@@ -1,1 +1,240 @@
-//! Postgres.
+//! Postgres: the truth of a cluster. All its SQL is in this folder, one subject a file; every statement is
+//! checked when it runs (docs/adr/0003-runtime-checked-sql.md).
+//!
+//! Connects when first used, so that a node starts while Postgres is down; each call then fails within a few
+//! seconds with [`StoreError::Unavailable`] and succeeds again once Postgres is back.
+
+mod change;
+mod config;
+mod conversations;
+mod create;
+mod fault;
+mod feed;
+mod follow;
+mod history;
+mod markers;
+mod participants;
+mod people;
+mod rows;
+mod schema;
+mod sessions;
+mod values;
+
+use std::future::Future;
+
+use async_trait::async_trait;
+use protocol::{
+    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, OrgRole, Page, Participant,
+    ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+};
+use sqlx::PgPool;
+
+pub use config::PostgresConfig;
+
+use crate::{
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, Marked, Memberships, NewConversation,
+    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
+};
+use fault::Outcome;
+
+/// A store in Postgres (13 or later). Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    config: PostgresConfig,
+}
+
+impl PostgresStore {
+    /// Makes a store without connecting yet; must be called inside a tokio runtime. Fails only when the URL
+    /// cannot be read ([`PostgresConfig::check`] says so in words for an operator).
+    pub fn connect(config: PostgresConfig) -> Result<Self> {
+        let pool = config.pool().map_err(|reason| StoreError::Internal(reason.into()))?;
+        Ok(Self { pool, config })
+    }
+
+    /// Runs a call to its end or to the deadline.
+    async fn call<T>(&self, call: impl Future<Output = Outcome<T>> + Send) -> Result<T> {
+        match tokio::time::timeout(self.config.call_timeout, call).await {
+            Ok(outcome) => outcome.map_err(StoreError::from),
+            Err(late) => Err(StoreError::Unavailable(late.into())),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn migrate(&self) -> Result<()> {
+        // No deadline: it may wait for another node that migrates, or copy a large table.
+        schema::migrate(&self.config).await.map_err(StoreError::from)
+    }
+
+    async fn health(&self) -> Result<StoreHealth> {
+        self.call(schema::health(&self.pool)).await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn ensure_org(&self, slug: &str) -> Result<OrgId> {
+        self.call(people::ensure_org(&self.pool, slug)).await
+    }
+
+    async fn create_user(&self, user: NewUser) -> Result<User> {
+        self.call(people::create(&self.pool, user)).await
+    }
+
+    async fn upsert_external_user(&self, user: ExternalUser) -> Result<User> {
+        self.call(people::upsert_external(&self.pool, user)).await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        self.call(people::one(&self.pool, id)).await
+    }
+
+    async fn users(&self, org: OrgId, ids: &[UserId]) -> Result<Vec<User>> {
+        self.call(people::some(&self.pool, org, ids)).await
+    }
+
+    async fn credentials(&self, org: OrgId, username: &str) -> Result<Option<(User, Option<String>)>> {
+        self.call(people::credentials(&self.pool, org, username)).await
+    }
+
+    async fn search_users(&self, org: OrgId, query: &str, after: Option<&str>, limit: u32) -> Result<Page<User>> {
+        self.call(people::search(&self.pool, org, query, after, limit)).await
+    }
+
+    async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>> {
+        self.call(people::update_profile(&self.pool, id, patch)).await
+    }
+
+    async fn set_disabled(&self, id: UserId, disabled: bool, now: Timestamp) -> Result<Option<UserSeq>> {
+        self.call(people::set_disabled(&self.pool, id, disabled, now)).await
+    }
+
+    async fn set_org_role(&self, id: UserId, role: OrgRole) -> Result<Option<User>> {
+        self.call(people::set_org_role(&self.pool, id, role)).await
+    }
+
+    async fn create_session(&self, session: NewSession) -> Result<()> {
+        self.call(sessions::create(&self.pool, session)).await
+    }
+
+    async fn rotate_session(
+        &self,
+        old_hash: &[u8],
+        new_hash: &[u8],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Rotation> {
+        self.call(sessions::rotate(&self.pool, old_hash, new_hash, expires_at, now)).await
+    }
+
+    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
+        self.call(sessions::state(&self.pool, id, now)).await
+    }
+
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>> {
+        self.call(sessions::list(&self.pool, user, now)).await
+    }
+
+    async fn revoke_sessions(
+        &self,
+        user: UserId,
+        session: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Option<UserSeq>> {
+        self.call(sessions::revoke(&self.pool, user, session, now)).await
+    }
+
+    async fn create_conversation(&self, new: NewConversation) -> Result<CreatedConversation> {
+        self.call(create::create(&self.pool, &new)).await
+    }
+
+    async fn change(&self, scope: &Scope, decide: Decide<'_>) -> Result<Committed> {
+        self.call(change::change(&self.pool, scope, decide)).await
+    }
+
+    async fn mark(&self, user: UserId, conversation: ConversationId, mark: Mark) -> Result<Option<Marked>> {
+        self.call(markers::mark(&self.pool, user, conversation, mark)).await
+    }
+
+    async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>> {
+        self.call(participants::access(&self.pool, viewer, conversation)).await
+    }
+
+    async fn locate(&self, message: MessageId) -> Result<Option<ConversationId>> {
+        self.call(history::locate(&self.pool, message)).await
+    }
+
+    async fn conversation(&self, viewer: UserId, id: ConversationId) -> Result<Option<Conversation>> {
+        self.call(conversations::one(&self.pool, viewer, id)).await
+    }
+
+    async fn conversations(&self, viewer: UserId, cursor: Option<&str>, limit: u32) -> Result<Page<Conversation>> {
+        self.call(conversations::of_user(&self.pool, viewer, cursor, limit)).await
+    }
+
+    async fn public_conversations(
+        &self,
+        viewer: UserId,
+        query: &str,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Conversation>> {
+        self.call(conversations::public(&self.pool, viewer, query, cursor, limit)).await
+    }
+
+    async fn participants(
+        &self,
+        conversation: ConversationId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Participant>> {
+        self.call(participants::list(&self.pool, conversation, cursor, limit)).await
+    }
+
+    async fn history(
+        &self,
+        viewer: UserId,
+        conversation: ConversationId,
+        window: HistoryWindow,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        self.call(history::window(&self.pool, viewer, conversation, window, limit)).await
+    }
+
+    async fn message(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
+        self.call(history::message(&self.pool, viewer, id)).await
+    }
+
+    async fn changes(
+        &self,
+        viewer: Option<UserId>,
+        conversation: ConversationId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Option<Changes>> {
+        self.call(follow::changes(&self.pool, viewer, conversation, after, limit)).await
+    }
+
+    async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships> {
+        self.call(follow::memberships(&self.pool, user, limit)).await
+    }
+
+    async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>> {
+        self.call(follow::heads(&self.pool, ids)).await
+    }
+
+    async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {
+        self.call(follow::feed_heads(&self.pool, ids)).await
+    }
+
+    async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed> {
+        self.call(feed::after(&self.pool, user, after)).await
+    }
+
+    async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
+        self.call(markers::receipts(&self.pool, user, conversations)).await
+    }
+}

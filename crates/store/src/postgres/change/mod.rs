@@ -1,0 +1,94 @@
+//! Durable changes: one transaction for many changes of many conversations.
+//!
+//! Lock the conversations in id order; **then** read, in statements that start after the locks are held (under
+//! READ COMMITTED each sees what was committed before it, so nothing that another batch just did is missed);
+//! decide; write in a handful of statements however many messages; commit. Users, whose feeds move, are locked
+//! after conversations and in id order, so that two batches never wait for each other in a circle.
+
+mod edits;
+mod members;
+mod messages;
+mod read;
+
+use std::{collections::HashSet, time::Duration};
+
+use protocol::ConversationId;
+use sqlx::{PgConnection, PgPool};
+
+use super::fault::{Fault, Outcome, Retry};
+use crate::{Committed, Decide, Locked, Scope, Writes};
+
+pub(super) use members::move_feeds;
+
+/// Most tries of one batch that meets deadlocks or serialisation failures.
+const CONFLICT_TRIES: u32 = 6;
+/// Most tries of one batch that waits too long for a lock.
+const LOCK_TRIES: u32 = 2;
+
+/// Runs a batch, again where the database asks for it.
+pub(super) async fn change(pool: &PgPool, scope: &Scope, decide: Decide<'_>) -> Outcome<Committed> {
+    let mut tries = 0;
+    loop {
+        let fault = match once(pool, scope, decide).await {
+            Ok(committed) => return Ok(committed),
+            Err(fault) => fault,
+        };
+        tries += 1;
+        if !may_retry(&fault, tries) {
+            return Err(fault);
+        }
+        tracing::debug!(?fault, tries, "a batch of changes is tried again");
+        // The other transaction went on; a few milliseconds let it finish.
+        tokio::time::sleep(Duration::from_millis(5 * u64::from(tries))).await;
+    }
+}
+
+/// Whether a transaction that failed `tries` times should be tried again.
+pub(super) fn may_retry(fault: &Fault, tries: u32) -> bool {
+    match fault.retry() {
+        Some(Retry::Conflict) => tries < CONFLICT_TRIES,
+        Some(Retry::LockTimeout) => tries < LOCK_TRIES,
+        None => false,
+    }
+}
+
+async fn once(pool: &PgPool, scope: &Scope, decide: Decide<'_>) -> Outcome<Committed> {
+    let mut tx = pool.begin().await?;
+    let locked = read::locked(&mut tx, scope).await?;
+    let writes = decide(&locked);
+    if writes.is_empty() {
+        // Nothing to undo; ending it properly gives the connection back at once.
+        tx.rollback().await?;
+        return Ok(Committed::default());
+    }
+    check_scope(&locked, &writes)?;
+    let committed = write(&mut tx, &locked, &writes).await?;
+    tx.commit().await?;
+    Ok(committed)
+}
+
+async fn write(tx: &mut PgConnection, locked: &Locked, writes: &Writes) -> Outcome<Committed> {
+    let feeds = members::write(tx, locked, writes).await?;
+    messages::insert(tx, writes).await?;
+    edits::update(tx, &writes.updates).await?;
+    messages::patch_conversations(tx, writes).await?;
+    let messages = messages::present(tx, locked, writes).await?;
+    Ok(Committed { messages, feeds })
+}
+
+/// A decision may write only where it holds the lock: there are no foreign keys that would notice.
+fn check_scope(locked: &Locked, writes: &Writes) -> Outcome<()> {
+    let named: HashSet<ConversationId> = writes
+        .inserts
+        .iter()
+        .map(|insert| insert.conversation_id)
+        .chain(writes.updates.iter().map(|update| update.conversation_id))
+        .chain(writes.participants.iter().map(|participant| participant.conversation_id))
+        .chain(writes.conversations.keys().copied())
+        .collect();
+    if named.iter().all(|id| locked.conversations.contains_key(id)) {
+        Ok(())
+    } else {
+        Err(Fault::internal("a decision wrote to a conversation that it had not locked"))
+    }
+}

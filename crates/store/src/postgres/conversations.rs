@@ -1,0 +1,257 @@
+//! Conversations as one viewer sees them. However many are asked for, the statements are four at most: the rows,
+//! their last messages and the other ones of direct conversations, in one snapshot.
+
+use std::collections::HashMap;
+
+use protocol::{
+    Conversation, ConversationId, ConversationKind, History, Message, Notify, Page, Posting, Role, Subject, Timestamp,
+    User, UserId,
+};
+use sqlx::{FromRow, PgConnection, PgPool, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    fault::Outcome,
+    rows::{MessageRow, UserRow, message_columns, message_joins, messages, user_columns},
+    values::{Word, count, fold, moment},
+};
+use crate::cursor::{self, List};
+
+/// Begins a transaction whose statements all see the same snapshot.
+pub(super) const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// Columns of [`ConversationRow`], from `c` and the viewer's active participant row `p`, if any.
+macro_rules! conversation_columns {
+    () => {
+        "c.id, c.kind, c.title, c.description, c.avatar_url, c.subject, c.posting, c.history, c.participant_count,
+         c.last_seq, c.last_number, c.last_activity_at, c.archived_at, c.created_at,
+         p.role, p.notify, p.read_seq, p.read_number, p.access_since_seq, p.muted_until"
+    };
+}
+
+#[derive(FromRow)]
+struct ConversationRow {
+    id: Uuid,
+    kind: String,
+    title: Option<String>,
+    description: Option<String>,
+    avatar_url: Option<String>,
+    subject: Option<Json<Subject>>,
+    posting: String,
+    history: String,
+    participant_count: i64,
+    last_seq: i64,
+    last_number: i64,
+    last_activity_at: OffsetDateTime,
+    archived_at: Option<OffsetDateTime>,
+    created_at: OffsetDateTime,
+    role: Option<String>,
+    notify: Option<String>,
+    read_seq: Option<i64>,
+    read_number: Option<i64>,
+    access_since_seq: Option<i64>,
+    muted_until: Option<OffsetDateTime>,
+}
+
+impl ConversationRow {
+    fn view(self, last: Option<Message>, other: Option<User>) -> Outcome<Conversation> {
+        let since = self.access_since_seq.map(count);
+        Ok(Conversation {
+            id: ConversationId(self.id),
+            kind: ConversationKind::of(&self.kind)?,
+            title: self.title,
+            description: self.description,
+            avatar_url: self.avatar_url,
+            subject: self.subject.map(|Json(subject)| subject),
+            other,
+            role: self.role.as_deref().map(Role::of).transpose()?,
+            posting: Posting::of(&self.posting)?,
+            history: History::of(&self.history)?,
+            notify: self.notify.as_deref().map(Notify::of).transpose()?.unwrap_or_default(),
+            participant_count: count(self.participant_count),
+            last_seq: count(self.last_seq),
+            last_message: last.filter(|message| since.is_some_and(|since| message.seq > since)).map(Box::new),
+            last_activity_at: Timestamp::new(self.last_activity_at),
+            unread_count: self.read_number.map_or(0, |read| count(self.last_number - read)),
+            mention_count: 0,
+            read_seq: self.read_seq.map_or(0, count),
+            muted_until: moment(self.muted_until),
+            archived_at: moment(self.archived_at),
+            created_at: Timestamp::new(self.created_at),
+        })
+    }
+}
+
+/// One conversation that the viewer takes part in, or may look at.
+pub(super) async fn one(pool: &PgPool, viewer: UserId, id: ConversationId) -> Outcome<Option<Conversation>> {
+    let mut tx = pool.begin_with(SNAPSHOT).await?;
+    let row: Option<ConversationRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        conversation_columns!(),
+        " FROM conversations c
+          JOIN users u ON u.id = $1 AND u.org_id = c.org_id
+          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+          WHERE c.id = $2 AND c.deleted_at IS NULL AND (p.user_id IS NOT NULL OR c.kind = 'public')"
+    ))
+    .bind(viewer.0)
+    .bind(id.0)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let mut views = complete(&mut tx, viewer, row.into_iter().collect()).await?;
+    tx.commit().await?;
+    Ok(views.pop())
+}
+
+/// Those of `ids` that the viewer takes part in and that are not deleted, in no particular order.
+pub(super) async fn some(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Vec<Conversation>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        conversation_columns!(),
+        " FROM participants p JOIN conversations c ON c.id = p.conversation_id
+          WHERE p.user_id = $1 AND p.conversation_id = ANY($2) AND p.left_at IS NULL AND c.deleted_at IS NULL"
+    ))
+    .bind(viewer.0)
+    .bind(ids)
+    .fetch_all(&mut *tx)
+    .await?;
+    complete(tx, viewer, rows).await
+}
+
+/// A page of the viewer's conversations, last activity first.
+pub(super) async fn of_user(
+    pool: &PgPool,
+    viewer: UserId,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Outcome<Page<Conversation>> {
+    let before = cursor.map(|cursor| cursor::decode(List::Conversations, cursor)).transpose()?;
+    let limit = limit.max(1);
+    let mut tx = pool.begin_with(SNAPSHOT).await?;
+    let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        conversation_columns!(),
+        " FROM participants p JOIN conversations c ON c.id = p.conversation_id
+          WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
+            AND ($2::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($2, $3))
+          ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $4"
+    ))
+    .bind(viewer.0)
+    .bind(before.map(|(at, _)| at.get()))
+    .bind(before.map(|(_, id)| id))
+    .bind(i64::from(limit) + 1)
+    .fetch_all(&mut *tx)
+    .await?;
+    let page = page(&mut tx, viewer, List::Conversations, rows, limit).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+/// A page of the lobby of the viewer's org, last activity first.
+pub(super) async fn public(
+    pool: &PgPool,
+    viewer: UserId,
+    query: &str,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Outcome<Page<Conversation>> {
+    let before = cursor.map(|cursor| cursor::decode(List::Public, cursor)).transpose()?;
+    let limit = limit.max(1);
+    let mut tx = pool.begin_with(SNAPSHOT).await?;
+    let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        conversation_columns!(),
+        " FROM users u
+          JOIN conversations c ON c.org_id = u.org_id AND c.kind = 'public' AND c.deleted_at IS NULL
+          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+          WHERE u.id = $1 AND ($2 = '' OR strpos(c.title_key, $2) > 0)
+            AND ($3::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($3, $4))
+          ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $5"
+    ))
+    .bind(viewer.0)
+    .bind(fold(query))
+    .bind(before.map(|(at, _)| at.get()))
+    .bind(before.map(|(_, id)| id))
+    .bind(i64::from(limit) + 1)
+    .fetch_all(&mut *tx)
+    .await?;
+    let page = page(&mut tx, viewer, List::Public, rows, limit).await?;
+    tx.commit().await?;
+    Ok(page)
+}
+
+/// Makes a page of one row more than it shows.
+async fn page(
+    tx: &mut PgConnection,
+    viewer: UserId,
+    list: List,
+    mut rows: Vec<ConversationRow>,
+    limit: u32,
+) -> Outcome<Page<Conversation>> {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next_cursor =
+        rows.last().filter(|_| more).map(|last| cursor::encode(list, Timestamp::new(last.last_activity_at), last.id));
+    Ok(Page { items: complete(tx, viewer, rows).await?, next_cursor })
+}
+
+/// Adds what is in other tables.
+async fn complete(tx: &mut PgConnection, viewer: UserId, rows: Vec<ConversationRow>) -> Outcome<Vec<Conversation>> {
+    // Outsiders may not read the last message.
+    let inside: Vec<Uuid> = rows.iter().filter(|row| row.role.is_some()).map(|row| row.id).collect();
+    let direct: Vec<Uuid> =
+        rows.iter().filter(|row| row.kind == ConversationKind::Direct.word()).map(|row| row.id).collect();
+    let mut last = last_messages(tx, &inside).await?;
+    let mut others = others(tx, viewer, &direct).await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = ConversationId(row.id);
+            row.view(last.remove(&id), others.remove(&id))
+        })
+        .collect()
+}
+
+async fn last_messages(tx: &mut PgConnection, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, Message>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<MessageRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        message_columns!(),
+        " FROM unnest($1::uuid[]) AS k (id)
+          CROSS JOIN LATERAL (
+              SELECT * FROM messages m WHERE m.conversation_id = k.id ORDER BY m.seq DESC LIMIT 1) m",
+        message_joins!()
+    ))
+    .bind(ids)
+    .fetch_all(tx)
+    .await?;
+    Ok(messages(rows)?.into_iter().map(|message| (message.conversation_id, message)).collect())
+}
+
+#[derive(FromRow)]
+struct OtherRow {
+    conversation_id: Uuid,
+    #[sqlx(flatten)]
+    user: UserRow,
+}
+
+async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, User>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<OtherRow> = sqlx::query_as(concat!(
+        "SELECT p.conversation_id, ",
+        user_columns!(),
+        " FROM participants p JOIN users u ON u.id = p.user_id
+          WHERE p.conversation_id = ANY($1) AND p.user_id <> $2"
+    ))
+    .bind(ids)
+    .bind(viewer.0)
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter().map(|row| Ok((ConversationId(row.conversation_id), row.user.user()?))).collect()
+}

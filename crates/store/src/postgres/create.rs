@@ -1,0 +1,187 @@
+//! Makes conversations.
+
+use std::time::Duration;
+
+use protocol::{ConversationId, Message, MessageKind, Sender, UserId};
+use sqlx::{PgConnection, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{
+    change::{may_retry, move_feeds},
+    fault::{Fault, Outcome},
+    rows::{UserRow, user_columns},
+    values::{Word, fold, int},
+};
+use crate::{Conflict, CreatedConversation, NewConversation, StoreError};
+use protocol::Role;
+
+/// Makes a conversation, or finds the one that this request or this pair of people made before.
+pub(super) async fn create(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversation> {
+    let mut tries = 0;
+    loop {
+        let fault = match once(pool, new).await {
+            Ok(created) => return Ok(created),
+            Err(fault) => fault,
+        };
+        tries += 1;
+        if !may_retry(&fault, tries) {
+            return Err(fault);
+        }
+        tokio::time::sleep(Duration::from_millis(5 * u64::from(tries))).await;
+    }
+}
+
+async fn once(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversation> {
+    let mut tx = pool.begin().await?;
+    // Two that open the same direct conversation at once: the second waits here for the first.
+    if !insert_conversation(&mut tx, new).await? {
+        let existing = existing(&mut tx, new).await?;
+        tx.rollback().await?;
+        return existing;
+    }
+    let sender = sender(&mut tx, new).await?;
+    let users: Vec<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
+    let places = move_feeds(&mut tx, &users).await?;
+    let user_seqs: Vec<i64> = places.iter().copied().map(int).collect();
+    insert_participants(&mut tx, new, &user_seqs).await?;
+    insert_message(&mut tx, new).await?;
+    tx.commit().await?;
+    Ok(CreatedConversation {
+        id: new.id,
+        created: true,
+        fingerprint: new.fingerprint.clone(),
+        message: Some(first_message(new, sender)),
+        feeds: users.into_iter().zip(places).collect(),
+    })
+}
+
+async fn insert_conversation(tx: &mut PgConnection, new: &NewConversation) -> Outcome<bool> {
+    let owners = new.participants.iter().filter(|(_, role)| *role == Role::Owner).count();
+    let inserted = sqlx::query(
+        "INSERT INTO conversations (id, org_id, kind, title, title_key, description, avatar_url, subject, direct_key,
+             creator_id, idempotency_key, fingerprint, posting, history, last_seq, last_number, access_seq,
+             participant_count, owner_count, last_activity_at, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, 0, 1, $15, $16, $17, $17)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(new.id.0)
+    .bind(new.org_id.0)
+    .bind(new.kind.word())
+    .bind(&new.title)
+    .bind(new.title.as_deref().map(fold))
+    .bind(&new.description)
+    .bind(&new.avatar_url)
+    .bind(new.subject.as_ref().map(Json))
+    .bind(&new.direct_key)
+    .bind(new.creator.0)
+    .bind(&new.idempotency_key)
+    .bind(&new.fingerprint)
+    .bind(new.posting.word())
+    .bind(new.history.word())
+    .bind(int(new.participants.len() as u64))
+    .bind(int(owners as u64))
+    .bind(new.now.get())
+    .execute(tx)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
+/// The conversation that was in the way: the one of the same request before the one of the same pair.
+async fn existing(tx: &mut PgConnection, new: &NewConversation) -> Outcome<Outcome<CreatedConversation>> {
+    let found: Option<(Uuid, Vec<u8>)> = sqlx::query_as(
+        "SELECT id, fingerprint FROM conversations
+         WHERE (creator_id = $1 AND idempotency_key = $2) OR (org_id = $3 AND direct_key = $4)
+         ORDER BY (creator_id = $1 AND idempotency_key = $2) IS TRUE DESC LIMIT 1",
+    )
+    .bind(new.creator.0)
+    .bind(&new.idempotency_key)
+    .bind(new.org_id.0)
+    .bind(&new.direct_key)
+    .fetch_optional(tx)
+    .await?;
+    Ok(match found {
+        Some((id, fingerprint)) => Ok(CreatedConversation {
+            id: ConversationId(id),
+            created: false,
+            fingerprint,
+            message: None,
+            feeds: Vec::new(),
+        }),
+        // Only the id is left.
+        None => Err(StoreError::Refused("another conversation has this id".into()).into()),
+    })
+}
+
+/// Checks that every participant is in the org, and tells who makes the conversation.
+async fn sender(tx: &mut PgConnection, new: &NewConversation) -> Outcome<Sender> {
+    let ids: Vec<Uuid> = new.participants.iter().map(|(user, _)| user.0).collect();
+    let known: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE id = ANY($1) AND org_id = $2")
+        .bind(&ids)
+        .bind(new.org_id.0)
+        .fetch_one(&mut *tx)
+        .await?;
+    if known != int(ids.len() as u64) {
+        return Err(StoreError::Conflict(Conflict::UnknownUser).into());
+    }
+    let row: Option<UserRow> =
+        sqlx::query_as(concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1 AND u.org_id = $2"))
+            .bind(new.creator.0)
+            .bind(new.org_id.0)
+            .fetch_optional(tx)
+            .await?;
+    let user = row.ok_or(Fault::Store(StoreError::Conflict(Conflict::UnknownUser)))?.user()?;
+    Ok(Sender::from(&user))
+}
+
+async fn insert_participants(tx: &mut PgConnection, new: &NewConversation, user_seqs: &[i64]) -> Outcome<()> {
+    sqlx::query(
+        "INSERT INTO participants (conversation_id, user_id, role, joined_at, access_since_seq, read_seq, read_number,
+                                   delivered_seq, user_seq, member_user_seq)
+         SELECT $1, k.user_id, k.role, $2, 0, 1, 0, 1, k.user_seq, k.user_seq
+         FROM unnest($3::uuid[], $4::text[], $5::bigint[]) AS k (user_id, role, user_seq)",
+    )
+    .bind(new.id.0)
+    .bind(new.now.get())
+    .bind(new.participants.iter().map(|(user, _)| user.0).collect::<Vec<_>>())
+    .bind(new.participants.iter().map(|(_, role)| role.word()).collect::<Vec<_>>())
+    .bind(user_seqs)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_message(tx: &mut PgConnection, new: &NewConversation) -> Outcome<()> {
+    sqlx::query(
+        "INSERT INTO messages (id, conversation_id, seq, changed_seq, number, sender_id, kind, content, system,
+                               fingerprint, created_at)
+         VALUES ($1, $2, 1, 1, 0, $3, 'system', '', $4, $5, $6)",
+    )
+    .bind(new.message_id.0)
+    .bind(new.id.0)
+    .bind(new.creator.0)
+    .bind(Json(&new.system))
+    .bind(&new.fingerprint)
+    .bind(new.now.get())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn first_message(new: &NewConversation, sender: Sender) -> Message {
+    Message {
+        id: new.message_id,
+        conversation_id: new.id,
+        seq: 1,
+        changed_seq: 1,
+        number: 0,
+        kind: MessageKind::System,
+        sender,
+        content: String::new(),
+        system: Some(new.system.clone()),
+        client_id: None,
+        reply_to: None,
+        edited_at: None,
+        deleted_at: None,
+        created_at: new.now,
+    }
+}

@@ -1,0 +1,141 @@
+//! What a gateway asks so that nothing is missed. Each answer comes from one statement, which is one snapshot.
+
+use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, UserId, UserSeq};
+use sqlx::{FromRow, PgPool, Row};
+use uuid::Uuid;
+
+use super::{
+    fault::{Fault, Outcome},
+    rows::{MessageRow, message_columns, message_joins},
+    values::{count, int},
+};
+use crate::{Membership, Memberships};
+
+/// For a viewer: they must take part now, and see nothing from before they may.
+const CHANGES_FOR_VIEWER: &str = concat!(
+    "SELECT c.last_seq AS head, ",
+    message_columns!(),
+    " FROM conversations c
+      JOIN participants v ON v.conversation_id = c.id AND v.user_id = $4 AND v.left_at IS NULL
+      LEFT JOIN LATERAL (
+          SELECT * FROM messages m
+          WHERE m.conversation_id = c.id AND m.changed_seq > $2 AND m.seq > v.access_since_seq
+          ORDER BY m.changed_seq LIMIT $3) m ON true",
+    message_joins!(),
+    "WHERE c.id = $1 AND c.deleted_at IS NULL ORDER BY m.changed_seq"
+);
+
+/// For a node: everything, up to the message that says that the conversation was deleted.
+const CHANGES_FOR_NODE: &str = concat!(
+    "SELECT c.last_seq AS head, ",
+    message_columns!(),
+    " FROM conversations c
+      LEFT JOIN LATERAL (
+          SELECT * FROM messages m WHERE m.conversation_id = c.id AND m.changed_seq > $2
+          ORDER BY m.changed_seq LIMIT $3) m ON true",
+    message_joins!(),
+    "WHERE c.id = $1 ORDER BY m.changed_seq"
+);
+
+/// What was changed after a cursor.
+pub(super) async fn changes(
+    pool: &PgPool,
+    viewer: Option<UserId>,
+    conversation: ConversationId,
+    after: Seq,
+    limit: u32,
+) -> Outcome<Option<Changes>> {
+    let limit = limit.max(1);
+    let sql = if viewer.is_some() { CHANGES_FOR_VIEWER } else { CHANGES_FOR_NODE };
+    let query = sqlx::query(sql).bind(conversation.0).bind(int(after)).bind(i64::from(limit));
+    let query = match viewer {
+        Some(viewer) => query.bind(viewer.0),
+        None => query,
+    };
+    let rows = query.fetch_all(pool).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let head = count(first.try_get("head")?);
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        if let Some(message) = MessageRow::optional(row)? {
+            changes.push(Change::of(message, after));
+        }
+    }
+    // A full page may have more behind it; any other moves the cursor to the head, whatever it left out.
+    let to = match changes.last() {
+        Some(last) if changes.len() == limit as usize => last.seq,
+        _ => head,
+    };
+    Ok(Some(Changes {
+        tag: ChangesTag::Changes,
+        conversation_id: conversation,
+        from: after,
+        to,
+        more: to < head,
+        changes,
+    }))
+}
+
+#[derive(FromRow)]
+struct MembershipRow {
+    epoch: String,
+    feed_seq: Option<i64>,
+    conversation_id: Option<Uuid>,
+    last_seq: Option<i64>,
+    access_since_seq: Option<i64>,
+}
+
+/// The conversations that a user takes part in.
+pub(super) async fn memberships(pool: &PgPool, user: UserId, limit: u32) -> Outcome<Memberships> {
+    let rows: Vec<MembershipRow> = sqlx::query_as(
+        "SELECT meta.epoch, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
+         FROM meta
+         LEFT JOIN users u ON u.id = $1
+         LEFT JOIN LATERAL (
+             SELECT p.conversation_id, c.last_seq, p.access_since_seq, c.last_activity_at
+             FROM participants p JOIN conversations c ON c.id = p.conversation_id
+             WHERE p.user_id = u.id AND p.left_at IS NULL AND c.deleted_at IS NULL
+             ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $2) i ON true
+         WHERE meta.singleton
+         ORDER BY i.last_activity_at DESC, i.conversation_id DESC",
+    )
+    .bind(user.0)
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await?;
+    let first = rows.first().ok_or(Fault::internal("the table meta is empty"))?;
+    let mut memberships = Memberships {
+        epoch: first.epoch.clone(),
+        user_seq: count(first.feed_seq.unwrap_or(0)),
+        items: Vec::with_capacity(rows.len()),
+    };
+    for row in rows {
+        let (Some(id), Some(last_seq), Some(since)) = (row.conversation_id, row.last_seq, row.access_since_seq) else {
+            continue;
+        };
+        memberships.items.push(Membership {
+            conversation_id: ConversationId(id),
+            last_seq: count(last_seq),
+            access_since_seq: count(since),
+        });
+    }
+    Ok(memberships)
+}
+
+/// Heads of conversations.
+pub(super) async fn heads(pool: &PgPool, ids: &[ConversationId]) -> Outcome<Vec<(ConversationId, Seq)>> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, last_seq FROM conversations WHERE id = ANY($1)")
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.into_iter().map(|(id, head)| (ConversationId(id), count(head))).collect())
+}
+
+/// Heads of users' feeds.
+pub(super) async fn feed_heads(pool: &PgPool, ids: &[UserId]) -> Outcome<Vec<(UserId, UserSeq)>> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, feed_seq FROM users WHERE id = ANY($1)")
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.into_iter().map(|(id, head)| (UserId(id), count(head))).collect())
+}

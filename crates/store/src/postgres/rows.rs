@@ -1,0 +1,179 @@
+//! Rows as they come, and the wire's types made of them.
+
+use protocol::{
+    ConversationId, Message, MessageId, MessageKind, OrgId, OrgRole, Quote, Sender, SystemChange, Timestamp, User,
+    UserId,
+};
+use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    fault::Outcome,
+    values::{Word, count, moment},
+};
+
+/// Columns of [`UserRow`], from a table called `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.org_id, u.username, u.display_name, u.avatar_url, u.status_text, u.role AS org_role, u.guest,
+         u.disabled_at, u.created_at"
+    };
+}
+pub(super) use user_columns;
+
+/// Columns of [`MessageRow`], from a table called `m` and [`message_joins`].
+macro_rules! message_columns {
+    () => {
+        "m.id, m.conversation_id, m.seq, m.changed_seq, m.number, m.kind, m.content, m.system, m.client_id,
+         m.edited_at, m.deleted_at, m.created_at, m.fingerprint, m.sender_id,
+         s.username AS sender_username, s.display_name AS sender_display_name, s.avatar_url AS sender_avatar_url,
+         q.id AS quote_id, q.seq AS quote_seq, left(q.content, 200) AS quote_content,
+         q.deleted_at AS quote_deleted_at, q.sender_id AS quote_sender_id, qs.username AS quote_username,
+         qs.display_name AS quote_display_name, qs.avatar_url AS quote_avatar_url"
+    };
+}
+pub(super) use message_columns;
+
+/// Joins a message's sender, and what it replies to, to a table called `m`.
+macro_rules! message_joins {
+    () => {
+        " LEFT JOIN users s ON s.id = m.sender_id
+          LEFT JOIN messages q ON q.id = m.reply_to_id AND q.conversation_id = m.conversation_id
+          LEFT JOIN users qs ON qs.id = q.sender_id "
+    };
+}
+pub(super) use message_joins;
+
+/// A user.
+#[derive(FromRow)]
+pub(super) struct UserRow {
+    id: Uuid,
+    org_id: Uuid,
+    username: String,
+    display_name: String,
+    avatar_url: Option<String>,
+    status_text: Option<String>,
+    org_role: String,
+    guest: bool,
+    disabled_at: Option<OffsetDateTime>,
+    created_at: OffsetDateTime,
+}
+
+impl UserRow {
+    /// As others see them.
+    pub(super) fn user(self) -> Outcome<User> {
+        Ok(User {
+            id: UserId(self.id),
+            org_id: OrgId(self.org_id),
+            username: self.username,
+            display_name: self.display_name,
+            avatar_url: self.avatar_url,
+            status_text: self.status_text,
+            role: OrgRole::of(&self.org_role)?,
+            guest: self.guest,
+            disabled_at: moment(self.disabled_at),
+            created_at: Timestamp::new(self.created_at),
+        })
+    }
+}
+
+/// A message with its sender and what it replies to.
+#[derive(FromRow)]
+pub(super) struct MessageRow {
+    id: Uuid,
+    conversation_id: Uuid,
+    seq: i64,
+    changed_seq: i64,
+    number: i64,
+    kind: String,
+    content: String,
+    system: Option<Json<SystemChange>>,
+    client_id: Option<String>,
+    edited_at: Option<OffsetDateTime>,
+    deleted_at: Option<OffsetDateTime>,
+    created_at: OffsetDateTime,
+    /// SHA-256 of the request.
+    pub(super) fingerprint: Vec<u8>,
+    sender_id: Uuid,
+    sender_username: String,
+    sender_display_name: String,
+    sender_avatar_url: Option<String>,
+    #[sqlx(flatten)]
+    quote: QuoteRow,
+}
+
+/// What a message replies to: all or nothing.
+#[derive(FromRow)]
+struct QuoteRow {
+    quote_id: Option<Uuid>,
+    quote_seq: Option<i64>,
+    quote_content: Option<String>,
+    quote_deleted_at: Option<OffsetDateTime>,
+    quote_sender_id: Option<Uuid>,
+    quote_username: Option<String>,
+    quote_display_name: Option<String>,
+    quote_avatar_url: Option<String>,
+}
+
+impl MessageRow {
+    /// In its present state.
+    pub(super) fn message(self) -> Outcome<Message> {
+        Ok(Message {
+            id: MessageId(self.id),
+            conversation_id: ConversationId(self.conversation_id),
+            seq: count(self.seq),
+            changed_seq: count(self.changed_seq),
+            number: count(self.number),
+            kind: MessageKind::of(&self.kind)?,
+            sender: Sender {
+                id: UserId(self.sender_id),
+                username: self.sender_username,
+                display_name: self.sender_display_name,
+                avatar_url: self.sender_avatar_url,
+            },
+            content: self.content,
+            system: self.system.map(|Json(system)| system),
+            client_id: self.client_id,
+            reply_to: self.quote.quote(),
+            edited_at: moment(self.edited_at),
+            deleted_at: moment(self.deleted_at),
+            created_at: Timestamp::new(self.created_at),
+        })
+    }
+
+    /// The message of a row that has none where an outer join found nothing.
+    pub(super) fn optional(row: &PgRow) -> Outcome<Option<Message>> {
+        match row.try_get::<Option<Uuid>, _>("id")? {
+            None => Ok(None),
+            Some(_) => Self::from_row(row)?.message().map(Some),
+        }
+    }
+}
+
+impl QuoteRow {
+    fn quote(self) -> Option<Quote> {
+        Some(Quote {
+            id: MessageId(self.quote_id?),
+            seq: count(self.quote_seq?),
+            sender: Sender {
+                id: UserId(self.quote_sender_id?),
+                username: self.quote_username?,
+                display_name: self.quote_display_name?,
+                avatar_url: self.quote_avatar_url,
+            },
+            content: self.quote_content?,
+            deleted_at: moment(self.quote_deleted_at),
+        })
+    }
+}
+
+/// All rows as messages.
+pub(super) fn messages(rows: Vec<MessageRow>) -> Outcome<Vec<Message>> {
+    rows.into_iter().map(MessageRow::message).collect()
+}
+
+/// All rows as users.
+pub(super) fn users(rows: Vec<UserRow>) -> Outcome<Vec<User>> {
+    rows.into_iter().map(UserRow::user).collect()
+}

@@ -1,0 +1,68 @@
+//! Migrations, and whether the database has those that this binary needs.
+//!
+//! A database may have more of them: a newer node of a rolling upgrade has migrated already, and its schema
+//! still serves this one (expand, then contract).
+
+use std::collections::HashMap;
+
+use sqlx::{
+    PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::PgPoolOptions,
+};
+
+use super::{
+    config::PostgresConfig,
+    fault::{Fault, Outcome},
+};
+use crate::{StoreError, StoreHealth};
+
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("../../migrations/postgres");
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Applies what is missing, on a connection of its own. Callers on other nodes wait for each other.
+pub(super) async fn migrate(config: &PostgresConfig) -> Outcome<()> {
+    let options = config.migration_options().map_err(|reason| StoreError::Internal(reason.into()))?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(config.acquire_timeout)
+        .connect_with(options)
+        .await?;
+    let outcome = migrator().run(&pool).await.map_err(explain);
+    pool.close().await;
+    outcome
+}
+
+fn explain(error: MigrateError) -> Fault {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        other => StoreError::Schema(format!("the database cannot be migrated: {other}")).into(),
+    }
+}
+
+/// Version, epoch and whether every embedded migration was applied, unchanged.
+pub(super) async fn health(pool: &PgPool) -> Outcome<StoreHealth> {
+    let mut connection = pool.acquire().await?;
+    let (version, prepared): (String, bool) = sqlx::query_as(
+        "SELECT 'postgres ' || split_part(current_setting('server_version'), ' ', 1),
+                to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('meta') IS NOT NULL",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !prepared {
+        return Ok(StoreHealth { migrated: false, epoch: String::new(), version });
+    }
+    let epoch: String =
+        sqlx::query_scalar("SELECT epoch FROM meta WHERE singleton").fetch_one(&mut *connection).await?;
+    Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version })
+}
+
+async fn is_complete(connection: &mut PgConnection) -> Outcome<bool> {
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success").fetch_all(connection).await?;
+    let applied: HashMap<i64, Vec<u8>> = applied.into_iter().collect();
+    Ok(migrator().iter().all(|m| applied.get(&m.version).is_some_and(|checksum| *checksum == *m.checksum)))
+}

@@ -1,0 +1,88 @@
+//! Values between Rust and SQL: words for enums, counters, times.
+
+use protocol::{ConversationKind, History, MessageKind, Notify, OrgRole, Posting, Role, Timestamp};
+use time::OffsetDateTime;
+
+use super::fault::{Fault, Outcome};
+
+/// An enum that is stored as a word, the same one as on the wire.
+pub(super) trait Word: Copy + Sized + 'static {
+    /// Every value with its word.
+    const WORDS: &'static [(Self, &'static str)];
+
+    /// The value that this word stands for.
+    fn of(word: &str) -> Outcome<Self> {
+        Self::WORDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map(|(value, _)| *value)
+            .ok_or(Fault::internal("a column holds a word that this version does not know"))
+    }
+
+    /// The word of this value.
+    fn word(self) -> &'static str;
+}
+
+macro_rules! words {
+    ($($type:ident { $($value:ident = $word:literal),+ $(,)? })+) => {$(
+        impl Word for $type {
+            const WORDS: &'static [(Self, &'static str)] = &[$((Self::$value, $word)),+];
+            fn word(self) -> &'static str {
+                match self { $(Self::$value => $word),+ }
+            }
+        }
+    )+};
+}
+
+words! {
+    OrgRole { Member = "member", Admin = "admin" }
+    ConversationKind { Direct = "direct", Group = "group", Public = "public" }
+    Role { Member = "member", Admin = "admin", Owner = "owner" }
+    Posting { Everyone = "everyone", Admins = "admins" }
+    History { All = "all", SinceJoin = "since_join" }
+    Notify { All = "all", Mentions = "mentions", None = "none" }
+    MessageKind { Text = "text", System = "system" }
+}
+
+/// A counter or limit as Postgres takes it. What no counter ever reaches becomes the greatest value.
+pub(super) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A counter as Postgres gave it; the schema has no negative ones.
+pub(super) fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A time that may be absent.
+pub(super) fn moment(value: Option<OffsetDateTime>) -> Option<Timestamp> {
+    value.map(Timestamp::new)
+}
+
+/// Text as it is compared and searched: the case of letters does not matter, whatever the database's locale.
+pub(super) fn fold(text: &str) -> String {
+    text.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_wire() {
+        fn check<T: Word + serde::Serialize>() {
+            for (value, word) in T::WORDS {
+                assert_eq!(serde_json::to_value(value).unwrap(), *word);
+                assert_eq!(T::of(word).ok().unwrap().word(), *word);
+            }
+        }
+        check::<OrgRole>();
+        check::<ConversationKind>();
+        check::<Role>();
+        check::<Posting>();
+        check::<History>();
+        check::<Notify>();
+        check::<MessageKind>();
+        assert!(Role::of("king").is_err());
+    }
+}
