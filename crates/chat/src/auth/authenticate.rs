@@ -1,0 +1,117 @@
+//! From a bearer token to a caller: verified, then looked up in the store, then believed for a second.
+
+use protocol::{ErrorCode, OrgId, SessionId, Timestamp, User, UserId};
+use sha2::{Digest, Sha256};
+use store::ExternalUser;
+use tokio::time::Instant;
+
+use super::{claims::Profile, secrets, verify::Identity};
+use crate::{Caller, Chat, ChatError, Result};
+
+#[derive(Clone)]
+pub(super) struct CachedCaller(Caller);
+
+impl CachedCaller {
+    pub(super) fn user_id(&self) -> UserId {
+        self.0.user.id
+    }
+}
+
+impl Chat {
+    /// Who shows this bearer token. Unknown users of another system are made on first sight.
+    ///
+    /// [`ErrorCode::TokenExpired`] when nothing but its time is wrong, [`ErrorCode::SessionRevoked`],
+    /// [`ErrorCode::UserDisabled`]; [`ErrorCode::NotAuthenticated`] for everything else.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller> {
+        let auth = &self.inner.auth;
+        let (asked, now) = (Instant::now(), self.inner.clock.now());
+        let key = secrets::hash(token);
+        if let Some(CachedCaller(caller)) = auth.callers.get(&key)
+            && caller.expires_at > now
+        {
+            return Ok(caller);
+        }
+        let verified = auth.verifier.verify(token, now).await?;
+        let (user, session) = match verified.identity {
+            Identity::Own { user, session } => (self.session_user(user, session, now).await?, Some(session)),
+            Identity::External(profile) => (self.external_user(profile, now).await?, None),
+        };
+        let caller = Caller { user: enabled(user)?, session, expires_at: verified.expires_at };
+        auth.callers.insert(key, CachedCaller(caller.clone()), asked);
+        Ok(caller)
+    }
+
+    /// The user of a session that still counts.
+    pub(super) async fn session_user(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<User> {
+        let state = self.inner.store.session(session, now).await?;
+        match state.filter(|state| state.user_id == user) {
+            Some(state) if state.active => {}
+            Some(_) => return Err(session_over()),
+            None => return Err(unknown_user()),
+        }
+        self.inner.store.user(user).await?.ok_or_else(unknown_user)
+    }
+
+    /// The user that another system's token describes. Written only when the token says something new.
+    async fn external_user(&self, profile: Profile, now: Timestamp) -> Result<User> {
+        let auth = &self.inner.auth;
+        let org_id = self.org(&profile.org).await?;
+        let said = fingerprint(&profile)?;
+        let key = (org_id, profile.external_id.clone());
+        if let Some((id, known)) = auth.externals.get(&key)
+            && known == said
+            && let Some(user) = self.inner.store.user(id).await?
+        {
+            return Ok(user);
+        }
+        let asked = Instant::now();
+        let wanted = ExternalUser {
+            id: UserId::generate(),
+            org_id,
+            external_id: profile.external_id,
+            username: profile.username,
+            display_name: profile.display_name,
+            avatar_url: profile.avatar_url,
+            role: profile.role,
+            now,
+        };
+        let user = self.inner.store.upsert_external_user(wanted).await?;
+        auth.externals.insert(key, (user.id, said), asked);
+        Ok(user)
+    }
+
+    /// The org with this slug, made when it is new.
+    pub(super) async fn org(&self, slug: &str) -> Result<OrgId> {
+        let orgs = &self.inner.auth.orgs;
+        let (key, asked) = (slug.to_owned(), Instant::now());
+        if let Some(id) = orgs.get(&key) {
+            return Ok(id);
+        }
+        let id = self.inner.store.ensure_org(slug).await?;
+        orgs.insert(key, id, asked);
+        Ok(id)
+    }
+}
+
+/// Refuses a user whom an admin has disabled.
+pub(super) fn enabled(user: User) -> Result<User> {
+    match user.disabled_at {
+        None => Ok(user),
+        Some(_) => Err(ChatError::new(ErrorCode::UserDisabled, "this user has been disabled")),
+    }
+}
+
+pub(super) fn session_over() -> ChatError {
+    ChatError::new(ErrorCode::SessionRevoked, "this session has ended; sign in again")
+}
+
+/// A good token for somebody who is not in this store (another database, another deployment with the same secret).
+fn unknown_user() -> ChatError {
+    ChatError::new(ErrorCode::NotAuthenticated, "the access token is not valid")
+}
+
+fn fingerprint(profile: &Profile) -> Result<[u8; 32]> {
+    let text = serde_json::to_vec(profile)
+        .map_err(|e| ChatError::new(ErrorCode::Internal, "something failed here").because(e))?;
+    Ok(Sha256::digest(text).into())
+}

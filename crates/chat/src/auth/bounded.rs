@@ -1,0 +1,69 @@
+//! A map that forgets: entries end after a fixed time, and the map never holds more than its capacity. What it
+//! forgets is looked up again, so losing an entry costs a query and nothing else.
+
+use std::{collections::HashMap, hash::Hash, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+pub(super) struct Bounded<K, V> {
+    /// Held for one map operation at a time, never across an await.
+    entries: Mutex<HashMap<K, (Instant, V)>>,
+    capacity: usize,
+    ttl: Duration,
+}
+
+impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
+    pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
+        Self { entries: Mutex::new(HashMap::new()), capacity, ttl }
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<V> {
+        let entries = self.entries.lock();
+        let (since, value) = entries.get(key)?;
+        (since.elapsed() < self.ttl).then(|| value.clone())
+    }
+
+    /// Keeps a value that was true at `since`: the moment before the store was asked, so that an answer that was
+    /// slow to arrive is not believed for longer.
+    pub(super) fn insert(&self, key: K, value: V, since: Instant) {
+        let mut entries = self.entries.lock();
+        if entries.len() >= self.capacity && !entries.contains_key(&key) {
+            entries.retain(|_, (since, _)| since.elapsed() < self.ttl);
+            if entries.len() >= self.capacity {
+                // Everything is fresh: half goes, so that a full map is not swept on every insert.
+                let mut keep = self.capacity / 2;
+                entries.retain(|_, _| {
+                    let kept = keep > 0;
+                    keep = keep.saturating_sub(1);
+                    kept
+                });
+            }
+        }
+        entries.insert(key, (since, value));
+    }
+
+    pub(super) fn retain(&self, keep: impl Fn(&V) -> bool) {
+        self.entries.lock().retain(|_, (_, value)| keep(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_end_and_the_map_never_grows_past_its_capacity() {
+        let map = Bounded::new(4, Duration::from_secs(1));
+        for n in 0..100 {
+            map.insert(n, n, Instant::now());
+            assert!(map.entries.lock().len() <= 4);
+        }
+        assert_eq!(map.get(&99), Some(99));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(map.get(&99), None);
+        map.insert(1, 1, Instant::now());
+        map.retain(|value| *value != 1);
+        assert_eq!(map.get(&1), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! Tickets: what a browser puts into a URL instead of its token. Random, single use, 30 s, kept on the bus (not in
+//! one node's memory), because the socket may open on another node than the one that sold the ticket.
+
+use std::{fmt::Write, time::Duration};
+
+use bytes::Bytes;
+use protocol::{ErrorCode, SessionId, Ticket, TicketPurpose, TicketRequest, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::{authenticate::enabled, secrets};
+use crate::{Caller, Chat, ChatError, Result};
+
+/// How long a ticket can be used.
+const TICKET_TTL: Duration = Duration::from_secs(30);
+/// Longest ticket that is looked up, bytes; ours have 43.
+const TICKET_MAX: usize = 128;
+
+/// What the bus keeps under the ticket's hash.
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    user: UserId,
+    session: Option<SessionId>,
+    expires_at: Timestamp,
+}
+
+impl Chat {
+    /// A single-use ticket that opens one socket.
+    pub async fn issue_ticket(&self, caller: &Caller, request: TicketRequest) -> Result<Ticket> {
+        let TicketPurpose::Ws = request.purpose;
+        let ticket = secrets::generate();
+        let holder = Holder { user: caller.user.id, session: caller.session, expires_at: caller.expires_at };
+        let value = serde_json::to_vec(&holder)
+            .map_err(|e| ChatError::new(ErrorCode::Internal, "something failed here").because(e))?;
+        self.inner.bus.put(&key(&ticket), Bytes::from(value), TICKET_TTL).await?;
+        Ok(Ticket { ticket, expires_in: TICKET_TTL.as_secs() })
+    }
+
+    /// Who bought this ticket; it is used up. The session and the user are looked at again.
+    pub async fn redeem_ticket(&self, ticket: &str) -> Result<Caller> {
+        if ticket.is_empty() || ticket.len() > TICKET_MAX {
+            return Err(bad_ticket());
+        }
+        let value = self.inner.bus.take(&key(ticket)).await?.ok_or_else(bad_ticket)?;
+        let holder: Holder = serde_json::from_slice(&value).map_err(|e| bad_ticket().because(e))?;
+        let now = self.inner.clock.now();
+        if holder.expires_at <= now {
+            return Err(ChatError::new(ErrorCode::TokenExpired, "the access token of this ticket has expired"));
+        }
+        let user = match holder.session {
+            Some(session) => self.session_user(holder.user, session, now).await?,
+            None => self.inner.store.user(holder.user).await?.ok_or_else(bad_ticket)?,
+        };
+        Ok(Caller { user: enabled(user)?, session: holder.session, expires_at: holder.expires_at })
+    }
+}
+
+fn key(ticket: &str) -> String {
+    let mut key = String::from("ticket:");
+    for byte in secrets::hash(ticket) {
+        // Writing to a String cannot fail.
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+fn bad_ticket() -> ChatError {
+    ChatError::new(ErrorCode::NotAuthenticated, "the ticket is not valid, or was used before")
+}
