@@ -128,6 +128,8 @@ struct Connection<'a> {
     renewing: Option<BoxFuture<'static, (Option<String>, Result<Caller>)>>,
     expires_at: Instant,
     next_heartbeat: Instant,
+    /// The next write carries a WebSocket ping.
+    ping_due: bool,
     last_inbound: Instant,
 }
 
@@ -147,6 +149,7 @@ impl<'a> Connection<'a> {
             renewing: None,
             expires_at,
             next_heartbeat: now + node.config.heartbeat,
+            ping_due: false,
             last_inbound: now,
         }
     }
@@ -215,6 +218,7 @@ impl<'a> Connection<'a> {
                 return Err(End::Close(CloseCode::HeartbeatTimeout));
             }
             self.next_heartbeat = now + self.node.config.heartbeat;
+            self.ping_due = true;
             self.push_event(&Event::plain(EventType::Heartbeat, serde_json::json!({})), Class::Ephemeral);
         }
         Ok(())
@@ -354,14 +358,14 @@ impl<'a> Connection<'a> {
     async fn write(&mut self) -> std::result::Result<(), End> {
         let (frames, close) = self.link.outbox.take(WRITE_BATCH);
         let silent_after = self.silent_after().max(Instant::now() + self.node.config.heartbeat);
-        let heartbeat_due = Instant::now() + Duration::from_millis(1) >= self.next_heartbeat;
+        let ping = std::mem::take(&mut self.ping_due);
         let (count, bytes) = (frames.len() as u64, frames.iter().map(|frame| frame.len() as u64).sum());
         let socket = &mut self.socket;
         let writing = async {
             for frame in frames {
                 socket.feed(Message::Text(frame)).await?;
             }
-            if heartbeat_due {
+            if ping {
                 socket.feed(Message::Ping(axum::body::Bytes::new())).await?;
             }
             socket.flush().await
