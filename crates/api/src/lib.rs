@@ -1,8 +1,26 @@
 //! REST: a router over `chat`. Handlers decode, call one method, encode.
+//!
+//! Everything that is refused, here or below, is answered with `application/problem+json` and a stable code; see
+//! [`error`](mod@error) for the one place where a code becomes a status. The routes' own doc comments are the
+//! OpenAPI document.
+
+mod cors;
+mod documents;
+mod error;
+mod etag;
+mod extract;
+mod json;
+mod observe;
+mod routes;
 
 use std::time::Duration;
 
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use chat::Chat;
+use http::header;
+use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
+
+pub use documents::{errors_document, openapi, openapi_document};
 
 /// What the operator may set.
 #[derive(Debug, Clone)]
@@ -28,12 +46,26 @@ impl Default for ApiConfig {
     }
 }
 
-/// Everything under `/v1` but the sockets, with its own fallback for unknown `/v1` routes.
-pub fn router(_chat: Chat, _config: ApiConfig, _registry: &prometheus::Registry) -> Result<axum::Router, String> {
-    unimplemented!()
-}
-
-/// The OpenAPI document of those routes.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    unimplemented!()
+/// Everything under `/v1` but the sockets, with its own answer for unknown `/v1` routes. It sets no fallback of the
+/// whole router, so that it can be merged with others. Fails on an origin that is none and when the metrics are
+/// registered already; the message is fit for an operator.
+pub fn router(chat: Chat, config: ApiConfig, registry: &prometheus::Registry) -> Result<Router, String> {
+    let metrics = observe::Metrics::register(registry)?;
+    let cors = cors::layer(&config)?;
+    let timeout = config.request_timeout;
+    // `route_layer`, so that the fallback of a router that this is merged into stays its own. The last layer is the
+    // outermost: what is refused by any of them is still counted, logged and given its
+    // request id by `observe`, and carries CORS headers, so that browsers can read it.
+    let mut router = Router::from(routes::routes())
+        .with_state(chat)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .route_layer(DefaultBodyLimit::max(config.body_limit))
+        .route_layer(middleware::from_fn(move |request, next| error::within(timeout, request, next)))
+        .route_layer(CatchPanicLayer::custom(error::from_panic));
+    if let Some(cors) = cors {
+        router = router.route_layer(cors);
+    }
+    Ok(router
+        .route_layer(middleware::from_fn(move |request, next| observe::observe(metrics.clone(), request, next)))
+        .route_layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE])))
 }

@@ -1,0 +1,136 @@
+//! The outermost layer: each request gets an id, a span and its place in the metrics, and each refusal its request
+//! id and, when it is ours, its one line in the log. Query strings, headers and bodies are never logged.
+
+use std::time::Instant;
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use protocol::ErrorCode;
+use tracing::{Instrument, Span, field};
+use uuid::Uuid;
+
+use crate::error::{Failure, render};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken from a client, characters.
+const REQUEST_ID_MAX: usize = 64;
+/// The route of requests that match none, so that a scanner does not make a metric per path.
+const UNMATCHED: &str = "unmatched";
+
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, String> {
+        let made = || -> prometheus::Result<Self> {
+            let requests = IntCounterVec::new(
+                Opts::new("starling_http_requests_total", "REST requests answered."),
+                &["method", "route", "status"],
+            )?;
+            let seconds = HistogramVec::new(
+                HistogramOpts::new("starling_http_request_seconds", "Time from a REST request to its answer."),
+                &["route"],
+            )?;
+            registry.register(Box::new(requests.clone()))?;
+            registry.register(Box::new(seconds.clone()))?;
+            Ok(Self { requests, seconds })
+        };
+        made().map_err(|e| format!("the REST metrics cannot be registered: {e}"))
+    }
+}
+
+pub(crate) async fn observe(metrics: Metrics, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let method = method_label(request.method());
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or(UNMATCHED, MatchedPath::as_str);
+    let route = if route.ends_with(crate::routes::CATCH_ALL) { UNMATCHED } else { route }.to_owned();
+    let span =
+        tracing::info_span!("request", method, route, request.id = id, user.id = field::Empty, status = field::Empty);
+    let response = next.run(request).instrument(span.clone()).await;
+    let response = span.in_scope(|| finish(response, &id));
+    let status = response.status();
+    span.record("status", status.as_u16());
+    metrics.requests.with_label_values(&[method, &route, status.as_str()]).inc();
+    metrics.seconds.with_label_values(&[&route]).observe(started.elapsed().as_secs_f64());
+    span.in_scope(|| tracing::debug!(elapsed_ms = started.elapsed().as_millis() as u64, "answered"));
+    response
+}
+
+/// Puts the request's id into a refusal, logs what is our fault, and adds the headers that every answer has.
+fn finish(mut response: Response, id: &str) -> Response {
+    if let Some(mut failure) = response.extensions_mut().remove::<Failure>() {
+        log(&failure);
+        failure.problem.request_id = Some(id.to_owned());
+        let full = render(&failure.problem);
+        // CORS and `Allow` were set on the first rendering: only the body and its length are exchanged.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = full.into_body();
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn log(failure: &Failure) {
+    let (code, cause) = (failure.problem.code.as_str(), failure.cause.as_deref().unwrap_or("none"));
+    Span::current().record("status", failure.problem.status);
+    if failure.problem.code == ErrorCode::Internal {
+        tracing::error!(code, cause, "a request failed");
+    } else if failure.problem.status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
+        tracing::warn!(code, cause, "a request could not be served now");
+    } else {
+        tracing::debug!(code, cause, "a request was refused");
+    }
+}
+
+/// The client's id where it is a sane one, so that its log and ours can be laid side by side; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
+        (1..=REQUEST_ID_MAX).contains(&id.len())
+            && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+    });
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Methods are made up by clients; metrics have a few.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sane_request_id_is_kept_and_any_other_replaced() {
+        let read =
+            |value: &'static str| request_id(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(value))]));
+        assert_eq!(read("trace-1.a_B"), "trace-1.a_B");
+        for bad in ["", "a b", "a\"b", "0123456789012345678901234567890123456789012345678901234567890123456789"] {
+            assert!(Uuid::parse_str(&read(bad)).is_ok(), "{bad}");
+        }
+    }
+}

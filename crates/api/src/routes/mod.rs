@@ -1,0 +1,75 @@
+//! The routes, a file per group. The doc comment of a handler is its entry in the OpenAPI document.
+
+mod auth;
+mod conversations;
+mod messages;
+mod participants;
+mod receipts;
+mod system;
+mod users;
+
+use axum::routing::any;
+use chat::Chat;
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{documents::Head, error::no_such_route};
+
+/// The end of the path that catches what no route takes.
+pub(crate) const CATCH_ALL: &str = "{*unmatched}";
+
+/// All routes under `/v1`, with their documents.
+pub(crate) fn routes() -> OpenApiRouter<Chat> {
+    let v1 = OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(users::routes())
+        .merge(conversations::routes())
+        .merge(participants::routes())
+        .merge(messages::routes())
+        .merge(receipts::routes())
+        .merge(system::routes())
+        .route(&format!("/{CATCH_ALL}"), any(no_such_route));
+    OpenApiRouter::with_openapi(Head::openapi())
+        .nest("/v1", v1)
+        .route("/v1", any(no_such_route))
+        .route("/v1/", any(no_such_route))
+}
+
+/// Where a page begins and how long it is.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PageParams {
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1–100; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+}
+
+/// As [`PageParams`], with what to look for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SearchParams {
+    /// What to look for; everything when absent.
+    #[serde(default)]
+    query: String,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1–100; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+}
+
+/// 201 with the new thing's address, or 200 when it was there.
+fn created_or_found<T>(
+    created: bool,
+    path: &str,
+    body: T,
+) -> (StatusCode, [(header::HeaderName, HeaderValue); 1], axum::Json<T>) {
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    // A fixed path and a UUID are always a header value.
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/v1"));
+    (status, [(header::LOCATION, location)], axum::Json(body))
+}
