@@ -2,5 +2,6 @@
 //! conformance suites of the seams. Everything starts on free ports and ends with the test.
 
 pub mod conformance;
+pub mod postgres;
 pub mod process;
 pub mod redis;

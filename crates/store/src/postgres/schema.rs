@@ -26,11 +26,8 @@ fn migrator() -> Migrator {
 /// Applies what is missing, on a connection of its own. Callers on other nodes wait for each other.
 pub(super) async fn migrate(config: &PostgresConfig) -> Outcome<()> {
     let options = config.migration_options().map_err(|reason| StoreError::Internal(reason.into()))?;
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(config.acquire_timeout)
-        .connect_with(options)
-        .await?;
+    let pool =
+        PgPoolOptions::new().max_connections(1).acquire_timeout(config.acquire_timeout).connect_with(options).await?;
     let outcome = migrator().run(&pool).await.map_err(explain);
     pool.close().await;
     outcome
