@@ -213,7 +213,8 @@ impl Process {
     /// What it wrote to stdout since this start.
     pub fn output(&self) -> String {
         let whole = std::fs::read(&self.out).unwrap_or_default();
-        String::from_utf8_lossy(whole.get(usize::try_from(self.out_from).unwrap_or(0)..).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(whole.get(usize::try_from(self.out_from).unwrap_or(0)..).unwrap_or_default())
+            .into_owned()
     }
 
     /// Everything it wrote to stderr, earlier runs with the same name included.

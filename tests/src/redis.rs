@@ -65,7 +65,9 @@ impl Redis {
         loop {
             process.check_running()?;
             // A refusal is an answer too: the server may want a password.
-            let asked = async { redis::cmd("PING").query_async::<()>(&mut client.get_multiplexed_async_connection().await?).await };
+            let asked = async {
+                redis::cmd("PING").query_async::<()>(&mut client.get_multiplexed_async_connection().await?).await
+            };
             match timeout(Duration::from_secs(1), asked).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if error.code().is_some_and(|code| code == "NOAUTH") => return Ok(()),
@@ -117,7 +119,8 @@ impl Redis {
     /// How often the server ran a command (`subscribe`, `publish`, …) so far.
     pub async fn calls(&self, command: &str) -> Result<u64> {
         let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut self.connection().await?).await?;
-        let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_")?.strip_prefix(command)?.strip_prefix(':'));
+        let line =
+            info.lines().find_map(|line| line.strip_prefix("cmdstat_")?.strip_prefix(command)?.strip_prefix(':'));
         let calls = line.and_then(|line| line.strip_prefix("calls=")?.split(',').next());
         Ok(calls.map_or(Ok(0), str::parse)?)
     }

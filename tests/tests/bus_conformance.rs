@@ -1,5 +1,7 @@
 //! Runs the suite of the bus on each implementation.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use bus::{

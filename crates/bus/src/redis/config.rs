@@ -5,6 +5,7 @@
 use std::{fmt, time::Duration};
 
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, TlsCertificates, io::tcp::TcpSettings};
+use rustls::crypto::CryptoProvider;
 
 use crate::{BusError, Result};
 
@@ -74,6 +75,10 @@ impl RedisConfig {
         let info: ConnectionInfo = info.map_err(|_| config(format!("the Redis URL cannot be read: {FORM}")))?;
         // Without this, small commands wait for the acknowledgement of the one before.
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        if scheme.as_deref() == Some("rediss") && CryptoProvider::get_default().is_none() {
+            // The process chooses the provider; where it did not, the handshake would panic.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
         let client = match (&self.ca_certificates, scheme.as_deref()) {
             (Some(pem), Some("rediss")) => {
                 Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) })

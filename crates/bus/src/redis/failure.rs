@@ -31,13 +31,20 @@ impl Failure {
     }
 }
 
+/// Codes of refusals for which the library has no kind.
+const REFUSALS: &[&str] = &["NOAUTH", "WRONGPASS", "OOM", "MISCONF", "WRONGTYPE"];
+
 impl From<&RedisError> for Failure {
     fn from(error: &RedisError) -> Self {
         let refused = match error.kind() {
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported => true,
             ErrorKind::Server(kind) => matches!(kind, ServerErrorKind::ResponseError | ServerErrorKind::NoPerm),
-            // Codes that the library has no name for.
-            _ => matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "OOM" | "MISCONF" | "WRONGTYPE")),
+            // The error of a pipeline shows its codes only when it is taken apart.
+            ErrorKind::Extension => {
+                let answers = error.clone().into_server_errors();
+                answers.is_some_and(|answers| answers.iter().any(|(_, answer)| REFUSALS.contains(&answer.code())))
+            }
+            _ => false,
         };
         Self { refused, text: error.to_string() }
     }

@@ -1,0 +1,300 @@
+//! What the Redis bus does when its server dies, freezes, refuses, or is not there yet.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::HashSet,
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bus::{
+    Bus, BusError, BusStatus, Incoming, Topic,
+    redis::{RedisBus, RedisConfig},
+};
+use bytes::Bytes;
+use starling_tests::{
+    conformance::bus::{Ear, SOON, publish, topic, up},
+    process::{eventually, free_port, temp_dir},
+    redis::Redis,
+};
+use tokio::time::timeout;
+
+fn config(server: &Redis) -> RedisConfig {
+    RedisConfig { prefix: "test:".into(), ..RedisConfig::new(server.url()) }
+}
+
+fn node(server: &Redis) -> Arc<dyn Bus> {
+    Arc::new(RedisBus::start(config(server)).unwrap())
+}
+
+async fn down(bus: &Arc<dyn Bus>) {
+    let mut status = bus.status();
+    let down = timeout(SOON, status.wait_for(|status| *status == BusStatus::Down)).await;
+    assert!(matches!(down, Ok(Ok(_))), "the loss was not noticed within {SOON:?}");
+}
+
+/// Everything between two nodes works again: `Lost` came after all subscriptions were back, then `Up`.
+async fn recovered(listener: &Arc<dyn Bus>, ear: &mut Ear, publisher: &Arc<dyn Bus>, topics: &[Topic]) {
+    ear.lost().await;
+    // From `Lost` on nothing may be missed, on any topic.
+    let events: Vec<_> = topics.iter().map(|topic| (*topic, Bytes::from_static(b"after"))).collect();
+    eventually("publishing works again", SOON, async || publisher.publish(&events[..1]).await).await;
+    publisher.publish(&events).await.unwrap();
+    let mut silent: HashSet<_> = topics.iter().copied().collect();
+    while !silent.is_empty() {
+        silent.remove(&ear.event().await.0);
+    }
+    up(listener).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_that_comes_back_is_noticed_and_everything_is_subscribed_again() {
+    let mut server = Redis::start().await.unwrap();
+    let (a, b) = (node(&server), node(&server));
+    let mut ear = Ear::of(&a);
+    let topics: Vec<Topic> = (0..1_000).map(|_| topic()).collect();
+    a.subscribe(&topics).await.unwrap();
+    up(&a).await;
+    for _ in 0..2 {
+        server.kill().unwrap();
+        down(&a).await;
+        let start = Instant::now();
+        let refused = b.publish(&[(topics[0], Bytes::new())]).await;
+        assert!(matches!(refused, Err(BusError::Unavailable(_))), "{refused:?}");
+        assert!(start.elapsed() < Duration::from_secs(2), "it failed after {:?}", start.elapsed());
+        server.up().await.unwrap();
+        recovered(&a, &mut ear, &b, &topics).await;
+    }
+    assert!(server.calls("subscribe").await.unwrap() < 20, "subscriptions come back in few commands");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_connections_are_made_again_and_one_publish_does_not_notice() {
+    let server = Redis::start().await.unwrap();
+    let (a, b) = (node(&server), node(&server));
+    let mut ear = Ear::of(&a);
+    let topics = [topic()];
+    a.subscribe(&topics).await.unwrap();
+    up(&a).await;
+    publish(&b, topics[0], b"before").await;
+    let mut admin = server.connection().await.unwrap();
+    for kind in ["pubsub", "normal"] {
+        let killed: u64 =
+            redis::cmd("CLIENT").arg(&["KILL", "TYPE", kind, "SKIPME", "yes"]).query_async(&mut admin).await.unwrap();
+        assert!(killed > 0, "{kind}");
+        if kind == "pubsub" {
+            // The first Lost belongs to the first connect.
+            ear.lost().await;
+            recovered(&a, &mut ear, &b, &topics).await;
+        } else {
+            publish(&b, topics[0], b"at the first attempt").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_is_noticed_and_left_and_found_again() {
+    let server = Redis::start().await.unwrap();
+    let (a, b) = (node(&server), node(&server));
+    let mut ear = Ear::of(&a);
+    let topics = [topic(), topic()];
+    a.subscribe(&topics).await.unwrap();
+    up(&a).await;
+    ear.lost().await;
+    publish(&b, topics[0], b"before").await;
+    server.freeze().unwrap();
+    let start = Instant::now();
+    assert!(matches!(b.publish(&[(topics[0], Bytes::new())]).await, Err(BusError::Unavailable(_))));
+    assert!(matches!(b.ping().await, Err(BusError::Unavailable(_))));
+    assert!(matches!(b.take("key").await, Err(BusError::Unavailable(_))));
+    assert!(matches!(a.subscribe(&[topic()]).await, Err(BusError::Unavailable(_))));
+    assert!(start.elapsed() < Duration::from_secs(4), "four calls failed after {:?}", start.elapsed());
+    down(&a).await;
+    server.thaw().unwrap();
+    recovered(&a, &mut ear, &b, &topics).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_there_at_the_start_is_used_when_it_comes() {
+    let mut server = Redis::down().unwrap();
+    let start = Instant::now();
+    let (a, b) = (node(&server), node(&server));
+    assert!(start.elapsed() < Duration::from_secs(1), "starting does not wait for Redis");
+    assert_eq!(*a.status().borrow(), BusStatus::Down);
+    let mut ear = Ear::of(&a);
+    let topics = [topic(), topic()];
+    let start = Instant::now();
+    let refused = a.subscribe(&topics).await;
+    assert!(matches!(refused, Err(BusError::Unavailable(_))), "{refused:?}");
+    assert!(start.elapsed() < Duration::from_secs(2), "it failed after {:?}", start.elapsed());
+    // Released during the outage: it must not come back.
+    a.unsubscribe(&topics[1..]);
+    server.up().await.unwrap();
+    recovered(&a, &mut ear, &b, &topics[..1]).await;
+    publish(&b, topics[1], b"to nobody").await;
+    publish(&b, topics[0], b"end").await;
+    let heard = ear.until(b"end").await;
+    assert!(heard.iter().all(|(topic, _)| *topic == topics[0]), "{heard:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_subscribed_during_an_outage_is_live_when_lost_comes() {
+    let mut server = Redis::start().await.unwrap();
+    let (a, b) = (node(&server), node(&server));
+    let mut ear = Ear::of(&a);
+    a.subscribe(&[topic()]).await.unwrap();
+    up(&a).await;
+    ear.lost().await;
+    server.stop().await.unwrap();
+    down(&a).await;
+    let during = [topic(), topic(), topic()];
+    assert!(matches!(a.subscribe(&during).await, Err(BusError::Unavailable(_))));
+    server.up().await.unwrap();
+    recovered(&a, &mut ear, &b, &during).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_at_the_same_moment_share_commands() {
+    let server = Redis::start().await.unwrap();
+    let a: Arc<dyn Bus> = Arc::new(RedisBus::start(RedisConfig { linger: Duration::ZERO, ..config(&server) }).unwrap());
+    up(&a).await;
+    let topics: Vec<Topic> = (0..5_000).map(|_| topic()).collect();
+    let calls = topics.iter().map(|topic| a.subscribe(std::slice::from_ref(topic)));
+    futures_util::future::try_join_all(calls).await.unwrap();
+    let subscribes = server.calls("subscribe").await.unwrap();
+    assert!((25..=100).contains(&subscribes), "{subscribes} commands for 5,000 topics");
+    a.unsubscribe(&topics);
+    let mut admin = server.connection().await.unwrap();
+    eventually("all are unsubscribed", SOON, async || {
+        let left: Vec<String> = redis::cmd("PUBSUB").arg("CHANNELS").query_async(&mut admin).await.unwrap();
+        if left.is_empty() { Ok(()) } else { Err(left.len()) }
+    })
+    .await;
+    let unsubscribes = server.calls("unsubscribe").await.unwrap();
+    assert!((25..=100).contains(&unsubscribes), "{unsubscribes} commands for 5,000 topics");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_told_as_a_refusal() {
+    let server = Redis::start_with(&["--requirepass", "right"]).await.unwrap();
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", server.port());
+    for bad in [url("wrong"), server.url()] {
+        let bus = RedisBus::start(RedisConfig::new(bad)).unwrap();
+        let topic = topic();
+        for refused in [
+            bus.subscribe(&[topic]).await.unwrap_err(),
+            bus.publish(&[(topic, Bytes::new())]).await.unwrap_err(),
+            bus.ping().await.unwrap_err(),
+        ] {
+            let text = format!("{:?}", anyhow::Error::from(refused));
+            assert!(text.contains("the bus refused"), "{text}");
+            assert!(!text.contains("wrong@") && !text.contains("redis://"), "{text}");
+        }
+        assert_eq!(*bus.status().borrow(), BusStatus::Down);
+    }
+    let right: Arc<dyn Bus> = Arc::new(RedisBus::start(RedisConfig::new(url("right"))).unwrap());
+    up(&right).await;
+    assert!(right.describe().await.unwrap().starts_with("redis "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_programs_on_the_server_are_not_heard_and_do_no_harm() {
+    let server = Redis::start().await.unwrap();
+    let bus = RedisBus::start(config(&server)).unwrap();
+    let other: Arc<dyn Bus> =
+        Arc::new(RedisBus::start(RedisConfig { prefix: "other:".into(), ..config(&server) }).unwrap());
+    let topic = topic();
+    bus.subscribe(&[topic]).await.unwrap();
+    other.subscribe(&[topic]).await.unwrap();
+    publish(&other, topic, b"of another cluster").await;
+    other.put("key", Bytes::from_static(b"theirs"), SOON).await.unwrap();
+    assert_eq!(bus.take("key").await.unwrap(), None);
+
+    // Somebody publishes on channels that look like ours.
+    let mut admin = server.connection().await.unwrap();
+    for channel in ["test:", "test:c:nonsense", "test:zzz", "c:1", &format!("test:{topic}x")] {
+        redis::cmd("PUBLISH").arg(channel).arg(b"garbage\xff").query_async::<()>(&mut admin).await.unwrap();
+    }
+    let mut incoming = bus.incoming().unwrap();
+    bus.publish(&[(topic, Bytes::from_static(b"ours"))]).await.unwrap();
+    loop {
+        match timeout(SOON, incoming.recv()).await.unwrap().unwrap() {
+            Incoming::Lost => {}
+            Incoming::Event { payload, .. } => {
+                assert_eq!(payload, "ours");
+                break;
+            }
+        }
+    }
+    assert_eq!(bus.stats().dropped, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_permission_for_the_channels_the_bus_is_down_and_says_why() {
+    let server = Redis::start().await.unwrap();
+    let mut admin = server.connection().await.unwrap();
+    redis::cmd("ACL")
+        .arg(&["SETUSER", "limited", "on", ">secret", "allcommands", "allkeys", "resetchannels"])
+        .query_async::<()>(&mut admin)
+        .await
+        .unwrap();
+    let url = format!("redis://limited:secret@127.0.0.1:{}", server.port());
+    let bus = RedisBus::start(RedisConfig::new(url)).unwrap();
+    let refused = bus.subscribe(&[topic()]).await;
+    assert!(matches!(refused, Err(BusError::Refused(_))), "{refused:?}");
+    assert!(matches!(bus.publish(&[(topic(), Bytes::new())]).await, Err(BusError::Refused(_))));
+    assert!(bus.ping().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_only_a_known_authority_is_trusted() {
+    let dir = temp_dir("tls").unwrap();
+    certificates(dir.path());
+    let (port, file) = (free_port().unwrap(), |name: &str| dir.path().join(name).to_str().unwrap().to_owned());
+    let _server = Redis::start_with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("server.pem"),
+        "--tls-key-file",
+        &file("server.key"),
+        "--tls-ca-cert-file",
+        &file("ca.pem"),
+        "--tls-auth-clients",
+        "no",
+    ])
+    .await
+    .unwrap();
+    let config = RedisConfig {
+        ca_certificates: Some(std::fs::read(file("ca.pem")).unwrap()),
+        command_timeout: Duration::from_secs(3),
+        ..RedisConfig::new(format!("rediss://localhost:{port}"))
+    };
+    let trusting: Arc<dyn Bus> = Arc::new(RedisBus::start(config.clone()).unwrap());
+    let topics = [topic()];
+    let mut ear = Ear::of(&trusting);
+    trusting.subscribe(&topics).await.unwrap();
+    recovered(&trusting, &mut ear, &trusting, &topics).await;
+    assert!(trusting.ping().await.is_ok());
+
+    let wary = RedisBus::start(RedisConfig { ca_certificates: None, ..config }).unwrap();
+    assert!(matches!(wary.ping().await, Err(BusError::Unavailable(_))));
+    assert_eq!(*wary.status().borrow(), BusStatus::Down);
+}
+
+/// An authority, and a server for `localhost` that it vouches for.
+fn certificates(dir: &Path) {
+    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    for command in [
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
+        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
+    ] {
+        let made = Command::new("openssl").args(command.split(' ')).current_dir(dir).output();
+        let made = made.expect("openssl is installed (scripts/install-deps)");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+}
