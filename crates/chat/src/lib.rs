@@ -18,6 +18,10 @@ mod messages;
 mod metrics;
 mod policy;
 mod receipts;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod use_case_tests;
 mod users;
 mod writer;
 
@@ -68,7 +72,7 @@ impl Chat {
     ) -> std::result::Result<Self, String> {
         let auth = auth::Auth::new(&config.auth)?;
         let metrics = metrics::Metrics::register(registry)?;
-        let writer = writer::Writer::start(Arc::clone(&store), Arc::clone(&bus), Arc::clone(&clock), &config, metrics);
+        let writer = writer::Writer::start(&store, &bus, &clock, &config, metrics);
         Ok(Self { inner: Arc::new(Inner { store, bus, clock, config, auth, writer }) })
     }
 

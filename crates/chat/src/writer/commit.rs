@@ -3,9 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use protocol::ErrorCode;
-use store::{Committed, StoreError};
+use store::{Committed, Decide, Scope, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -27,15 +28,29 @@ const PAUSES_MS: [u64; 2] = [100, 400];
 const TRY_FOR: Duration = Duration::from_secs(2);
 const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 
+/// The one thing of the store that a lane uses, so that tests can lose its answers.
+#[async_trait]
+pub(super) trait Commit: Send + Sync {
+    /// See [`Store::change`].
+    async fn commit(&self, scope: &Scope, decide: Decide<'_>) -> store::Result<Committed>;
+}
+
+#[async_trait]
+impl Commit for dyn Store {
+    async fn commit(&self, scope: &Scope, decide: Decide<'_>) -> store::Result<Committed> {
+        self.change(scope, decide).await
+    }
+}
+
 /// What a batch needs.
-pub(super) struct Committer {
-    pub(super) store: Arc<dyn store::Store>,
+pub(super) struct Committer<S: ?Sized = dyn Store> {
+    pub(super) store: Arc<S>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
 }
 
-impl Committer {
+impl<S: Commit + ?Sized> Committer<S> {
     /// Commits the batch, in as many transactions as it takes, and answers everybody.
     pub(super) async fn commit(&self, batch: Vec<Job>) {
         let mut rest = vec![batch];
@@ -82,7 +97,7 @@ impl Committer {
         };
         let wanted = scope(jobs.iter().map(|job| &job.request));
         let timer = self.metrics.commit_seconds.start_timer();
-        let committed = timeout(COMMIT_WITHIN, self.store.change(&wanted, &deciding)).await;
+        let committed = timeout(COMMIT_WITHIN, self.store.commit(&wanted, &deciding)).await;
         timer.observe_duration();
         let committed = committed.map_err(|late| StoreError::Unavailable(late.into()))??;
         Ok((committed, outcomes.into_inner()))
@@ -139,15 +154,15 @@ fn is_about_the_data(error: &StoreError) -> bool {
 }
 
 /// Answers everybody with what went wrong.
-fn fail(jobs: Vec<Job>, error: StoreError) {
-    tracing::error!(changes = jobs.len(), error = %Chain(&error), "changes were not committed");
-    if jobs.len() <= 1 {
-        for job in jobs {
-            let _ = job.reply.send(Err(error.into()));
-            return;
-        }
+fn fail(mut jobs: Vec<Job>, error: StoreError) {
+    if jobs.len() == 1
+        && let Some(job) = jobs.pop()
+    {
+        // The caller's transport logs the cause.
+        let _ = job.reply.send(Err(error.into()));
         return;
     }
+    tracing::error!(changes = jobs.len(), error = %Chain(&error), "a batch of changes was not committed");
     let error = Arc::new(error);
     for job in jobs {
         let answer = ChatError::new(ErrorCode::Unavailable, "the database is out of reach; try again")

@@ -50,9 +50,9 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the tasks, inside a tokio runtime.
     pub(crate) fn start(
-        store: Arc<dyn store::Store>,
-        bus: Arc<dyn bus::Bus>,
-        clock: Arc<dyn Clock>,
+        store: &Arc<dyn store::Store>,
+        bus: &Arc<dyn bus::Bus>,
+        clock: &Arc<dyn Clock>,
         config: &ChatConfig,
         metrics: Metrics,
     ) -> Self {
@@ -61,11 +61,11 @@ impl Writer {
         let lanes = (0..config.writer.lanes.max(1)).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
             // It ends when its lane does, having published what the lane gave it.
-            let publisher = Publisher::start(Arc::clone(&bus), metrics.clone(), &tasks, None);
+            let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), &tasks, None);
             let lane = Lane {
                 number,
-                store: Arc::clone(&store),
-                clock: Arc::clone(&clock),
+                store: Arc::clone(store),
+                clock: Arc::clone(clock),
                 publisher,
                 max_batch: config.writer.max_batch.max(1),
                 metrics: metrics.clone(),
@@ -74,7 +74,7 @@ impl Writer {
             sender
         });
         let lanes = lanes.collect();
-        let aside = Publisher::start(bus, metrics.clone(), &tasks, Some(closed));
+        let aside = Publisher::start(Arc::clone(bus), metrics.clone(), &tasks, Some(closed));
         Self { lanes, aside, closing, tasks, metrics }
     }
 
