@@ -81,7 +81,7 @@ fn classify_refusal(refusal: Box<dyn DatabaseError>) -> StoreError {
     if refusal.kind() == ErrorKind::UniqueViolation && refusal.constraint() == Some("users_org_username_unique") {
         return StoreError::Conflict(Conflict::Username);
     }
-    let state = refusal.code().map(|code| code.into_owned()).unwrap_or_default();
+    let state = refusal.code().map(std::borrow::Cow::into_owned).unwrap_or_default();
     let error = sqlx::Error::Database(refusal);
     match state.as_str() {
         // An undefined table or column.

@@ -105,6 +105,7 @@ pub(super) struct MessageRow {
 
 /// What a message replies to: all or nothing.
 #[derive(FromRow)]
+#[allow(clippy::struct_field_names)] // named as their columns, which a message's own must differ from
 struct QuoteRow {
     quote_id: Option<Uuid>,
     quote_seq: Option<i64>,
