@@ -1,0 +1,134 @@
+//! What every [`store::Store`] promises. Each promise is an `async fn` over a store that nobody else uses;
+//! `store_conformance!` makes a test of each for one backend. Asserts only what the trait says, so that a
+//! backend may differ in all else.
+
+pub mod access;
+pub mod following;
+pub mod idempotency;
+pub mod markers;
+pub mod order;
+pub mod pages;
+pub mod sessions;
+pub mod state;
+pub mod users;
+mod world;
+
+use std::{future::Future, time::Duration};
+
+pub use world::{Op, World};
+
+/// No promise takes longer, on a slow machine that does other things too.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Runs one promise with a deadline.
+pub async fn within_deadline(promise: impl Future<Output = ()>) {
+    assert!(tokio::time::timeout(DEADLINE, promise).await.is_ok(), "not done within {DEADLINE:?}");
+}
+
+/// Makes a test of each promise. `$open` is an `async fn` that gives a value whose `store()` is an
+/// `Arc<dyn Store>` on an empty database; the value lives as long as the test.
+#[macro_export]
+macro_rules! store_conformance {
+    ($open:path) => {
+        $crate::store_conformance! { @tests $open,
+            state: [
+                migrating_from_many_tasks_at_once_is_fine,
+                the_epoch_stays_the_same,
+                content_comes_back_as_it_was,
+                edits_and_deletes_are_state_with_a_change_of_their_own,
+                a_message_may_change_more_than_once_in_a_batch,
+                a_reply_shows_the_present_state_of_what_it_quotes,
+                a_conversation_keeps_what_it_was_made_with_and_what_was_changed,
+            ],
+            order: [
+                seqs_are_dense_and_numbers_count_only_messages,
+                a_batch_of_many_messages_for_many_conversations_is_one_write,
+                fifty_tasks_appending_to_one_conversation_leave_no_hole,
+                batches_over_overlapping_conversations_neither_deadlock_nor_leave_holes,
+                a_decision_to_write_nothing_changes_nothing,
+                a_refused_write_takes_its_batch_back_and_leaves_no_hole,
+                a_text_that_cannot_be_stored_is_refused,
+                what_a_scope_does_not_name_or_is_not_there_is_absent,
+                changes_and_the_head_they_lead_to_are_of_one_moment,
+            ],
+            idempotency: [
+                a_client_id_is_found_again_even_when_its_message_was_deleted,
+                one_send_tried_by_twenty_tasks_makes_one_message,
+                a_client_id_belongs_to_one_sender_in_one_conversation,
+                a_second_message_with_the_same_client_id_is_refused,
+                twenty_tasks_that_open_a_direct_conversation_get_the_same_one,
+                twenty_tasks_with_one_idempotency_key_make_one_conversation,
+                a_deleted_direct_conversation_can_be_opened_anew,
+                a_participant_of_another_org_is_unknown,
+            ],
+            access: [
+                outsiders_see_nothing_of_a_group,
+                people_of_another_org_see_nothing_at_all,
+                a_public_room_shows_its_description_but_not_its_messages,
+                who_left_reads_nothing_more_until_they_come_back,
+                history_since_join_begins_at_the_join,
+                a_deleted_conversation_is_gone_for_its_people_and_followed_by_nodes,
+                roles_and_counts_are_read_under_the_lock,
+            ],
+            pages: [
+                history_windows_hold_at_the_edges,
+                history_read_page_by_page_shows_each_message_once,
+                changes_read_page_by_page_reach_the_head,
+                the_list_of_conversations_loses_none_while_activity_moves,
+                conversations_with_the_same_activity_are_listed_once_each,
+                the_lobby_is_searched_in_any_case_page_by_page,
+                participants_are_listed_by_join_time_once_each,
+                a_cursor_that_is_none_is_refused,
+                the_greatest_numbers_do_no_harm,
+            ],
+            markers: [
+                markers_only_move_forward_and_stop_at_the_head,
+                read_implies_delivered_and_not_the_other_way_round,
+                unread_counts_messages_and_nothing_else,
+                sending_moves_ones_own_markers,
+                joining_and_coming_back_set_the_markers_to_the_head,
+                a_mark_between_messages_counts_the_one_before_it,
+                only_participants_have_markers,
+                marks_from_many_tasks_end_at_the_furthest,
+                receipts_of_small_conversations_are_everybodys_and_of_large_ones_ones_own,
+            ],
+            following: [
+                making_a_conversation_moves_each_participants_feed,
+                a_feed_shows_the_present_state_of_each_conversation_once,
+                batches_that_move_the_same_feeds_number_them_densely,
+                revoked_sessions_and_disabling_are_in_the_feed,
+                memberships_are_the_newest_conversations_with_their_heads,
+                heads_leave_out_what_is_unknown,
+            ],
+            sessions: [
+                a_refresh_token_works_once,
+                a_token_used_again_revokes_its_session,
+                one_token_used_by_ten_tasks_is_exchanged_once,
+                sessions_end_when_they_expire,
+                a_user_revokes_one_session_or_all,
+            ],
+            users: [
+                a_username_is_unique_in_its_org_whatever_its_case,
+                a_password_is_found_by_name_in_any_case,
+                a_foreign_user_seen_by_twenty_tasks_is_made_once,
+                foreign_users_who_want_the_same_name_all_get_one,
+                a_foreign_user_follows_their_token,
+                people_are_found_by_the_start_of_their_names,
+                people_are_listed_page_by_page,
+                a_profile_changes_only_what_was_named,
+                disabling_and_roles_are_seen,
+                an_org_is_made_once,
+            ],
+        }
+    };
+    (@tests $open:path, $($module:ident: [$($promise:ident),* $(,)?]),* $(,)?) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let backend = $open().await;
+                let promise = $crate::conformance::store::$module::$promise(backend.store());
+                $crate::conformance::store::within_deadline(promise).await;
+            }
+        )*)*
+    };
+}
