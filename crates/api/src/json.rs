@@ -66,36 +66,60 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
 }
 
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    // serde reads an array into a struct by position; no client of ours means that.
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(match whole(body) {
+            Ok(()) => ApiError::new(ErrorCode::Invalid, "the body must be a JSON object"),
+            Err(error) => not_json(&error),
+        });
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut deserializer);
-    let value = read.map_err(|error| {
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        describe(&path, &error.into_inner())
+        refusal(body, &path, &error.into_inner())
     })?;
-    deserializer.end().map_err(|error| describe(".", &error))?;
+    deserializer.end().map_err(|error| not_json(&error))?;
     Ok(value)
 }
 
-fn describe(path: &str, error: &serde_json::Error) -> ApiError {
-    let message = protocol::describe(error);
-    if error.classify() != Category::Data {
-        return ApiError::new(ErrorCode::BadJson, format!("the body is not JSON: {message}"));
+/// Whether all of it is one JSON document, whatever it says.
+fn whole(body: &[u8]) -> serde_json::Result<()> {
+    serde_json::from_slice::<serde_json::Value>(body).map(drop)
+}
+
+fn not_json(error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::BadJson, format!("the body is not JSON: {}", protocol::describe(error)))
+}
+
+fn refusal(body: &[u8], path: &str, error: &serde_json::Error) -> ApiError {
+    let message = match error.classify() {
+        Category::Data => protocol::describe(error),
+        // serde_json calls it a fault of the text when an enum meets a number.
+        _ if whole(body).is_ok() => "has a value of the wrong type".to_owned(),
+        _ => return not_json(error),
+    };
+    match field(path, &message) {
+        Some(field) => {
+            let mut refused = ChatError::field(&field, &message);
+            refused.message = format!("{field}: {message}");
+            refused.into()
+        }
+        None => ApiError::new(ErrorCode::Invalid, format!("the body does not fit: {message}")),
     }
-    // Of a field that is missing or unknown the path names the parent, and the text the field.
+}
+
+/// The refused field, dotted. Of one that is missing or unknown the path names the parent, and the text the field.
+fn field(path: &str, message: &str) -> Option<String> {
     let named = ["missing field `", "unknown field `"].iter().find_map(|start| {
         let rest = message.strip_prefix(start)?;
         Some(&rest[..rest.find('`')?])
     });
-    let field = match (path, named) {
-        (".", None) => return ApiError::new(ErrorCode::Invalid, format!("the body does not fit: {message}")),
-        (".", Some(name)) => name.to_owned(),
-        (path, None) => path.to_owned(),
-        (path, Some(name)) if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
-        (path, Some(name)) => format!("{path}.{name}"),
-    };
-    let mut refused = ChatError::field(&field, &message);
-    refused.message = format!("{field}: {message}");
-    refused.into()
+    match (path, named) {
+        (".", None) => None,
+        (".", Some(name)) => Some(name.to_owned()),
+        (path, Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => Some(format!("{path}.{name}")),
+        (path, _) => Some(path.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +171,7 @@ mod tests {
         for (body, field) in [
             (r"{}", "kind"),
             (r#"{"kind":"secret"}"#, "kind"),
+            (r#"{"kind":5}"#, "kind"),
             (r#"{"kind":"group","size":3}"#, "size"),
             (r#"{"kind":"group","title":7}"#, "title"),
             (r#"{"kind":"group","participant_ids":["x"]}"#, "participant_ids[0]"),
@@ -156,7 +181,9 @@ mod tests {
             assert_eq!(error.code, ErrorCode::Invalid, "{body}");
             assert_eq!(error.errors[0].field, field, "{body}");
         }
-        assert_eq!(refusal::<CreateConversation>(json, "[]").await.code, ErrorCode::Invalid);
+        for array in ["[]", r#"["group"]"#, " 5", "null"] {
+            assert_eq!(refusal::<CreateConversation>(json, array).await.code, ErrorCode::Invalid, "{array}");
+        }
     }
 
     #[tokio::test]
