@@ -107,7 +107,7 @@ impl PrivatePostgres {
             match self.answers(deadline).await {
                 Ok(()) => return Ok(()),
                 // What is left of a killed server holds its memory for a moment, and the new one gives up.
-                Err(error) if format!("{error:#}").contains("shared memory") && Instant::now() < deadline => {
+                Err(error) if is_left_over(&format!("{error:#}")) && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => return Err(error),
@@ -185,8 +185,13 @@ impl PrivatePostgres {
     }
 
     /// Kills it as a crash would; what was committed is there after [`PrivatePostgres::up`].
-    pub fn kill(&mut self) -> Result<()> {
-        self.process.take().map_or(Ok(()), |mut process| process.kill())
+    pub async fn kill(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            // The postmaster alone: its shell lives to see it off, or the next start would find its process id.
+            kill(self.postmaster()?, Signal::SIGKILL)?;
+            process.wait(SOON).await?;
+        }
+        Ok(())
     }
 
     /// Makes a database, empty or as a copy.
@@ -281,6 +286,11 @@ async fn shared() -> Result<&'static PrivatePostgres> {
             Ok(server)
         })
         .await
+}
+
+/// Whether a start failed for what is left of an earlier server.
+fn is_left_over(reason: &str) -> bool {
+    reason.contains("shared memory") || reason.contains("postmaster.pid")
 }
 
 async fn connect(url: &str) -> Result<PgConnection> {

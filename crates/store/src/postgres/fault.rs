@@ -89,8 +89,8 @@ fn classify_refusal(refusal: Box<dyn DatabaseError>) -> StoreError {
             "the database's schema is missing or older than this binary: run `starling migrate`".into(),
         ),
         // Read-only: a failover left us on a standby. Cancelled: the statement's time was up.
-        // 3D000: the database is not there (yet).
-        "25006" | "57014" | "55P03" | "40001" | "40P01" | "3D000" => StoreError::Unavailable(error.into()),
+        // 25P03: we were idle in a transaction for too long. 3D000: the database is not there (yet).
+        "25006" | "25P03" | "57014" | "55P03" | "40001" | "40P01" | "3D000" => StoreError::Unavailable(error.into()),
         _ => match state.get(..2) {
             Some("22" | "23") => StoreError::Refused(error.into()),
             // Connection, sign-in, resources (connections, memory, disk), operator intervention, system.

@@ -69,7 +69,7 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> Result<StoreHealth> {
-        self.call(schema::health(&self.pool)).await
+        self.call(schema::health(&self.pool, &self.config)).await
     }
 
     async fn close(&self) {

@@ -3,10 +3,10 @@
 //! A database may have more of them: a newer node of a rolling upgrade has migrated already, and its schema
 //! still serves this one (expand, then contract).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use sqlx::{
-    PgConnection, PgPool,
+    ConnectOptions, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::PgPoolOptions,
 };
@@ -41,8 +41,11 @@ fn explain(error: MigrateError) -> Fault {
 }
 
 /// Version, epoch and whether every embedded migration was applied, unchanged.
-pub(super) async fn health(pool: &PgPool) -> Outcome<StoreHealth> {
-    let mut connection = pool.acquire().await?;
+pub(super) async fn health(pool: &PgPool, config: &PostgresConfig) -> Outcome<StoreHealth> {
+    let mut connection = match pool.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => return Err(reason(error, config).await.into()),
+    };
     let (version, prepared): (String, bool) = sqlx::query_as(
         "SELECT 'postgres ' || split_part(current_setting('server_version'), ' ', 1),
                 to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('meta') IS NOT NULL",
@@ -55,6 +58,16 @@ pub(super) async fn health(pool: &PgPool) -> Outcome<StoreHealth> {
     let epoch: String =
         sqlx::query_scalar("SELECT epoch FROM meta WHERE singleton").fetch_one(&mut *connection).await?;
     Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version })
+}
+
+/// A pool that could not connect in time says no more than that; an operator wants to know why.
+async fn reason(error: sqlx::Error, config: &PostgresConfig) -> sqlx::Error {
+    let (sqlx::Error::PoolTimedOut, Ok(options)) = (&error, config.migration_options()) else { return error };
+    match tokio::time::timeout(Duration::from_secs(1), options.connect()).await {
+        Ok(Err(reason)) => reason,
+        // It can be reached now: all of the pool's connections were busy.
+        Ok(Ok(_)) | Err(_) => error,
+    }
 }
 
 async fn is_complete(connection: &mut PgConnection) -> Outcome<bool> {
