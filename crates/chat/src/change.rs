@@ -84,12 +84,6 @@ impl Request {
     pub(crate) fn new(conversation: ConversationId, actor: UserId, kind: Kind) -> Self {
         Self { conversation, actor, message_id: MessageId::generate(), again: false, kind }
     }
-
-    /// Whether people may come by it. A newcomer's markers are set to the conversation's last number, and a store
-    /// may take the one that the whole batch leaves: the writer lets no message to that conversation follow in it.
-    pub(crate) fn brings_people(&self) -> bool {
-        matches!(self.kind, Kind::AddParticipants { .. } | Kind::Join)
-    }
 }
 
 impl Kind {

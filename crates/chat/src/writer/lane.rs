@@ -1,11 +1,7 @@
 //! One lane: takes what waits and has it committed, one transaction at a time. It outlives whatever goes wrong in
 //! a transaction.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use protocol::ErrorCode;
 use tokio::{
@@ -16,7 +12,7 @@ use tokio::{
 use super::{commit::Committer, publisher::Publisher};
 use crate::{
     ChatError, Clock, Result,
-    change::{Done, Kind, Request},
+    change::{Done, Request},
     metrics::Metrics,
 };
 
@@ -50,26 +46,17 @@ impl Lane {
             publisher: self.publisher,
             metrics: self.metrics.clone(),
         });
-        let mut waiting = VecDeque::new();
         loop {
-            if waiting.is_empty() {
-                tokio::select! {
-                    job = queue.recv() => match job {
-                        Some(job) => waiting.push_back(job),
-                        None => break,
-                    },
-                    () = closed(&mut closing), if !queue.is_closed() => {
-                        queue.close();
-                        continue;
-                    }
+            let mut batch = Vec::new();
+            tokio::select! {
+                // First, so that the end is noticed however much is coming in.
+                biased;
+                () = closed(&mut closing), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
                 }
+                count = queue.recv_many(&mut batch, self.max_batch) => if count == 0 { break },
             }
-            while waiting.len() < self.max_batch
-                && let Ok(job) = queue.try_recv()
-            {
-                waiting.push_back(job);
-            }
-            let batch = next_batch(&mut waiting);
             self.metrics.queue.sub(batch.len() as i64);
             let batch = in_time(batch, &self.metrics);
             if batch.is_empty() {
@@ -90,21 +77,6 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// Takes from the front what can be one batch: everything up to a message to a conversation that people came into
-/// earlier in the batch (see [`Request::brings_people`]).
-fn next_batch(waiting: &mut VecDeque<Job>) -> Vec<Job> {
-    let mut joined = HashSet::new();
-    let length = waiting.iter().take_while(|job| {
-        if job.request.brings_people() {
-            joined.insert(job.request.conversation);
-        }
-        let numbered = matches!(job.request.kind, Kind::Send { .. });
-        !numbered || !joined.contains(&job.request.conversation)
-    });
-    let length = length.count();
-    waiting.drain(..length).collect()
-}
-
 /// Those that did not wait too long; the others are answered.
 fn in_time(batch: Vec<Job>, metrics: &Metrics) -> Vec<Job> {
     let now = Instant::now();
@@ -119,27 +91,4 @@ fn in_time(batch: Vec<Job>, metrics: &Metrics) -> Vec<Job> {
         metrics.wait_seconds.observe(now.duration_since(job.queued_at).as_secs_f64());
     }
     fresh
-}
-
-#[cfg(test)]
-mod tests {
-    use protocol::{ConversationId, UserId};
-
-    use super::*;
-
-    fn job(conversation: ConversationId, kind: Kind) -> Job {
-        let request = Request::new(conversation, UserId::generate(), kind);
-        Job { request, reply: oneshot::channel().0, queued_at: Instant::now() }
-    }
-
-    #[test]
-    fn after_somebody_came_that_conversations_messages_wait_for_the_next_batch() {
-        let (a, b) = (ConversationId::generate(), ConversationId::generate());
-        let send = || Kind::Send { content: "x".into(), client_id: None, reply_to: None, fingerprint: Vec::new() };
-        let mut waiting: VecDeque<_> =
-            [job(a, send()), job(a, Kind::Join), job(b, send()), job(a, Kind::Join), job(a, send())].into();
-        assert_eq!(next_batch(&mut waiting).len(), 4);
-        assert_eq!(next_batch(&mut waiting).len(), 1);
-        assert!(waiting.is_empty());
-    }
 }

@@ -67,11 +67,12 @@ async fn run(
     let mut works = true;
     loop {
         tokio::select! {
-            count = waiting.recv_many(&mut taken, BATCH) => if count == 0 { break },
+            biased;
             () = closed(&mut closing), if !waiting.is_closed() => {
                 waiting.close();
                 continue;
             }
+            count = waiting.recv_many(&mut taken, BATCH) => if count == 0 { break },
         }
         batch.extend(taken.drain(..).filter_map(encode));
         let mut result = bus.publish(&batch).await;

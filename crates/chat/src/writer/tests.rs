@@ -254,6 +254,25 @@ async fn a_commit_whose_answer_was_lost_is_not_done_twice() {
 }
 
 #[tokio::test]
+async fn two_changes_of_one_message_in_one_batch_are_two_events_each_in_its_own_state() {
+    let mut world = World::start().await;
+    let (ann, _, room) = group(&world).await;
+    let old = world.say(&ann, room, "a").await;
+    world.listen(Topic::Conversation(room)).await;
+    let of_ann = |kind| Request::new(room, ann.user.id, kind);
+    let edit = |content: &str| of_ann(Kind::Edit { message: old.id, content: content.into() });
+    let answers = commit(&world, 0, vec![edit("b"), edit("c"), of_ann(Kind::Delete { message: old.id })]).await;
+    let expected = [("message.updated", "b"), ("message.updated", "c"), ("message.deleted", "")];
+    for ((seq, answer), (kind, content)) in (3..).zip(answers).zip(expected) {
+        let message = answer.unwrap().message.unwrap();
+        assert_eq!((message.changed_seq, message.content.as_str()), (seq, content));
+        let (event, frame) = world.heard_event().await;
+        assert_eq!((event.seq, frame["type"].as_str()), (Some(seq), Some(kind)));
+        assert_eq!(frame["data"], serde_json::to_value(&message).unwrap());
+    }
+}
+
+#[tokio::test]
 async fn when_answers_stay_lost_the_callers_hear_unavailable_and_their_retry_finds_the_message() {
     let world = World::start().await;
     let (ann, _, room) = group(&world).await;
