@@ -86,7 +86,7 @@ async fn run(
             Err(error) => {
                 metrics.publish_failures.inc_by(batch.len() as u64);
                 if works {
-                    tracing::warn!(error = %Chain(error), "events are not published; nodes will find them in the store");
+                    tracing::warn!(error = %Chain(error), "events are not published; nodes fill from the store");
                 }
             }
         }
