@@ -31,10 +31,13 @@ pub(super) fn routes() -> OpenApiRouter<Chat> {
 #[into_params(parameter_in = Query)]
 struct HistoryParams {
     /// Messages with a smaller seq, the nearest ones.
+    #[param(value_type = Option<u64>)]
     before: Option<Seq>,
     /// Messages with a greater seq, the nearest ones.
+    #[param(value_type = Option<u64>)]
     after: Option<Seq>,
     /// Messages on both sides of a seq, it included.
+    #[param(value_type = Option<u64>)]
     around: Option<Seq>,
     /// 1–100; 50 when absent.
     #[param(minimum = 1, maximum = 100)]
@@ -60,6 +63,7 @@ impl HistoryParams {
 struct ChangesParams {
     /// Everything after this seq; from the beginning when absent.
     #[serde(default)]
+    #[param(value_type = u64)]
     after: Seq,
     /// 1–500; 500 when absent.
     #[param(minimum = 1, maximum = 500)]
