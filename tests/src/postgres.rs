@@ -29,7 +29,7 @@ use tokio::{sync::OnceCell, time::Instant};
 use crate::process::{Launch, Process, free_port, temp_dir};
 
 /// How long a start or an orderly end may take on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Runs the server below a shell that ends it, and removes its folder, when the test process is gone.
 const WARDEN: &str = r#"

@@ -59,9 +59,11 @@ pub(super) fn moment(value: Option<OffsetDateTime>) -> Option<Timestamp> {
     value.map(Timestamp::new)
 }
 
-/// Text as it is compared and searched: the case of letters does not matter, whatever the database's locale.
+/// Text as it is compared and searched: the case of letters does not matter, whatever the database's locale. Each
+/// character is lowered by itself, so that the beginning of a text folds to the beginning of its fold (a whole
+/// text's lower case minds a final sigma).
 pub(super) fn fold(text: &str) -> String {
-    text.to_lowercase()
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
