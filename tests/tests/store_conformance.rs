@@ -156,7 +156,7 @@ mod sqlite {
         let ada = world.user("ada").await;
         let group = world.group(&[&ada]).await;
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
+        while start.elapsed() < Duration::from_mins(1) {
             let ops = [Op::send(group, &ada, "hello"), Op::send(group, &ada, "again")];
             for id in world.apply(&ops).await.messages.keys() {
                 println!("acknowledged {id}");
@@ -189,7 +189,7 @@ mod sqlite {
             }
             child.wait().await.unwrap();
         };
-        tokio::time::timeout(Duration::from_secs(60), reading).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), reading).await.unwrap();
         assert!(acknowledged.len() >= 200, "the child ended early");
 
         let store = SqliteStore::open(SqliteConfig::new(dir.path())).await.unwrap();

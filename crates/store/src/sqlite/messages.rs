@@ -45,7 +45,7 @@ pub(super) async fn history(
     limit: u32,
 ) -> Result<Vec<Message>> {
     let Some(since) = readable_since(conn, viewer, conversation).await? else { return Ok(Vec::new()) };
-    let limit = limit as usize;
+    let limit = limit.max(1) as usize;
     match window {
         HistoryWindow::Latest => older(conn, conversation, since, Seq::MAX, limit).await,
         HistoryWindow::Before(seq) => older(conn, conversation, since, seq, limit).await,

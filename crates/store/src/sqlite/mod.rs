@@ -14,6 +14,8 @@ mod lock;
 mod messages;
 mod rows;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod users;
 mod views;
 
@@ -81,7 +83,16 @@ impl SqliteStore {
 
     /// The writer, with the write lock held from the first statement on. Dropped without a commit, it rolls back.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("begin immediate").await.db()
+        const BEGIN: &str = "begin immediate";
+        match self.writer.begin_with(BEGIN).await {
+            // After some failures (a full disk) SQLite rolls back by itself. The driver's own rollback then fails,
+            // and it would believe for ever that it is inside a transaction: that connection is given up.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await.db()?.close().await.db()?;
+                self.writer.begin_with(BEGIN).await.db()
+            }
+            begun => begun.db(),
+        }
     }
 }
 

@@ -72,9 +72,10 @@ pub(super) async fn rotate(
 async fn find_reuse(conn: &mut SqliteConnection, hash: &[u8], now: Timestamp) -> Result<Rotation> {
     let stolen: Option<(Uuid, Uuid)> = sqlx::query_as(
         "select s.id, s.user_id from used_refresh_tokens h join sessions s on s.id = h.session_id \
-         where h.refresh_hash = ? and s.revoked_at is null",
+         where h.refresh_hash = ? and s.revoked_at is null and s.expires_at > ?",
     )
     .bind(hash)
+    .bind(now.unix_millis())
     .fetch_optional(&mut *conn)
     .await
     .db()?;

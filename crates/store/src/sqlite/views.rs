@@ -101,10 +101,7 @@ async fn complete(conn: &mut SqliteConnection, viewer: UserId, rows: Vec<ViewRow
         .map(|row| row.into_message().map(|message| (message.conversation_id, message)))
         .collect::<Result<_>>()?;
     let direct: Vec<Uuid> = rows.iter().filter(|row| row.kind == "direct").map(|row| row.id).collect();
-    let mut others = match direct.is_empty() {
-        true => HashMap::new(),
-        false => others(conn, viewer, direct).await?,
-    };
+    let mut others = if direct.is_empty() { HashMap::new() } else { others(conn, viewer, direct).await? };
     rows.into_iter()
         .map(|row| {
             let (last, other) = (last.remove(&ConversationId(row.id)), others.remove(&row.id));
