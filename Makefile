@@ -1,0 +1,81 @@
+# One command per habit; `make help` lists them. CI (.ci/run) calls the same.
+# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench), N and TEST (soak-test).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+STARLING := $(TARGET_DIR)/debug/starling
+N ?= 20
+TEST ?= cluster
+ARGS ?=
+
+.PHONY: help run cluster build test test-rust test-web check check-format check-lints check-dependencies \
+	check-generated check-deploy generate soak-test bench load
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# A development build: it is there in a third of the time that a release build takes, and chats as well.
+run: ## One server with nothing else installed: prints its URL, open it in two browser tabs
+	@scripts/install-deps run
+	cargo run -p server --bin starling -- serve $(ARGS)
+
+cluster: ## A cluster on this machine: 2 gateways, 1 api, nginx, PostgreSQL, Redis (PORT=8080 GATEWAYS=2 APIS=1)
+	@scripts/install-deps cluster
+	cargo build -p server --bin starling
+	@STARLING_BIN=$(STARLING) exec scripts/cluster
+
+build:
+	@scripts/install-deps test
+	cargo build -p server --bin starling
+
+test: test-rust test-web ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
+
+# --no-fail-fast: one run tells all that is broken.
+test-rust: build
+	cargo test --workspace --no-fail-fast
+
+test-web: build
+	@STARLING_BIN=$(STARLING) tests/browser/run
+
+check: check-format check-lints check-dependencies check-generated check-deploy ## Format, lints, licences, generated files, deployment files
+
+check-format:
+	cargo fmt --all --check
+
+check-lints:
+	@scripts/install-deps run
+	cargo clippy --workspace --all-targets -- -D warnings
+
+check-dependencies:
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --all-features check; \
+	else \
+		echo "cargo-deny is not installed: licences, bans and sources were not checked"; \
+	fi
+
+# Documents that are made from the code are compared with what is checked in.
+check-generated:
+	cargo test -p api -p server -- document generated
+
+check-deploy:
+	@scripts/install-deps test
+	cargo build -p server --bin starling
+	@STARLING_BIN=$(STARLING) scripts/check-deploy
+
+generate: ## Writes the generated documents anew
+	UPDATE_GENERATED=1 cargo test -p api -p server -- document generated
+
+soak-test: build ## The cluster tests N times in a row (N=20 TEST=cluster); prints how many passed
+	@scripts/soak-test $(N) $(TEST)
+
+bench: ## Speed and memory, side by side in one run, printed with the command
+	@scripts/install-deps cluster
+	@scripts/bench $(ARGS)
+
+load: ## The load tester: make load ARGS='--help'
+	@scripts/install-deps run
+	cargo run --release -p load -- $(ARGS)
