@@ -1,0 +1,155 @@
+// The signed-in page: sidebar, chat and members beside each other, redrawn from the state when it changed.
+// The address' hash names the open conversation, so that back, reload and links work.
+
+import { Chat } from './chat.js';
+import { confirmDialog } from './dialogs.js';
+import { h, setAttr, setText } from './dom.js';
+import { conversationName } from './format.js';
+import { List } from './list.js';
+import { Lobby } from './lobby.js';
+import { Members } from './members.js';
+import { NewConversation } from './new.js';
+import { Sync } from './sync.js';
+
+export class App {
+  constructor({ api, session, signedOut }) {
+    Object.assign(this, { api, session, signedOut });
+    this.me = session.get().user;
+    this.closed = false;
+    this.openId = null;
+    this.sync = new Sync({ api, session, changed: () => this.changed(), told: (effect) => this.#told(effect) });
+    this.list = new List(this);
+    this.chat = new Chat(this);
+    this.members = new Members(this);
+    this.live = h('div', { class: 'visually-hidden', 'aria-live': 'polite' });
+    this.toast = h('div', { class: 'toast', role: 'status' });
+    this.node = h(
+      'div',
+      { class: 'app' },
+      this.list.node,
+      this.chat.node,
+      this.members.node,
+      this.live,
+      this.toast,
+    );
+    this.onHash = () => this.#route();
+    this.onSeen = () => this.changed();
+  }
+
+  start() {
+    window.addEventListener('hashchange', this.onHash);
+    for (const type of ['focus', 'visibilitychange']) window.addEventListener(type, this.onSeen, true);
+    this.sync.start();
+    this.#route();
+  }
+
+  close(forget = false) {
+    this.closed = true;
+    window.removeEventListener('hashchange', this.onHash);
+    for (const type of ['focus', 'visibilitychange']) window.removeEventListener(type, this.onSeen, true);
+    this.chat.close();
+    this.sync.stop(forget);
+  }
+
+  /** Redraws soon, once for all changes until then. Not by animation frame: the title counts in hidden tabs too. */
+  changed() {
+    if (this.drawing || this.closed) return;
+    this.drawing = setTimeout(() => {
+      this.drawing = null;
+      if (!this.closed) this.draw();
+    }, 0);
+  }
+
+  draw() {
+    const total = this.sync.state.unreadTotal();
+    const title = total ? `(${total}) Starling` : 'Starling';
+    if (document.title !== title) document.title = title;
+    setAttr(this.node, 'data-open', String(this.openId !== null));
+    setAttr(this.node, 'data-members', this.members.shown);
+    this.list.draw();
+    this.chat.draw();
+    this.members.draw();
+  }
+
+  open(id) {
+    location.hash = `#/c/${id}`;
+  }
+
+  openConversation() {
+    return this.openId && this.sync.state.get(this.openId);
+  }
+
+  newConversation() {
+    new NewConversation(this).show();
+  }
+
+  lobby() {
+    new Lobby(this).show();
+  }
+
+  async leave(conversation) {
+    const name = conversationName(conversation.info);
+    if (
+      !(await confirmDialog({
+        title: `Leave ${name}?`,
+        text: 'You will no longer see its messages.',
+        yes: 'Leave',
+      }))
+    )
+      return;
+    try {
+      await this.api.post(`/v1/conversations/${conversation.info.id}/leave`);
+      this.sync.left(conversation.info.id);
+    } catch (error) {
+      this.say(
+        error.code === 'last_owner'
+          ? 'You are the last owner: somebody else has to become one first.'
+          : error.message,
+      );
+    }
+  }
+
+  async signOut() {
+    const unsent = this.sync.outbox.items.length;
+    const text = unsent
+      ? 'Messages that were not sent yet will be lost.'
+      : 'As a guest you can only come back with another name.';
+    if ((unsent || this.me.guest) && !(await confirmDialog({ title: 'Sign out?', text, yes: 'Sign out' }))) return;
+    this.close(true);
+    await this.api.signOut();
+    history.replaceState(null, '', location.pathname);
+    this.signedOut();
+  }
+
+  /** A short notice that goes away by itself. */
+  say(text) {
+    clearTimeout(this.toastTimer);
+    setText(this.toast, text);
+    this.toast.classList.add('shown');
+    this.toastTimer = setTimeout(() => this.toast.classList.remove('shown'), 5000);
+  }
+
+  #route() {
+    const [, id] = /^#\/c\/([\w-]+)$/.exec(location.hash) ?? [];
+    this.openId = id ?? null;
+    if (!id) this.members.hide();
+    this.chat.show(this.openId);
+    this.draw();
+  }
+
+  #told(effect) {
+    if (effect.type === 'left') {
+      if (effect.conversation_id !== this.openId) return;
+      location.hash = '';
+      this.say(`You are no longer in ${conversationName(effect.info)}.`);
+    } else if (effect.type === 'arrived') {
+      const { message } = effect;
+      const own = message.sender.id === this.me.id;
+      if (!own && message.conversation_id === this.openId)
+        setText(this.live, `${message.sender.display_name}: ${message.content}`);
+    } else if (effect.type === 'stopped' && [4500, 4501, 4504].includes(effect.code)) {
+      this.session.clear();
+      this.signedOut(effect.message);
+    }
+  }
+}

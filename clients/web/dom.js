@@ -1,0 +1,85 @@
+// Builds DOM nodes. Text goes in as text nodes only, never as markup, so nothing that a user
+// wrote can become an element.
+
+/**
+ * `h('button', { class: 'x', onclick: f, 'aria-label': 'y' }, 'text', node, null)`.
+ * Functions become listeners, booleans toggle attributes, null and undefined are left out.
+ */
+export function h(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === 'function') node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, '');
+    else node.setAttribute(name, value);
+  }
+  append(node, children);
+  return node;
+}
+
+/** Replaces what is in `node`. */
+export function fill(node, ...children) {
+  node.replaceChildren();
+  append(node, children);
+  return node;
+}
+
+/** Sets a node's text only when it differs, so that selections and screen readers are left alone. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Sets or removes an attribute only when that changes something. */
+export function setAttr(node, name, value) {
+  if (value === null || value === undefined || value === false) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
+}
+
+/** Puts `wanted` into `parent` in this order, moving only what is not in its place (focus and scroll survive). */
+export function arrange(parent, wanted) {
+  const keep = new Set(wanted);
+  for (const node of [...parent.childNodes]) if (!keep.has(node)) node.remove();
+  let at = parent.firstChild;
+  for (const node of wanted) {
+    if (node === at) at = at.nextSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
+function append(node, children) {
+  for (const child of children.flat()) {
+    if (child === null || child === undefined || child === false) continue;
+    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+const PATHS = {
+  plus: 'M12 5v14M5 12h14',
+  globe: 'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18M3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18',
+  back: 'M15 5l-7 7l7 7',
+  people:
+    'M9 11a3.5 3.5 0 1 0 0-7a3.5 3.5 0 0 0 0 7M2.5 20c0-4 3-6 6.5-6s6.5 2 6.5 6' +
+    'M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.4c2.2.8 3.5 2.6 3.5 5.6',
+  close: 'M6 6l12 12M18 6L6 18',
+  more: 'M5 12h.01M12 12h.01M19 12h.01',
+  send: 'M4 12l16-8l-6 16l-3-7z',
+  down: 'M6 9l6 6l6-6',
+  out: 'M10 4H5v16h5M15 8l4 4l-4 4M19 12H9',
+  clock: 'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18M12 7v5l3 2',
+  check: 'M5 13l4 4L19 7',
+  checks: 'M2 13l4 4L15 7M11 15l2 2L22 7',
+  warn: 'M12 4L2.5 20h19zM12 10v4M12 17h.01',
+};
+
+/** A line icon; decoration only, so the control around it carries the name. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('aria-hidden', 'true');
+  svg.setAttribute('class', `icon icon-${name}`);
+  const path = document.createElementNS(SVG, 'path');
+  path.setAttribute('d', PATHS[name]);
+  svg.append(path);
+  return svg;
+}

@@ -1,0 +1,111 @@
+// Turns wire values into words: names, times, what a system message says. Pure; no DOM, no state.
+
+const sameDay = (a, b) => a.toDateString() === b.toDateString();
+
+/** `14:05` in the reader's locale. */
+export function clockTime(iso) {
+  return new Date(iso).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+}
+
+/** The heading over a day's messages. */
+export function dayName(iso, now = new Date()) {
+  const date = new Date(iso);
+  const yesterday = new Date(now);
+  yesterday.setDate(now.getDate() - 1);
+  if (sameDay(date, now)) return 'Today';
+  if (sameDay(date, yesterday)) return 'Yesterday';
+  const year = date.getFullYear() === now.getFullYear() ? undefined : 'numeric';
+  return date.toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long', year });
+}
+
+/** Short, for the list: a time today, else a date. */
+export function listTime(iso, now = new Date()) {
+  const date = new Date(iso);
+  if (sameDay(date, now)) return clockTime(iso);
+  const year = date.getFullYear() === now.getFullYear() ? undefined : '2-digit';
+  return date.toLocaleDateString([], { day: 'numeric', month: 'short', year });
+}
+
+/** What to call a conversation. */
+export function conversationName(conversation) {
+  if (conversation.kind === 'direct') return conversation.other?.display_name ?? 'Direct message';
+  return conversation.title ?? 'Untitled';
+}
+
+/** One or two letters for an avatar. */
+export function initials(name) {
+  const words = name
+    .trim()
+    .split(/[\s._-]+/u)
+    .filter(Boolean);
+  const letters = words.length > 1 ? [words[0], words[words.length - 1]] : [words[0] ?? '?'];
+  return letters
+    .map((word) => [...word][0])
+    .join('')
+    .toUpperCase();
+}
+
+/** A stable number from 0 to 7 for an avatar's colour. */
+export function hue(id) {
+  let sum = 0;
+  for (const char of id) sum = (sum * 31 + char.charCodeAt(0)) >>> 0;
+  return sum % 8;
+}
+
+/** `3 members`, `1 member`. */
+export function count(n, word) {
+  return `${n} ${word}${n === 1 ? '' : 's'}`;
+}
+
+function names(users, me) {
+  const list = users.map((user) => (user.id === me ? 'you' : user.display_name));
+  if (list.length > 4) return `${list.slice(0, 3).join(', ')} and ${list.length - 3} others`;
+  if (list.length < 2) return list.join('');
+  return `${list.slice(0, -1).join(', ')} and ${list[list.length - 1]}`;
+}
+
+/** The sentence of a system message, as `me` reads it. */
+export function systemText(message, me) {
+  const { sender, system } = message;
+  const who = sender.id === me ? 'You' : sender.display_name;
+  switch (system?.type) {
+    case 'conversation.created': {
+      const others = (system.users ?? []).filter((user) => user.id !== sender.id);
+      return others.length
+        ? `${who} started this conversation with ${names(others, me)}`
+        : `${who} created this room`;
+    }
+    case 'conversation.updated': {
+      const changes = system.changes ?? {};
+      if (changes.title) return `${who} changed the title to “${changes.title}”`;
+      if ('description' in changes) return `${who} changed the description`;
+      if (changes.posting === 'admins') return `${who} let only admins post`;
+      if (changes.posting === 'everyone') return `${who} let everyone post`;
+      return `${who} changed this conversation`;
+    }
+    case 'conversation.deleted':
+      return `${who} closed this conversation`;
+    case 'participant.added': {
+      const users = system.users ?? [];
+      if (users.length === 1 && users[0].id === sender.id) return `${who} joined`;
+      return `${who} added ${names(users, me)}`;
+    }
+    case 'participant.removed':
+      return system.user.id === sender.id ? `${who} left` : `${who} removed ${names([system.user], me)}`;
+    case 'participant.updated': {
+      const role = { owner: 'an owner', admin: 'an admin', member: 'a member' }[system.role] ?? system.role;
+      return `${who} made ${names([system.user], me)} ${role}`;
+    }
+    default:
+      return `${who} changed this conversation`;
+  }
+}
+
+/** One line about a message, for the list. */
+export function preview(message, me, kind) {
+  if (!message) return '';
+  if (message.kind === 'system') return systemText(message, me);
+  const text = message.deleted_at ? 'Message deleted' : message.content.replace(/\s+/gu, ' ');
+  if (message.sender.id === me) return `You: ${text}`;
+  return kind === 'direct' ? text : `${message.sender.display_name}: ${text}`;
+}

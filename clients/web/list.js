@@ -1,0 +1,133 @@
+// The sidebar: who I am, how the connection is, my conversations by last activity.
+
+import { arrange, h, icon, setAttr, setText } from './dom.js';
+import { conversationName, count, hue, initials, listTime, preview } from './format.js';
+import { unread } from './state.js';
+
+/** How a connection is told to people. */
+export const CONNECTION = {
+  connecting: 'Connecting…',
+  connected: 'Connected',
+  reconnecting: 'Reconnecting…',
+  stopped: 'Disconnected',
+};
+
+export class List {
+  constructor(app) {
+    this.app = app;
+    this.rows = new Map();
+    this.status = h('span', { class: 'status-text' });
+    this.connection = h(
+      'p',
+      { class: 'status', role: 'status' },
+      h('span', { class: 'dot', 'aria-hidden': 'true' }),
+      this.status,
+    );
+    this.retry = h('button', { type: 'button', class: 'button small', onclick: () => location.reload() }, 'Reload');
+    this.items = h('ul', { class: 'conversations' });
+    this.empty = h('p', { class: 'empty quiet' });
+    const me = app.me;
+    this.node = h(
+      'nav',
+      { class: 'sidebar', 'aria-label': 'Conversations' },
+      h(
+        'header',
+        { class: 'bar' },
+        avatar(me.display_name, me.id),
+        h('div', { class: 'grow' }, h('strong', { class: 'ellipsis me' }, me.display_name), this.connection),
+        this.retry,
+        button('out', 'Sign out', () => app.signOut()),
+      ),
+      h(
+        'div',
+        { class: 'actions' },
+        h(
+          'button',
+          { type: 'button', class: 'button primary', onclick: () => app.newConversation() },
+          icon('plus'),
+          'New',
+        ),
+        h('button', { type: 'button', class: 'button', onclick: () => app.lobby() }, icon('globe'), 'Public rooms'),
+      ),
+      this.items,
+      this.empty,
+    );
+  }
+
+  draw() {
+    const { state, connection } = this.app.sync;
+    setAttr(this.connection, 'data-state', connection.name);
+    setText(this.status, connection.message ?? CONNECTION[connection.name]);
+    this.retry.hidden = connection.name !== 'stopped';
+    const conversations = state.list();
+    this.empty.hidden = conversations.length > 0;
+    setText(
+      this.empty,
+      state.loaded ? 'No conversations yet. Start one, or look around in the public rooms.' : 'Loading…',
+    );
+    const wanted = conversations.map((conversation) => this.#row(conversation).node);
+    arrange(this.items, wanted);
+    if (this.rows.size > conversations.length) {
+      for (const id of this.rows.keys()) if (!state.get(id)) this.rows.delete(id);
+    }
+  }
+
+  #row(conversation) {
+    const { info } = conversation;
+    let row = this.rows.get(info.id);
+    if (!row) this.rows.set(info.id, (row = newRow(info)));
+    const name = conversationName(info);
+    const n = unread(conversation);
+    const pending = this.app.sync.outbox.of(info.id).at(-1);
+    setText(row.name, name);
+    setText(row.time, listTime(info.last_activity_at));
+    setAttr(row.time, 'datetime', info.last_activity_at);
+    setText(
+      row.preview,
+      pending ? `You: ${pending.content}` : preview(info.last_message, this.app.me.id, info.kind),
+    );
+    setText(row.avatar, info.kind === 'public' ? '#' : initials(name));
+    setText(row.badge, n > 99 ? '99+' : String(n));
+    setAttr(row.badge, 'aria-label', `${count(n, 'unread message')}`);
+    row.badge.hidden = n === 0;
+    setAttr(row.link, 'aria-current', info.id === this.app.openId ? 'page' : null);
+    return row;
+  }
+}
+
+function newRow(info) {
+  const row = {
+    avatar: avatar('', info.other?.id ?? info.id),
+    name: h('span', { class: 'row-name ellipsis' }),
+    time: h('time', { class: 'quiet' }),
+    preview: h('span', { class: 'row-preview ellipsis quiet' }),
+    badge: h('span', { class: 'badge', role: 'img' }),
+  };
+  row.link = h(
+    'a',
+    { href: `#/c/${info.id}`, class: 'row-link' },
+    row.avatar,
+    h(
+      'span',
+      { class: 'grow' },
+      h('span', { class: 'line' }, row.name, row.time),
+      h('span', { class: 'line' }, row.preview, row.badge),
+    ),
+  );
+  row.node = h('li', { 'data-id': info.id }, row.link);
+  return row;
+}
+
+/** A round patch with letters; decoration. */
+export function avatar(name, id, size = '') {
+  return h('span', { class: `avatar hue-${hue(id)} ${size}`, 'aria-hidden': 'true' }, name ? initials(name) : '');
+}
+
+/** A button that shows an icon alone. */
+export function button(name, label, onclick, attributes = {}) {
+  return h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick, ...attributes },
+    icon(name),
+  );
+}

@@ -1,0 +1,76 @@
+// What people read: system lines, previews, names; and which closes are final.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { conversationName, count, initials, preview, systemText } from '../format.js';
+import { backoff, shouldReconnect } from '../socket.js';
+import { ADA, ME, message, sender } from './fixtures.js';
+
+const says = (system, by = ADA) => systemText(message(1, { kind: 'system', system, sender: sender(by) }), ME);
+
+test('system messages are sentences', () => {
+  const users = (...ids) => ids.map(sender);
+  assert.equal(says({ type: 'participant.added', users: users('Ben', ME) }), 'user-ada added Ben and you');
+  assert.equal(says({ type: 'participant.added', users: users(ADA) }), 'user-ada joined');
+  assert.equal(
+    says({ type: 'participant.added', users: users('A', 'B', 'C', 'D', 'E') }),
+    'user-ada added A, B, C and 2 others',
+  );
+  assert.equal(says({ type: 'participant.removed', user: sender(ME) }, ME), 'You left');
+  assert.equal(says({ type: 'participant.removed', user: sender('Ben') }), 'user-ada removed Ben');
+  assert.equal(
+    says({ type: 'participant.updated', user: sender(ME), role: 'admin' }),
+    'user-ada made you an admin',
+  );
+  assert.equal(
+    says({ type: 'conversation.created', users: users(ADA, 'Ben') }),
+    'user-ada started this conversation with Ben',
+  );
+  assert.equal(says({ type: 'conversation.updated', changes: { title: 'X' } }, ME), 'You changed the title to “X”');
+  assert.equal(says({ type: 'something.new' }), 'user-ada changed this conversation');
+});
+
+test('previews say who, except the other one in a direct conversation', () => {
+  assert.equal(preview(message(1, { content: 'a\n b' }), ME, 'group'), 'user-ada: a b');
+  assert.equal(preview(message(1), ME, 'direct'), 'text 1');
+  assert.equal(preview(message(1, { sender: sender(ME) }), ME, 'direct'), 'You: text 1');
+  assert.equal(preview(message(1, { deleted_at: 'x' }), ME, 'direct'), 'Message deleted');
+  assert.equal(preview(null, ME, 'group'), '');
+});
+
+test('names are made of what there is', () => {
+  assert.equal(conversationName({ kind: 'direct', other: { display_name: 'Ada' } }), 'Ada');
+  assert.equal(conversationName({ kind: 'group', title: null }), 'Untitled');
+  assert.equal(initials('Ada King-Noel'), 'AN');
+  assert.equal(initials('  '), '?');
+  assert.equal(initials('😀 x'), '😀X');
+  assert.equal(count(1, 'member'), '1 member');
+  assert.equal(count(0, 'member'), '0 members');
+});
+
+test('the range of a close code says whether to come back', () => {
+  for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 4000, 4003, 4499])
+    assert.equal(shouldReconnect(code), true, `${code}`);
+  for (const code of [1002, 1003, 1007, 1008, 1009, 4500, 4504, 4999])
+    assert.equal(shouldReconnect(code), false, `${code}`);
+});
+
+test('the wait is drawn from a bound that grows and ends', () => {
+  assert.equal(
+    backoff(0, () => 1),
+    500,
+  );
+  assert.equal(
+    backoff(3, () => 1),
+    4000,
+  );
+  assert.equal(
+    backoff(50, () => 1),
+    15_000,
+  );
+  assert.equal(
+    backoff(3, () => 0),
+    0,
+  );
+});

@@ -1,0 +1,137 @@
+// A person at a browser: one context with its own storage, pages in it, and the few things people do.
+
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { chromium } from 'playwright-core';
+
+import { TARGET } from './server.js';
+
+const WAIT_MS = 15_000;
+const SCREENSHOTS = join(TARGET, 'browser-screenshots');
+const FLAGS = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const DESKTOP = { width: 1200, height: 760 };
+
+export async function launch() {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  // The flags name the new headless mode themselves.
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: FLAGS,
+    ignoreDefaultArgs: ['--headless', '--headless=old'],
+    env: { ...process.env, LANG: 'en_GB.UTF-8' },
+  });
+}
+
+const used = new Map();
+
+/** `Ada` once, then `Ada2`, …; with a running server's people in mind, something nobody has. */
+function freeName(name) {
+  const n = (used.get(name) ?? 0) + 1;
+  used.set(name, n);
+  if (process.env.BASE_URL) return `${name}-${Date.now().toString(36)}${n}`;
+  return n === 1 ? name : `${name}${n}`;
+}
+
+export class Person {
+  /** Opens the page and signs in with a name. */
+  static async arrive(browser, url, name, options = {}) {
+    const person = new Person();
+    person.name = freeName(name);
+    person.url = url;
+    person.errors = [];
+    person.context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', ...options });
+    person.context.setDefaultTimeout(WAIT_MS);
+    person.page = await person.tab();
+    await person.page.getByLabel('Your name').fill(person.name);
+    await person.page.getByRole('button', { name: 'Start chatting' }).click();
+    await person.connected();
+    return person;
+  }
+
+  /** Another tab of the same browser; what goes wrong in it is collected. */
+  async tab() {
+    const page = await this.context.newPage();
+    page.on('console', (message) => message.type() === 'error' && this.errors.push(message.text()));
+    page.on('pageerror', (error) => this.errors.push(String(error.stack ?? error)));
+    await page.goto(this.url);
+    return page;
+  }
+
+  connected(page = this.page) {
+    return page.locator('.status[data-state=connected]').waitFor();
+  }
+
+  row(title, page = this.page) {
+    return page.getByRole('navigation', { name: 'Conversations' }).getByRole('link').filter({ hasText: title });
+  }
+
+  badge(title, page = this.page) {
+    return this.row(title, page).locator('.badge');
+  }
+
+  async open(title, page = this.page) {
+    await this.row(title, page).click();
+    await page.getByRole('heading', { level: 1, name: title }).waitFor();
+  }
+
+  async write(text, page = this.page) {
+    await page.getByLabel('Message', { exact: true }).fill(text);
+    await page.keyboard.press('Enter');
+  }
+
+  /** The bubble that says exactly this. */
+  bubble(text, page = this.page) {
+    return page.locator('.message').filter({ has: page.locator('.content', { hasText: new RegExp(`^${text}$`) }) });
+  }
+
+  /** Waits until the open conversation shows this. */
+  sees(text, page = this.page) {
+    return this.bubble(text, page).first().waitFor();
+  }
+
+  async createRoom(title, description = '') {
+    await this.page.getByRole('button', { name: 'New', exact: true }).click();
+    await this.page.getByText('Public room', { exact: true }).click();
+    await this.page.getByLabel('Title').fill(title);
+    await this.page.getByLabel('What is it about?').fill(description);
+    await this.page.getByRole('button', { name: 'Create public room' }).click();
+    await this.page.getByRole('heading', { level: 1, name: title }).waitFor();
+  }
+
+  async joinRoom(title) {
+    await this.page.getByRole('button', { name: 'Public rooms' }).click();
+    await this.page.getByLabel('Search public rooms').fill(title);
+    await this.page.getByRole('button', { name: `Join ${title}` }).click();
+    await this.page.getByRole('heading', { level: 1, name: title }).waitFor();
+  }
+
+  async act(text, action) {
+    await this.bubble(text).hover();
+    await this.bubble(text).getByRole('button', { name: 'Message actions' }).click();
+    await this.page.getByRole('menuitem', { name: action }).click();
+  }
+
+  /** All texts of the open conversation, in order. */
+  texts(page = this.page) {
+    return page.locator('.message .content').allTextContents();
+  }
+
+  /** Into `target/browser-screenshots`, for people to look at. */
+  async shot(name, page = this.page) {
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: 'disabled' });
+  }
+
+  async leave() {
+    await this.context.close();
+  }
+}
