@@ -1,7 +1,11 @@
 //! What the tests are made of: private servers, whole clusters, clients as an app would write them, and the
 //! conformance suites of the seams. Everything starts on free ports and ends with the test.
 
+pub mod client;
+pub mod cluster;
 pub mod conformance;
+pub mod nginx;
+pub mod node;
 pub mod postgres;
 pub mod process;
 pub mod redis;

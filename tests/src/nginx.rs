@@ -1,0 +1,123 @@
+//! A private nginx in front of nodes, run from the very template that developers and operators use.
+//!
+//! Promises that a change of nodes has taken effect when [`Nginx::route`] returns; open sockets stay where they are.
+
+use std::{collections::HashSet, fmt::Write as _, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+
+use crate::process::{Launch, Process, free_port, temp_dir};
+
+const SOON: Duration = Duration::from_secs(20);
+/// An upstream without servers is refused; nothing listens here.
+const NOWHERE: &str = "127.0.0.1:1";
+
+/// A load balancer.
+#[derive(Debug)]
+pub struct Nginx {
+    dir: TempDir,
+    port: u16,
+    process: Process,
+}
+
+impl Nginx {
+    /// Starts one in front of these `ADDRESS:PORT`s; returns when it accepts.
+    pub async fn start(gateways: &[&str], apis: &[&str]) -> Result<Self> {
+        let dir = temp_dir("nginx")?;
+        let mut tries = 0;
+        loop {
+            let port = free_port()?;
+            let file = dir.path().join("nginx.conf");
+            std::fs::write(&file, configuration(port, &dir, gateways, apis)?)?;
+            let launch = Launch::new("nginx").args(["-e", "stderr", "-c"]).arg(&file).on_parent_death("TERM");
+            let mut process = launch.start("nginx", dir.path())?;
+            match accepts(&mut process, port).await {
+                Ok(()) => return Ok(Self { dir, port, process }),
+                // Somebody else may have taken the port in between.
+                Err(error) if tries == 3 => return Err(error),
+                Err(_) => tries += 1,
+            }
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What it logged about errors.
+    pub fn log(&self) -> String {
+        let file = std::fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default();
+        format!("{}{file}", self.process.log())
+    }
+
+    /// Sends new connections and requests to these from now on.
+    pub async fn route(&mut self, gateways: &[&str], apis: &[&str]) -> Result<()> {
+        let before = self.workers()?;
+        std::fs::write(self.dir.path().join("nginx.conf"), configuration(self.port, &self.dir, gateways, apis)?)?;
+        // To the master alone: its workers would take it for something else.
+        kill(nix::unistd::Pid::from_raw(i32::try_from(self.process.id())?), Signal::SIGHUP)?;
+        let start = Instant::now();
+        loop {
+            self.process.check_running()?;
+            // Old workers accept nothing from the moment that they are told to end.
+            let now = self.workers()?;
+            let ending = |id: &u32| title(*id).contains("shutting down") || title(*id).is_empty();
+            if !now.is_subset(&before) && now.intersection(&before).all(ending) {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < SOON, "nginx did not take its new configuration:\n{}", self.log());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn workers(&self) -> Result<HashSet<u32>> {
+        let id = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))
+            .context("nginx is gone, or this system does not tell the children of a process")?;
+        Ok(children.split_whitespace().filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+fn title(id: u32) -> String {
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default()).into_owned()
+}
+
+fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> Result<String> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/nginx/starling.conf.template");
+    let template = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let servers = |addresses: &[&str]| {
+        let addresses = if addresses.is_empty() { &[NOWHERE][..] } else { addresses };
+        addresses.iter().fold(String::new(), |mut lines, address| {
+            let _ = write!(lines, "server {address} max_fails=1 fail_timeout=1s; ");
+            lines
+        })
+    };
+    let dir = dir.path().to_str().context("the folder's name is not UTF-8")?;
+    // The comments at its top name the placeholders.
+    let template: Vec<_> = template.lines().filter(|line| !line.starts_with('#')).collect();
+    Ok(template
+        .join("\n")
+        .replace("${LISTEN}", &format!("127.0.0.1:{port}"))
+        .replace("${GATEWAYS}", &servers(gateways))
+        .replace("${APIS}", &servers(apis))
+        .replace("${PREFIX_DIR}", dir))
+}
+
+async fn accepts(process: &mut Process, port: u16) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        process.check_running()?;
+        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < SOON, "nginx does not listen:\n{}", process.log_tail());
+        sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,77 @@
+//! The harness itself: what the other tests take for granted.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use starling_tests::{
+    client::{Rest, SOON},
+    nginx::Nginx,
+    process::{Launch, eventually, temp_dir},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+/// A server that answers every request with its name.
+async fn named(name: &'static str) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serve = async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).await;
+            let body = format!("{name:?}");
+            let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
+        }
+    };
+    (address, tokio::spawn(serve))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_load_balancer_sends_sockets_to_gateways_and_the_rest_to_apis_and_can_be_told_anew() {
+    let ((gateway, _), (api, one), (other, _)) = (named("gateway").await, named("api").await, named("other").await);
+    let mut nginx = Nginx::start(&[&gateway], &[&api]).await.unwrap();
+    let rest = Rest::new(&nginx.url(), None).unwrap();
+    assert_eq!(rest.get("events").await.unwrap().body, "gateway");
+    assert_eq!(rest.get("me").await.unwrap().body, "api");
+    nginx.route(&[&gateway], &[&other]).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(rest.get("me").await.unwrap().body, "other", "{}", nginx.log());
+    }
+    nginx.route(&[], &[&api, &other]).await.unwrap();
+    assert_eq!(rest.get("events").await.unwrap().problem().unwrap(), (503, "unavailable".into()));
+    // A node that is gone is left out.
+    one.abort();
+    let _ = one.await;
+    for _ in 0..10 {
+        assert_eq!(rest.get("me").await.unwrap().body, "other", "{}", nginx.log());
+    }
+}
+
+#[tokio::test]
+async fn a_child_is_logged_and_ends_as_it_is_told() {
+    let dir = temp_dir("harness").unwrap();
+    let script = "echo out; echo log >&2; echo $SECRET; trap 'exit 7' TERM; while :; do sleep 0.05; done";
+    let launch = Launch::new("sh").args(["-c", script]).env("SECRET", "told");
+    let mut child = launch.start("child", dir.path()).unwrap();
+    eventually("the child prints", SOON, async || match child.output() {
+        output if output == "out\ntold\n" => Ok(()),
+        output => Err(output),
+    })
+    .await;
+    child.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait(SOON).await.unwrap().code(), Some(7));
+    assert!(child.log().starts_with("log\n"), "{}", child.log());
+    assert!(child.check_running().unwrap_err().to_string().contains("exit code 7"));
+}
+
+#[tokio::test]
+#[should_panic(expected = "the moon falls; seen so far: \"it is up\"")]
+async fn a_wait_that_fails_says_what_it_saw() {
+    eventually("the moon falls", Duration::from_millis(30), async || Err::<(), _>("it is up")).await;
+}
