@@ -1,0 +1,143 @@
+//! Who gets which event.
+
+use protocol::{AddParticipants, EditMessage, History, Limits};
+use serde_json::json;
+
+use crate::harness::{World, chat_on, seqs};
+
+#[tokio::test]
+async fn a_message_reaches_every_device_of_every_participant_once_and_in_order() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    let mut sockets = [world.live(&ada).await, world.live(&ada).await, world.live(&ben).await, world.live(&ben).await];
+    for n in 0..20 {
+        let reply = sockets[n % 4]
+            .ask(json!({"type": "message.send", "conversation_id": room, "client_id": n.to_string(), "content": "hi"}))
+            .await;
+        assert_eq!(reply["ok"], true, "{reply}");
+        assert_eq!(reply["data"]["seq"], n + 2);
+    }
+    for socket in &mut sockets {
+        socket.settle().await;
+        // The conversation's creation was before they connected.
+        let got = seqs(&socket.seen(|_| true), room);
+        assert_eq!(got, (2..22).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_made_later_is_followed_by_every_device() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let mut sockets = [world.live(&ada).await, world.live(&ben).await, world.live(&ben).await];
+    let room = world.room(&ada, &[&ben]).await;
+    for socket in &mut sockets {
+        let event = socket.until(|frame| frame["type"] == "conversation.created").await;
+        assert_eq!((&event["data"]["id"], &event["user_seq"]), (&json!(room.id), &json!(1)));
+    }
+    let sent = world.say(&ada, room.id, "welcome").await;
+    for socket in &mut sockets {
+        let event = socket.until(|frame| frame["type"] == "message.created" && frame["seq"] == sent.seq).await;
+        assert_eq!(event["data"]["content"], "welcome");
+    }
+}
+
+#[tokio::test]
+async fn who_is_removed_gets_the_news_and_nothing_after_it_and_who_comes_back_gets_all_again() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    let mut socket = world.live(&ben).await;
+    let ben_id = ben.caller.user.id;
+    world.chat.remove_participant(&ada.caller, room, ben_id).await.unwrap();
+    world.say(&ada, room, "we are among ourselves").await;
+    let event = socket.until(|frame| frame["type"] == "participant.removed").await;
+    assert_eq!(event["data"]["conversation_id"], json!(room));
+    world.say(&ada, room, "still").await;
+    socket.settle().await;
+    let secret = socket.seen(|frame| frame["data"]["kind"] == "text");
+    assert!(secret.is_empty(), "{secret:?}");
+    let refused = socket.ask(json!({"type": "changes.get", "conversation_id": room, "after": 0})).await;
+    assert_eq!(refused["error"]["code"], "not_found");
+
+    world.chat.add_participants(&ada.caller, room, AddParticipants { user_ids: vec![ben_id] }).await.unwrap();
+    socket.until(|frame| frame["type"] == "conversation.created").await;
+    world.say(&ada, room, "welcome back").await;
+    socket.until(|frame| frame["data"]["content"] == "welcome back").await;
+}
+
+#[tokio::test]
+async fn what_came_before_one_joined_stays_hidden_where_the_conversation_says_so_and_leaves_no_hole() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.conversation(&ada, &[], History::SinceJoin).await.id;
+    let old = world.say(&ada, room, "before").await;
+    let mut socket = world.live(&ben).await;
+    let user_ids = vec![ben.caller.user.id];
+    world.chat.add_participants(&ada.caller, room, AddParticipants { user_ids }).await.unwrap();
+    socket.until(|frame| frame["type"] == "conversation.created").await;
+    world.chat.edit(&ada.caller, old.id, EditMessage { content: "before, edited".into() }).await.unwrap();
+    let step = socket.until(|frame| frame["type"] == "changes" && frame["to"] == 4).await;
+    assert_eq!((&step["from"], &step["changes"]), (&json!(3), &json!([])));
+    assert!(socket.seen(|frame| frame.to_string().contains("before")).is_empty());
+}
+
+#[tokio::test]
+async fn a_hole_is_filled_from_the_store_and_a_lost_last_event_is_found() {
+    let config = gateway::GatewayConfig {
+        sweep_interval: std::time::Duration::from_millis(300),
+        ..gateway::GatewayConfig::default()
+    };
+    let world = World::with(config, Limits::default()).await;
+    let ada = world.user("ada").await;
+    let room = world.room(&ada, &[]).await.id;
+    // A node whose events never arrive: it commits to the same store and publishes to a bus of its own.
+    let deaf = bus::local::LocalBus::start();
+    let other = chat_on(&world.store, std::sync::Arc::new(deaf), Limits::default(), &prometheus::Registry::new());
+    let mut socket = world.live(&ada).await;
+    let message = |text: &str| protocol::SendMessage { content: text.into(), client_id: None, reply_to_id: None };
+    for text in ["lost", "lost too"] {
+        other.send(&ada.caller, room, message(text)).await.unwrap();
+    }
+    world.say(&ada, room, "heard").await;
+    socket.until(|frame| frame["seq"] == 4 || frame["to"] == 4).await;
+    other.send(&ada.caller, room, message("the last one, lost")).await.unwrap();
+    socket.until(|frame| frame["type"] == "changes" && frame["to"] == 5).await;
+    assert_eq!(seqs(&socket.seen(|_| true), room), [2, 3, 4, 5]);
+    // A feed's lost move is found too.
+    let other_room = protocol::CreateConversation {
+        kind: protocol::ConversationKind::Public,
+        title: Some("elsewhere".into()),
+        description: None,
+        avatar_url: None,
+        participant_ids: Vec::new(),
+        subject: None,
+        posting: protocol::Posting::default(),
+        history: History::All,
+    };
+    other.create_conversation(&ada.caller, other_room, None).await.unwrap();
+    socket.until(|frame| frame["type"] == "conversation.created").await;
+}
+
+#[tokio::test]
+async fn what_another_program_publishes_on_our_topics_harms_nobody() {
+    use bus::{Bus, Topic};
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let room = world.room(&ada, &[]).await.id;
+    let mut socket = world.live(&ada).await;
+    let topic = Topic::Conversation(room);
+    let forged = r#"{"v":1,"seq":9000000000000000000,"frame":{"type":"message.created"}}"#;
+    let doubled = r#"{"v":1,"seq":1,"frame":{"type":"message.created","seq":1}}"#;
+    let payloads = ["", "garbage", "{}", r#"{"v":99,"frame":{}}"#, forged, doubled];
+    for payload in payloads {
+        world.bus.publish(&[(topic, payload.into()), (Topic::User(ada.caller.user.id), payload.into())]).await.unwrap();
+    }
+    for n in 0..3 {
+        let sent = world.say(&ada, room, "still here").await;
+        socket.until(|frame| frame["seq"] == sent.seq || frame["to"].as_u64() >= Some(sent.seq)).await;
+        assert_eq!(sent.seq, n + 2);
+    }
+    assert_eq!(seqs(&socket.seen(|_| true), room), [2, 3, 4]);
+}

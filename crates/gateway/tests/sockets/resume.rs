@@ -1,0 +1,153 @@
+//! Coming back: what was missed comes once, in order, in its present state.
+
+use std::collections::{BTreeSet, HashMap};
+
+use protocol::{AddParticipants, ConversationId, EditMessage};
+use serde_json::{Value, json};
+
+use crate::harness::{Person, Socket, World, seqs};
+
+/// Connects and resumes; the reply.
+async fn resume(world: &World, who: &Person, user_seq: u64, cursors: HashMap<ConversationId, u64>) -> (Socket, Value) {
+    let mut socket = world.connect(who).await;
+    let epoch = socket.until(|frame| frame["type"] == "connected").await["data"]["epoch"].clone();
+    let command = json!({"type": "hello", "resume": {"epoch": epoch, "user_seq": user_seq, "cursors": cursors}});
+    let reply = socket.ask(command).await;
+    assert_eq!(reply["ok"], true, "{reply}");
+    (socket, reply["data"].clone())
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_once_in_order_in_its_present_state() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    let early = world.say(&ada, room, "early").await;
+    let gone = world.say(&ada, room, "to be deleted").await;
+    world.live(&ben).await.cut();
+    world.say(&ada, room, "missed").await;
+    world.chat.edit(&ada.caller, early.id, EditMessage { content: "early, edited".into() }).await.unwrap();
+    world.chat.delete(&ada.caller, gone.id).await.unwrap();
+
+    let (mut socket, data) = resume(&world, &ben, 1, HashMap::from([(room, 3)])).await;
+    assert_eq!(data["heads"], json!({}), "the client named all it has");
+    let page = &socket.seen(|frame| frame["type"] == "changes")[0];
+    assert_eq!((&page["from"], &page["to"], &page["more"]), (&json!(3), &json!(6), &json!(false)));
+    let kinds: Vec<_> = page["changes"].as_array().unwrap().iter().map(|change| change["type"].clone()).collect();
+    assert_eq!(kinds, ["message.created", "message.updated", "message.deleted"]);
+    assert_eq!(page["changes"][1]["data"]["content"], "early, edited");
+    assert_eq!(page["changes"][2]["data"]["content"], "");
+    world.say(&ada, room, "live again").await;
+    socket.until(|frame| frame["seq"] == 7).await;
+    assert_eq!(seqs(&socket.seen(|_| true), room), [4, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn a_long_absence_comes_in_pages_and_many_writers_meanwhile_tear_no_hole() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    for n in 0..450 {
+        world.say(&ada, room, &n.to_string()).await;
+    }
+    let writer = {
+        let (chat, ada) = (world.chat.clone(), ada.clone());
+        tokio::spawn(async move {
+            for _ in 0..300 {
+                let request = protocol::SendMessage { content: "meanwhile".into(), client_id: None, reply_to_id: None };
+                chat.send(&ada.caller, room, request).await.unwrap();
+            }
+        })
+    };
+    let (mut socket, _) = resume(&world, &ben, 1, HashMap::from([(room, 1)])).await;
+    writer.await.unwrap();
+    let last = 1 + 450 + 300;
+    if seqs(&socket.seen(|_| true), room).last() != Some(&last) {
+        socket.until(|frame| frame["seq"] == last || frame["to"] == last).await;
+    }
+    assert_eq!(seqs(&socket.seen(|_| true), room), (2..=last).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn conversations_that_came_and_went_meanwhile_are_told_in_the_users_feed() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let lost = world.room(&ada, &[&ben]).await.id;
+    let kept = world.room(&ada, &[&ben]).await.id;
+    let cursors = HashMap::from([(lost, 1), (kept, 1)]);
+    world.chat.remove_participant(&ada.caller, lost, ben.caller.user.id).await.unwrap();
+    world.say(&ada, lost, "secret").await;
+    let new = world.room(&ada, &[]).await.id;
+    let user_ids = vec![ben.caller.user.id];
+    world.chat.add_participants(&ada.caller, new, AddParticipants { user_ids }).await.unwrap();
+
+    let (mut socket, data) = resume(&world, &ben, 2, cursors).await;
+    let feed: Vec<_> = socket
+        .seen(|frame| frame["user_seq"].is_u64())
+        .iter()
+        .map(|frame| (frame["type"].clone(), frame["conversation_id"].clone(), frame["user_seq"].clone()))
+        .collect();
+    assert_eq!(
+        feed,
+        [(json!("participant.removed"), json!(lost), json!(3)), (json!("conversation.created"), json!(new), json!(4)),]
+    );
+    assert_eq!(data["heads"], json!({ new.to_string(): 2 }));
+    world.say(&ada, new, "hello").await;
+    socket.until(|frame| frame["data"]["content"] == "hello").await;
+    assert!(socket.seen(|frame| frame.to_string().contains("secret")).is_empty());
+}
+
+#[tokio::test]
+async fn a_resume_tells_the_markers() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    let sent = world.say(&ada, room, "read this").await;
+    world.chat.mark_read(&ben.caller, room, sent.seq).await.unwrap();
+    let (_, data) = resume(&world, &ada, 1, HashMap::from([(room, 2)])).await;
+    let markers: BTreeSet<_> = data["receipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|receipt| format!("{} {}", receipt["user_id"].as_str().unwrap(), receipt["read_seq"]))
+        .collect();
+    assert_eq!(markers, [&ada, &ben].map(|who| format!("{} 2", who.caller.user.id)).into());
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_true_is_refused_rather_than_believed() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[]).await.id;
+    let foreign = world.room(&ben, &[]).await.id;
+    world.say(&ben, foreign, "secret").await;
+    let (mut socket, data) = resume(&world, &ada, 1, HashMap::from([(room, u64::MAX), (foreign, 0)])).await;
+    let resyncs = socket.seen(|frame| frame["type"] == "resync_required");
+    assert_eq!(resyncs.len(), 1, "{resyncs:?}");
+    assert_eq!(resyncs[0]["data"], json!({"conversation_id": room, "reason": "cursor_ahead"}));
+    assert_eq!(data["heads"], json!({ room.to_string(): 1 }));
+    world.say(&ada, room, "on").await;
+    socket.until(|frame| frame["seq"] == 2).await;
+    assert!(socket.seen(|frame| frame.to_string().contains("secret")).is_empty());
+
+    let mut socket = world.connect(&ada).await;
+    let command = json!({"type": "hello", "resume": {"epoch": "another", "user_seq": 0, "cursors": {}}});
+    assert_eq!(socket.ask(command).await["ok"], true);
+    let resyncs = socket.seen(|frame| frame["type"] == "resync_required");
+    assert_eq!(resyncs[0]["data"], json!({"conversation_id": null, "reason": "epoch_changed"}));
+
+    let (socket, _) = resume(&world, &ada, 99, HashMap::new()).await;
+    assert_eq!(socket.seen(|frame| frame["data"]["reason"] == "cursor_ahead").len(), 1);
+}
+
+#[tokio::test]
+async fn who_says_nothing_goes_live_after_a_second_with_what_was_held() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let room = world.room(&ada, &[]).await.id;
+    let mut socket = world.connect(&ada).await;
+    socket.until(|frame| frame["type"] == "connected").await;
+    world.say(&ada, room, "held").await;
+    let event = socket.next().await;
+    assert_eq!((&event["type"], &event["seq"]), (&json!("message.created"), &json!(2)));
+}
