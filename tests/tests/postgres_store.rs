@@ -1,6 +1,8 @@
 //! What only Postgres does: start late, go away, come back, migrate from many nodes, wait for locks. What every
 //! store promises is in `store_conformance.rs`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::{Duration, Instant};
 
 use protocol::{
