@@ -14,15 +14,14 @@ const RUN_MS = 5 * 60_000;
 export function lines({ messages, pending, me, kind, readersOf, actions, canDelete }) {
   const out = [];
   let before = null;
+  let day = null;
   for (const message of messages) {
     const at = message.created_at;
-    if (!before || dayName(before.created_at) !== dayName(at)) {
+    const date = new Date(at).toDateString();
+    if (date !== day) {
+      day = date;
       const name = dayName(at);
-      out.push({
-        key: `day ${new Date(at).toDateString()}`,
-        stamp: name,
-        node: () => h('li', { class: 'day' }, h('span', {}, name)),
-      });
+      out.push({ key: `day ${date}`, stamp: name, node: () => h('li', { class: 'day' }, h('span', {}, name)) });
       before = null;
     }
     if (message.kind === 'system') {

@@ -4,8 +4,8 @@
 
 import { randomId } from './api.js';
 
-/** Errors after which the same message may be sent again as it is. */
-const TRY_AGAIN = new Set([
+/** Errors after which the same command may be sent again as it is. */
+export const TRY_AGAIN = new Set([
   'connection_lost',
   'timeout',
   'overloaded',

@@ -5,6 +5,8 @@
 const BACKOFF_MS = 500;
 const BACKOFF_MAX_MS = 15_000;
 const REPLY_TIMEOUT_MS = 10_000;
+/** The reply to `hello` comes after everything that was missed. */
+const RESUME_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 4_000;
 
@@ -40,7 +42,7 @@ const lost = () => new ReplyError({ code: 'connection_lost', message: 'The conne
 export class Socket {
   /**
    * `url()` resolves to the address with a fresh ticket. `hello(connected)` gives the fields of the first command,
-   * `ready(reply)` hears its answer, `frame(frame)` everything else. `state({name, message?})` tells `connecting`,
+   * `ready(reply)` hears its answer (null when it came too late to be heard: events flow, nothing was resumed), `frame(frame)` everything else. `state({name, message?})` tells `connecting`,
    * `connected`, `reconnecting` or `stopped` (with `code`).
    */
   constructor({ url, hello, ready, frame, state }) {
@@ -73,7 +75,7 @@ export class Socket {
   }
 
   /** Sends a command; resolves to the reply's data or rejects with a ReplyError. */
-  request(type, fields = {}) {
+  request(type, fields = {}, timeoutMs = REPLY_TIMEOUT_MS) {
     const ws = this.ws;
     if (ws?.readyState !== WebSocket.OPEN) return Promise.reject(lost());
     const ref = String(++this.refs);
@@ -81,7 +83,7 @@ export class Socket {
       const timer = setTimeout(() => {
         this.waiting.delete(ref);
         reject(new ReplyError({ code: 'timeout', message: 'The server took too long to answer.' }));
-      }, REPLY_TIMEOUT_MS);
+      }, timeoutMs);
       this.waiting.set(ref, { resolve, reject, timer });
       ws.send(JSON.stringify({ type, ref, ...fields }));
     });
@@ -145,17 +147,25 @@ export class Socket {
     clearInterval(this.timers.watch);
     this.timers.watch = setInterval(() => this.#watch(), Math.max(1000, this.heartbeatMs / 4));
     try {
-      const reply = await this.request('hello', this.hello(data));
-      if (this.ws !== ws) return;
-      this.attempt = 0;
-      this.live = true;
-      this.onState({ name: 'connected' });
-      this.ready(reply);
+      const reply = await this.request('hello', this.hello(data), RESUME_TIMEOUT_MS);
+      if (this.ws === ws) this.#live(reply);
     } catch (error) {
       if (this.ws !== ws) return;
+      // The server waits a second for it; on a very slow line that never suffices.
+      if (error.code === 'invalid') {
+        this.#live(null);
+        return;
+      }
       this.#drop();
       this.#retry(error.retryAfterMs);
     }
+  }
+
+  #live(reply) {
+    this.attempt = 0;
+    this.live = true;
+    this.onState({ name: 'connected' });
+    this.ready(reply);
   }
 
   #reply({ ref, ok, data, error }) {

@@ -1,7 +1,7 @@
 // Keeps the state equal to the server's: fresh start, resume, gap fills, history pages, markers, sending.
 // Joins socket, REST and state; decides nothing about how they look.
 
-import { Outbox } from './outbox.js';
+import { Outbox, TRY_AGAIN } from './outbox.js';
 import { Socket } from './socket.js';
 import { State } from './state.js';
 
@@ -127,7 +127,8 @@ export class Sync {
     for (const [id, seq] of this.reads) {
       const done = () => this.reads.get(id) === seq && this.reads.delete(id);
       this.socket.request('receipt.read', { conversation_id: id, seq }).then(done, (error) => {
-        if (error.code !== 'connection_lost' && error.code !== 'timeout') done();
+        if (!TRY_AGAIN.has(error.code)) done();
+        else if (error.retryAfterMs) setTimeout(() => this.#sendReads(), error.retryAfterMs);
       });
     }
   }
@@ -142,19 +143,26 @@ export class Sync {
 
   #hello(connected) {
     this.limits = connected.limits;
+    this.connected = connected;
     this.state.forgetPending();
     this.#renewLater();
     if (this.state.loaded && connected.epoch === this.state.epoch) {
       this.fresh = null;
+      this.queue = null;
       return { resume: this.state.resume() };
     }
-    // Events wait here until the list that they change is loaded.
-    this.queue = [];
-    this.fresh = connected;
+    this.#beginFresh();
     return {};
   }
 
+  /** Events wait in the queue until the list that they change is loaded. */
+  #beginFresh() {
+    this.queue = [];
+    this.fresh = this.connected;
+  }
+
   async #ready(reply) {
+    if (!reply) this.#beginFresh();
     if (this.fresh) await this.#load(this.fresh);
     else this.#run(this.state.resumed(reply));
     if (this.connection.name === 'connected' && !this.queue) {
