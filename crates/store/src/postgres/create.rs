@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{ConversationId, Message, MessageKind, Sender, UserId};
+use protocol::{ConversationId, Message, MessageKind, Role, Sender, UserId};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
@@ -13,7 +13,6 @@ use super::{
     values::{Word, fold, int},
 };
 use crate::{Conflict, CreatedConversation, NewConversation, StoreError};
-use protocol::Role;
 
 /// Makes a conversation, or finds the one that this request or this pair of people made before.
 pub(super) async fn create(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversation> {
@@ -37,7 +36,7 @@ async fn once(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversati
     if !insert_conversation(&mut tx, new).await? {
         let existing = existing(&mut tx, new).await?;
         tx.rollback().await?;
-        return existing;
+        return Ok(existing);
     }
     let sender = sender(&mut tx, new).await?;
     let users: Vec<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
@@ -87,7 +86,7 @@ async fn insert_conversation(tx: &mut PgConnection, new: &NewConversation) -> Ou
 }
 
 /// The conversation that was in the way: the one of the same request before the one of the same pair.
-async fn existing(tx: &mut PgConnection, new: &NewConversation) -> Outcome<Outcome<CreatedConversation>> {
+async fn existing(tx: &mut PgConnection, new: &NewConversation) -> Outcome<CreatedConversation> {
     let found: Option<(Uuid, Vec<u8>)> = sqlx::query_as(
         "SELECT id, fingerprint FROM conversations
          WHERE (creator_id = $1 AND idempotency_key = $2) OR (org_id = $3 AND direct_key = $4)
@@ -99,17 +98,9 @@ async fn existing(tx: &mut PgConnection, new: &NewConversation) -> Outcome<Outco
     .bind(&new.direct_key)
     .fetch_optional(tx)
     .await?;
-    Ok(match found {
-        Some((id, fingerprint)) => Ok(CreatedConversation {
-            id: ConversationId(id),
-            created: false,
-            fingerprint,
-            message: None,
-            feeds: Vec::new(),
-        }),
-        // Only the id is left.
-        None => Err(StoreError::Refused("another conversation has this id".into()).into()),
-    })
+    // None: only the id was in the way.
+    let (id, fingerprint) = found.ok_or(StoreError::Refused("another conversation has this id".into()))?;
+    Ok(CreatedConversation { id: ConversationId(id), created: false, fingerprint, message: None, feeds: Vec::new() })
 }
 
 /// Checks that every participant is in the org, and tells who makes the conversation.
