@@ -85,7 +85,7 @@ export class State {
       case 'participant.removed':
         return this.removed(frame.data.conversation_id);
       case 'receipt.updated':
-        return this.#receipt(frame.data);
+        return this.#liveReceipt(frame.data);
       case 'resync_required':
         return [{ type: 'resync', conversation_id: frame.data.conversation_id ?? null }];
       default:
@@ -194,19 +194,18 @@ export class State {
     this.#change(conversation, data);
     conversation.cursor = seq;
     const effects = [];
-    if (type === 'message.created' && data.kind !== 'system') effects.push(...this.#arrived(conversation, data));
+    if (type === 'message.created' && data.kind !== 'system') {
+      effects.push({ type: 'arrived', message: data }, ...this.#newcomer(conversation, data.sender.id));
+    }
     effects.push(...this.#release(conversation));
     return effects;
   }
 
-  #arrived({ info, receipts }, message) {
-    const effects = [{ type: 'arrived', message }];
-    // People come to a public room without a message: somebody new means that the count we have is old.
-    if (info.kind === 'public' && message.sender.id !== this.me && !receipts.has(message.sender.id)) {
-      receipts.set(message.sender.id, { delivered_seq: 0, read_seq: 0 });
-      effects.push({ type: 'fetch', conversation_id: info.id });
-    }
-    return effects;
+  /** People come to a public room without a message: somebody new means that the count we have is old. */
+  #newcomer({ info, receipts }, user) {
+    if (info.kind !== 'public' || user === this.me || receipts.has(user)) return [];
+    receipts.set(user, { delivered_seq: 0, read_seq: 0 });
+    return [{ type: 'fetch', conversation_id: info.id }];
   }
 
   /** Applies held events that are next; forgets those that a page covered; asks again when a hole is left. */
@@ -251,6 +250,11 @@ export class State {
     conversation.readNumber ??= conversation.lastNumber - info.unread_count;
     conversation.lastNumber = Math.max(conversation.lastNumber, message.number);
     if (message.sender.id === this.me && message.kind !== 'system') this.#markRead(conversation, message.seq);
+  }
+
+  #liveReceipt(receipt) {
+    const conversation = this.get(receipt.conversation_id);
+    return conversation ? [...this.#newcomer(conversation, receipt.user_id), ...this.#receipt(receipt)] : [];
   }
 
   #receipt({ conversation_id, user_id, delivered_seq, read_seq }) {

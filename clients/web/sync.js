@@ -287,11 +287,14 @@ export class Sync {
   async #loadReceipts(id) {
     try {
       const page = await this.api.get(`/v1/conversations/${id}/participants`, { limit: 100 });
-      for (const { user, read_seq, delivered_seq } of page.items) {
-        if (user.id === this.me.id) continue;
-        const data = { conversation_id: id, user_id: user.id, read_seq, delivered_seq };
-        this.#run(this.state.apply({ type: 'receipt.updated', data }));
-      }
+      const others = page.items.filter(({ user }) => user.id !== this.me.id);
+      const receipts = others.map(({ user, read_seq, delivered_seq }) => ({
+        conversation_id: id,
+        user_id: user.id,
+        read_seq,
+        delivered_seq,
+      }));
+      this.#run(this.state.resumed({ receipts }));
     } catch {
       // Only the read ticks miss something.
     }

@@ -75,6 +75,7 @@ describe('the web client', { concurrency: false }, () => {
     await ben.write('Hi Ada!');
     await ada.sees('Hi Ada!');
     await ada.bubble('Hello Ben').getByLabel('Read by 1 other').waitFor();
+    await ada.page.getByText('Public room · 2 members').waitFor();
     await ada.write('two\nlines <b>not bold</b>');
     await ben.sees('two\nlines <b>not bold</b>');
     assert.deepEqual(await ada.texts(), await ben.texts());
@@ -303,6 +304,69 @@ describe('the web client', { concurrency: false }, () => {
       await stranger.shot('sign-in', page);
     },
     { expected: /status of 409/ },
+  );
+
+  scenario('two tabs whose tokens end at the same moment both stay signed in', async () => {
+    const ada = await arrive('Ada');
+    await ada.createRoom(room('Renewal'));
+    const other = await ada.tab();
+    const tabs = [ada.page, other];
+    for (let round = 1; round <= 3; round += 1) {
+      const before = await other.evaluate(() => {
+        const session = JSON.parse(localStorage.getItem('starling.session'));
+        localStorage.setItem('starling.session', JSON.stringify({ ...session, expires_at: 0 }));
+        return session.refresh_token;
+      });
+      await Promise.all(tabs.map((tab) => tab.reload()));
+      for (const tab of tabs) await ada.connected(tab);
+      const after = await other.evaluate(() => JSON.parse(localStorage.getItem('starling.session')).refresh_token);
+      assert.notEqual(after, before, 'a refresh token works once');
+    }
+    await ada.write('still here');
+    await ada.page.getByText('still here').last().waitFor();
+  });
+
+  scenario(
+    'where guests are not let in, a password or a token opens',
+    async () => {
+      const closed = await Server.start({ STARLING_GUEST_SIGN_IN: 'false' });
+      try {
+        const context = await browser.newContext();
+        const page = await context.newPage();
+        await page.goto(closed.url);
+        await page.getByLabel('Your name').fill('Ada');
+        await page.keyboard.press('Enter');
+        await page.getByLabel('Password').fill('correct horse');
+        await page.getByLabel('Name', { exact: true }).fill('Ada');
+        await page.getByRole('button', { name: 'Create account' }).click();
+        await page.locator('.status[data-state=connected]').waitFor();
+        const token = await page.evaluate(() => JSON.parse(localStorage.getItem('starling.session')).access_token);
+        const elsewhere = await (await browser.newContext()).newPage();
+        await elsewhere.goto(closed.url);
+        await elsewhere.getByRole('button', { name: 'Access token' }).click();
+        await elsewhere.getByLabel('Token').fill('nonsense');
+        await elsewhere.keyboard.press('Enter');
+        await elsewhere.getByRole('alert').filter({ hasText: /\w/ }).waitFor();
+        await elsewhere.getByLabel('Token').fill(token);
+        await elsewhere.keyboard.press('Enter');
+        await elsewhere.locator('.status[data-state=connected]').waitFor();
+        await page.getByRole('button', { name: 'Sign out' }).click();
+        await page.getByRole('button', { name: 'Name and password' }).click();
+        await page.getByLabel('Name', { exact: true }).fill('Ada');
+        await page.getByLabel('Password').fill('wrong horse');
+        await page.keyboard.press('Enter');
+        await page.getByRole('alert').getByText('Wrong name or password.').waitFor();
+        assert.deepEqual(await complaints(page), []);
+        await page.getByLabel('Password').fill('correct horse');
+        await page.keyboard.press('Enter');
+        await page.locator('.status[data-state=connected]').waitFor();
+        // Signing out ended the session of the pasted token as well.
+        await elsewhere.getByText(/Your session/).waitFor();
+      } finally {
+        await closed.stop();
+      }
+    },
+    { skip: process.env.BASE_URL ? 'needs a server of its own' : false },
   );
 
   scenario('what is shown has names, contrast and room, on a desk and on a phone, light and dark', async () => {

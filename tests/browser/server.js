@@ -13,9 +13,10 @@ const BIN = process.env.STARLING_BIN ?? join(TARGET, 'debug/starling');
 const START_MS = 20_000;
 
 export class Server {
-  /** A server with an empty data directory. */
-  static async start() {
+  /** A server with an empty data directory; `env` are more of its variables. */
+  static async start(env = {}) {
     const server = new Server();
+    server.env = env;
     if (process.env.BASE_URL) {
       server.url = process.env.BASE_URL.replace(/\/$/, '');
       return server;
@@ -42,6 +43,7 @@ export class Server {
         STARLING_ADMIN_LISTEN: '',
         STARLING_DATA_DIR: join(this.dir, 'data'),
         STARLING_LOG: process.env.STARLING_LOG ?? 'warn',
+        ...this.env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -229,3 +229,13 @@ test('the first message of a conversation whose past may not be read counts as o
   state.apply(created(41, { number: 31 }));
   assert.equal(unread(state.get('c1')), 1);
 });
+
+test('somebody new in a public room, where nobody is announced, makes us ask how many there are', () => {
+  const state = loaded({ kind: 'public' });
+  const data = { conversation_id: 'c1', user_id: ADA, delivered_seq: 3, read_seq: 2 };
+  const receipt = { type: 'receipt.updated', conversation_id: 'c1', data };
+  assert.deepEqual(state.apply(receipt), [{ type: 'fetch', conversation_id: 'c1' }]);
+  assert.deepEqual(state.apply(receipt), []);
+  state.counted(conversation({ participant_count: 7 }));
+  assert.equal(state.get('c1').info.participant_count, 7);
+});
