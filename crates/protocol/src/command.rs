@@ -231,7 +231,7 @@ mod tests {
             (r#"{"type":"nope","ref":"1"}"#, ErrorCode::UnknownCommand, Some("1")),
             (r#"{"type":"message.send","ref":"1"}"#, ErrorCode::Invalid, Some("1")),
             (r#"{"type":"message.delete","ref":"1","message_id":"x"}"#, ErrorCode::Invalid, Some("1")),
-            (r#"{"type":"message.edit","ref":"1","message_id":"x","content":"\ud800"}"#, ErrorCode::BadJson, Some("1")),
+            (r#"{"type":"auth.renew","ref":"1","token":"\ud800"}"#, ErrorCode::BadJson, Some("1")),
             (r#"{"type":"changes.get","ref":"1","after":-1}"#, ErrorCode::Invalid, Some("1")),
         ];
         for (frame, code, reference) in cases {

@@ -1,0 +1,74 @@
+//! `make bench`: the figures that the documents quote, side by side in one run. Prints a Markdown table.
+//!
+//! Absolute times mean little on a shared machine: what to read are ratios within one run. CPU time comes from
+//! `/proc/PID/stat` of the server processes, memory from PSS in `/proc/PID/smaps_rollup`; every single delivery is
+//! checked, and a run in which one was wrong fails.
+
+mod processes;
+mod sockets;
+mod table;
+mod writer;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// How much to measure.
+pub(crate) struct Plan {
+    /// Runs of each figure, interleaved.
+    pub(crate) rounds: usize,
+    /// How long each run sends.
+    pub(crate) time: Duration,
+    /// Idle sockets.
+    pub(crate) idle: usize,
+    /// Members of the one room.
+    pub(crate) members: usize,
+}
+
+impl Plan {
+    /// `STARLING_BENCH=quick` measures less.
+    fn chosen() -> Self {
+        if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
+            Self { rounds: 1, time: Duration::from_secs(2), idle: 300, members: 50 }
+        } else {
+            Self { rounds: 5, time: Duration::from_secs(5), idle: 2_000, members: 200 }
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let plan = Plan::chosen();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{} rounds of {:?} on {cores} cores, median (least–most)\n", plan.rounds, plan.time);
+
+    let rates = writer::measure(plan.rounds, plan.time).await.context("measuring the writer")?;
+    println!("| durable messages per second, {} senders, Postgres with fsync | |", writer::SENDERS);
+    println!("|---|---|");
+    println!("| through the batch writer (default: 4 lanes, 16 connections) | {} |", rates.batched);
+    println!("| one commit per message, {} connections | {} |", writer::SENDERS, rates.single);
+    println!("| ratio of the medians | {:.1} |\n", rates.batched.median() / rates.single.median());
+
+    let mut columns = Vec::new();
+    for nodes in [1, 2] {
+        columns.push(sockets::measure(nodes, &plan).await.with_context(|| format!("measuring {nodes} nodes"))?);
+    }
+    println!("| through Redis, stored in Postgres | 1 node | 2 nodes |");
+    println!("|---|---|---|");
+    row("bytes (PSS) per idle socket in 5 conversations", &columns, |figures| &figures.idle_bytes);
+    row("server CPU-µs per delivered message", &columns, |figures| &figures.cpu_micros);
+    row("deliveries per second", &columns, |figures| &figures.deliveries);
+    row("send to acknowledgement, ms at p50", &columns, |figures| &figures.ack_p50);
+    row("send to acknowledgement, ms at p99", &columns, |figures| &figures.ack_p99);
+    println!(
+        "\n{} idle sockets; one room of {} members, 8 of them sending 128 characters with 2 under way each.",
+        plan.idle, plan.members
+    );
+    Ok(())
+}
+
+/// Prints one figure of every column.
+fn row(name: &str, columns: &[sockets::Figures], figure: impl Fn(&sockets::Figures) -> &table::Samples) {
+    let cells: Vec<_> = columns.iter().map(|column| figure(column).to_string()).collect();
+    println!("| {name} | {} |", cells.join(" | "));
+}

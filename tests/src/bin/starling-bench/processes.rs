@@ -1,0 +1,30 @@
+//! What processes use, from `/proc`.
+
+use anyhow::{Context, Result};
+
+/// CPU seconds (user and system) that the processes have used so far.
+pub(crate) fn cpu_seconds(pids: &[u32]) -> Result<f64> {
+    // USER_HZ is 100 on every Linux that Rust runs on.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let mut ticks = 0;
+    for pid in pids {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The command's name may hold anything: fields are counted behind its last bracket.
+        let fields: Vec<_> = stat.rsplit_once(')').context("no stat")?.1.split_whitespace().collect();
+        for field in [11, 12] {
+            ticks += fields.get(field).context("a short stat")?.parse::<u64>()?;
+        }
+    }
+    Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// Bytes of memory that the processes hold, shared pages divided among their holders (PSS).
+pub(crate) fn pss_bytes(pids: &[u32]) -> Result<u64> {
+    let mut sum = 0;
+    for pid in pids {
+        let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
+        sum += line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1_024;
+    }
+    Ok(sum)
+}
