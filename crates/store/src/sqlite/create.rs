@@ -57,11 +57,11 @@ pub(super) async fn create(conn: &mut SqliteConnection, new: &NewConversation) -
 }
 
 async fn existing(conn: &mut SqliteConnection, new: &NewConversation) -> Result<Option<(Uuid, Vec<u8>)>> {
-    // A key that is null equals nothing.
+    // A key that is null equals nothing. The same request comes before the same pair.
     sqlx::query_as(
-        "select id, fingerprint from conversations where org_id = ?1 and direct_key = ?2 \
-         union all \
-         select id, fingerprint from conversations where creator_id = ?3 and idempotency_key = ?4 limit 1",
+        "select id, fingerprint from conversations \
+         where (creator_id = ?3 and idempotency_key = ?4) or (org_id = ?1 and direct_key = ?2) \
+         order by (creator_id = ?3 and idempotency_key = ?4) is true desc limit 1",
     )
     .bind(new.org_id.0)
     .bind(&new.direct_key)
