@@ -1,0 +1,148 @@
+"""k8s/: overlays are built where there is a kustomize, validated for two Kubernetes versions, and their containers held
+against the binary. Without one, the files are validated as they are.
+"""
+
+import shutil
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+from report import ROOT, Problem, Report, run
+from roles import NODES, check_process, seconds
+
+# The oldest and the newest that the manifests are for.
+VERSIONS = ("1.30", "1.37")
+OVERLAYS = ("dev", "production")
+# Most that "restricted" pod security allows, and what we add to it.
+RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+
+def check(report: Report) -> None:
+    builder = find_builder()
+    if builder is None:
+        report.skip("kustomize builds, because there is neither kubectl 1.27 nor kustomize; the files are taken as they are")
+    for overlay in OVERLAYS:
+        folder = ROOT / "k8s/overlays" / overlay
+        documents = []
+        with report.check(f"k8s/overlays/{overlay}: {'builds' if builder else 'reads'}"):
+            documents = built(builder, folder) if builder else raw(folder)
+        for version in VERSIONS:
+            with report.check(f"k8s/overlays/{overlay}: follows the schemas of Kubernetes {version}"):
+                validate(documents, version)
+        secret = next((d for d in documents if d["kind"] == "Secret"), None)
+        secret = secret or yaml.safe_load((folder / "secret.example.yaml").read_text())
+        check_nodes(report, overlay, documents, secret, merged=builder is not None)
+
+
+def find_builder():
+    """The command that builds an overlay, if one here can."""
+    for command in (["kubectl", "kustomize"], ["kustomize", "build"]):
+        if shutil.which(command[0]):
+            try:
+                run(*command, ROOT / "k8s/base")
+                return command
+            except Problem as problem:
+                # Too old a one refuses the file itself; a mistake in our files must not hide behind that.
+                if "unknown field" not in str(problem) and "unknown command" not in str(problem):
+                    return command
+    return None
+
+
+def built(builder: list[str], folder: Path) -> list[dict]:
+    return list(yaml.safe_load_all(run(*builder, folder)))
+
+
+def raw(folder: Path) -> list[dict]:
+    """The files that kustomization.yaml names, the base's first; patches of whole files are documents too."""
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    named = kustomization["resources"] + [p["path"] for p in kustomization.get("patches", []) if "path" in p]
+    documents = []
+    for name in sorted(named, key=lambda name: not name.startswith("..")):
+        path = (folder / name).resolve()
+        if path.is_dir():
+            documents += raw(path)
+        else:
+            documents += list(yaml.safe_load_all(path.read_text()))
+    return documents
+
+
+def validate(documents: list[dict], version: str) -> None:
+    problems = []
+    for document in documents:
+        try:
+            kubernetes_validate.validate(document, version, strict=True)
+        except Exception as error:  # several kinds, one meaning
+            name = f"{document.get('kind')}/{document.get('metadata', {}).get('name')}"
+            problems.append(f"{name}: {getattr(error, 'message', error)}")
+    if problems or not documents:
+        raise Problem("\n".join(problems) or "there is nothing in it")
+
+
+def check_nodes(report: Report, overlay: str, documents: list[dict], secret: dict, merged: bool) -> None:
+    environment = {}
+    for document in documents:  # an overlay's patch comes after what it changes
+        if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "starling":
+            environment |= document["data"]
+    environment |= secret["stringData"]
+    seen = {}
+    for document in documents:
+        pod = document.get("spec", {}).get("template", {}).get("spec") if document["kind"] in ("Deployment", "Job") else None
+        ours = [c for c in (pod or {}).get("containers", []) if c["image"].split(":")[0].split("/")[-1] == "starling"]
+        for container in ours:
+            name = document["metadata"]["name"]
+            with report.check(f"k8s/overlays/{overlay}: {name} runs with its command and environment"):
+                seen[container["args"][0]] = pod
+                check_pod(pod, container, check_process(container["args"], environment))
+    with report.check(f"k8s/overlays/{overlay}: has every role, reachable and guarded"):
+        if sorted(seen) != ["api", "gateway", "migrate"]:
+            raise Problem(f"its roles are {sorted(seen)}")
+        names = {(document["kind"], document["metadata"]["name"]) for document in documents}
+        for kind in ("Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"):
+            for role in ("gateway", "api"):
+                if (kind, f"starling-{role}") not in names:
+                    raise Problem(f"there is no {kind} for {role}")
+        for kind in ("Ingress", "NetworkPolicy", "ServiceAccount"):
+            if (kind, "starling") not in names:
+                raise Problem(f"there is no {kind}")
+        if merged:
+            check_selectors(documents)
+
+
+def check_pod(pod: dict, container: dict, settings: dict[str, str]) -> None:
+    if pod.get("enableServiceLinks") is not False:
+        raise Problem("enableServiceLinks: Kubernetes would add variables that look like settings")
+    if container["securityContext"] != RESTRICTED or not pod["securityContext"].get("runAsNonRoot"):
+        raise Problem("its security context is weaker than `restricted`")
+    if container["args"][0] not in NODES:
+        return
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    listening = {
+        "http": int(settings["STARLING_LISTEN"].rsplit(":", 1)[1]),
+        "admin": int(settings["STARLING_ADMIN_LISTEN"].rsplit(":", 1)[1]),
+    }
+    if ports != listening:
+        raise Problem(f"its ports are {ports}, and it listens on {listening}")
+    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        if container[probe]["httpGet"] != {"path": path, "port": "admin"}:
+            raise Problem(f"its {probe} does not ask {path} on the admin port")
+    before = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    drain, grace = seconds(settings["STARLING_DRAIN_WINDOW"]), pod["terminationGracePeriodSeconds"]
+    if grace < before + drain + 5:
+        raise Problem(f"terminationGracePeriodSeconds is {grace}: less than preStop {before} + drain {drain} + 5")
+
+
+def check_selectors(documents: list[dict]) -> None:
+    """Every selector finds the pods that it is meant for."""
+    pods = [
+        d["spec"]["template"]["metadata"]["labels"] for d in documents if d["kind"] in ("Deployment", "Job", "StatefulSet")
+    ]
+    for document in documents:
+        spec = document.get("spec", {})
+        selector = spec.get("selector", spec.get("podSelector"))
+        labels = selector.get("matchLabels", selector) if isinstance(selector, dict) else None
+        if document["kind"] not in ("Service", "PodDisruptionBudget", "Deployment") or labels is None:
+            continue
+        found = sum(1 for pod in pods if labels.items() <= pod.items())
+        if found != 1:
+            raise Problem(f"{document['kind']}/{document['metadata']['name']} selects {found} kinds of pods, not one")
