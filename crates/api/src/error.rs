@@ -139,21 +139,22 @@ pub(crate) async fn method_not_allowed() -> ApiError {
 
 /// Answer of a handler that panicked.
 pub(crate) fn from_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let said = panic.downcast_ref::<String>().cloned();
-    let said = said.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-    let cause = format!("a handler panicked: {}", said.unwrap_or_else(|| "with no text".into()));
+    let said = panic
+        .downcast::<String>()
+        .map(|text| *text)
+        .or_else(|other| other.downcast::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|_| "with no text".into());
+    let cause = format!("a handler panicked: {said}");
     ApiError(ChatError::new(ErrorCode::Internal, "something failed here").because(cause)).into_response()
 }
 
 /// Gives up on a request after `limit`. What it began to commit may still be committed.
 pub(crate) async fn within(limit: Duration, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let message = "the request took too long; whether it was done is not known";
-            ApiError::new(ErrorCode::Timeout, message).into_response()
-        }
+    if let Ok(response) = tokio::time::timeout(limit, next.run(request)).await {
+        return response;
     }
+    let message = "the request took too long; whether it was done is not known";
+    ApiError::new(ErrorCode::Timeout, message).into_response()
 }
 
 #[cfg(test)]
@@ -184,15 +185,11 @@ mod tests {
     #[test]
     fn the_cause_is_kept_for_the_log_and_is_not_in_the_document() {
         let cause = std::io::Error::other("password of the database");
-        let error = ChatError::from(store_error(cause));
+        let error = ChatError::new(ErrorCode::Internal, "something failed here").because(cause);
         let response = ApiError(error).into_response();
         let failure = response.extensions().get::<Failure>().unwrap();
         assert!(failure.cause.as_ref().unwrap().contains("password of the database"));
         assert!(!serde_json::to_string(&failure.problem).unwrap().contains("password"));
-    }
-
-    fn store_error(cause: std::io::Error) -> ChatError {
-        ChatError::new(ErrorCode::Internal, "something failed here").because(cause)
     }
 
     #[test]

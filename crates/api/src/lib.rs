@@ -49,6 +49,7 @@ impl Default for ApiConfig {
 /// Everything under `/v1` but the sockets, with its own answer for unknown `/v1` routes. It sets no fallback of the
 /// whole router, so that it can be merged with others. Fails on an origin that is none and when the metrics are
 /// registered already; the message is fit for an operator.
+#[allow(clippy::needless_pass_by_value)] // Handed over, like the chat: callers have no use for it afterwards.
 pub fn router(chat: Chat, config: ApiConfig, registry: &prometheus::Registry) -> Result<Router, String> {
     let metrics = observe::Metrics::register(registry)?;
     let cors = cors::layer(&config)?;

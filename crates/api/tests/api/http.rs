@@ -5,6 +5,7 @@ use axum::body::Body;
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use store::Store;
+use tower::ServiceExt;
 
 use crate::support::{Server, auth, request};
 
@@ -107,4 +108,21 @@ async fn requests_are_counted_by_route_and_never_by_path() {
     ] {
         assert!(text.contains(line), "{line} in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn it_shares_a_server_with_sockets_and_a_page() {
+    let api = Server::start().await.router();
+    let sockets = axum::Router::new().route("/v1/ws", axum::routing::get(|| async { "socket" }));
+    let merged = api.merge(sockets).fallback(|| async { "page" });
+    let get = async |path: &str| {
+        let response = merged.clone().oneshot(request(&format!("GET {path}"))).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
+        (status.as_u16(), String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(get("/v1/ws").await, (200, "socket".into()));
+    assert_eq!(get("/").await, (200, "page".into()));
+    assert_eq!(get("/conversations").await, (200, "page".into()));
+    assert_eq!(get("/v1/nope").await.0, 404);
 }

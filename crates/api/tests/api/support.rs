@@ -52,7 +52,8 @@ pub(crate) struct Server {
     bus: LocalBus,
     /// `METHOD /path` of the document, of every call that succeeded.
     pub(crate) walked: Mutex<BTreeSet<String>>,
-    _dir: Arc<TempDir>,
+    /// Removed with the last node.
+    dir: Arc<TempDir>,
 }
 
 impl Server {
@@ -70,7 +71,7 @@ impl Server {
     /// Another node of the same cluster.
     pub(crate) fn another(&self) -> Self {
         let (store, bus, clock) = (Arc::clone(&self.store), self.bus.node(), Arc::clone(&self.clock));
-        Self::node(store, bus, clock, Arc::clone(&self._dir), auth(), ApiConfig::default())
+        Self::node(store, bus, clock, Arc::clone(&self.dir), auth(), ApiConfig::default())
     }
 
     fn node(
@@ -87,7 +88,11 @@ impl Server {
             (Arc::clone(&store) as _, Arc::new(bus.node()) as _, Arc::clone(&clock) as _);
         let chat = Chat::new(store_dyn, bus_dyn, clock_dyn, config, &registry).unwrap();
         let router = api::router(chat.clone(), api, &registry).unwrap();
-        Self { router, chat, store, clock, registry, bus, walked: Mutex::default(), _dir: dir }
+        Self { router, chat, store, clock, registry, bus, walked: Mutex::default(), dir }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) async fn send(&self, request: Request) -> Answer {

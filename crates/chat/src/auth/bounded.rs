@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn entries_end_and_the_map_never_grows_past_its_capacity() {
-        let life = Duration::from_secs(60);
+        let life = Duration::from_mins(1);
         let map = Bounded::new(4, life);
         for n in 0..100 {
             map.insert(n, n, Instant::now());
