@@ -159,6 +159,10 @@ impl Command {
     /// Decodes a text frame into its `ref` and the command. Unknown fields are ignored, so that a newer
     /// client can talk to an older node.
     pub fn decode(frame: &str) -> Result<(Option<String>, Self), BadCommand> {
+        // serde would fill a struct from an array too.
+        if !frame.trim_start().starts_with('{') {
+            return Err(bad(None, ErrorCode::BadJson, "a frame is a JSON object".into()));
+        }
         let head: Head<'_> = serde_json::from_str(frame).map_err(|e| bad(None, ErrorCode::BadJson, describe(&e)))?;
         let reference = head.reference;
         if reference.as_ref().is_some_and(|r| r.chars().count() > REF_MAX) {
@@ -227,6 +231,7 @@ mod tests {
         let cases = [
             ("", ErrorCode::BadJson, None),
             ("[]", ErrorCode::BadJson, None),
+            (r#"["ping"]"#, ErrorCode::BadJson, None),
             (r#"{"ref":"1"}"#, ErrorCode::BadJson, None),
             (r#"{"type":"nope","ref":"1"}"#, ErrorCode::UnknownCommand, Some("1")),
             (r#"{"type":"message.send","ref":"1"}"#, ErrorCode::Invalid, Some("1")),
