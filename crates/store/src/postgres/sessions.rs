@@ -39,16 +39,31 @@ pub(super) async fn rotate(
     now: Timestamp,
 ) -> Outcome<Rotation> {
     let mut tx = pool.begin().await?;
-    // Of two that bring the same token, the second waits here and then no longer finds it.
-    let found: Option<(Uuid, Uuid, OffsetDateTime)> = sqlx::query_as(
-        "SELECT id, user_id, expires_at FROM sessions
-         WHERE refresh_hash = $1 AND revoked_at IS NULL AND expires_at > $2 FOR NO KEY UPDATE",
+    // The user's row before anything else: a lock on the session's row would stay even when the row turns out, after
+    // the wait, to be of another token, and a revocation could then wait in a circle.
+    let owner: Option<UserRow> = sqlx::query_as(concat!(
+        "SELECT ",
+        user_columns!(),
+        " FROM users u
+          WHERE u.id = coalesce(
+              (SELECT s.user_id FROM sessions s WHERE s.refresh_hash = $1),
+              (SELECT s.user_id FROM used_refresh_tokens t JOIN sessions s ON s.id = t.session_id
+               WHERE t.refresh_hash = $1))
+          FOR NO KEY UPDATE"
+    ))
+    .bind(old_hash)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(owner) = owner else { return Ok(Rotation::Invalid) };
+    // Of two that bring the same token, the second comes here when the first is done, and no longer finds it.
+    let found: Option<(Uuid, OffsetDateTime)> = sqlx::query_as(
+        "SELECT id, expires_at FROM sessions WHERE refresh_hash = $1 AND revoked_at IS NULL AND expires_at > $2",
     )
     .bind(old_hash)
     .bind(now.get())
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((session, user, ends)) = found else {
+    let Some((session, ends)) = found else {
         let rotation = reuse(&mut tx, old_hash, now).await?;
         tx.commit().await?;
         return Ok(rotation);
@@ -70,12 +85,8 @@ pub(super) async fn rotate(
         .bind(expires_at.get())
         .execute(&mut *tx)
         .await?;
-    let row: UserRow = sqlx::query_as(concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = $1"))
-        .bind(user)
-        .fetch_one(&mut *tx)
-        .await?;
     tx.commit().await?;
-    Ok(Rotation::Rotated { session: SessionId(session), user: row.user()? })
+    Ok(Rotation::Rotated { session: SessionId(session), user: owner.user()? })
 }
 
 /// Revokes the session of a token that was exchanged before.
