@@ -10,7 +10,7 @@ import compose_spec
 import yaml
 
 from report import ROOT, Problem, Report
-from roles import NODES, check_process, seconds
+from roles import END, NODES, check_process, seconds
 
 
 def check(report: Report) -> None:
@@ -31,7 +31,7 @@ def check(report: Report) -> None:
         with report.check(f"docker-compose.yml: {name} runs with its command and environment"):
             settings = check_process(service["command"], service["environment"])
             drain, grace = seconds(settings["STARLING_DRAIN_WINDOW"]), seconds(service["stop_grace_period"])
-            if service["command"][0] in NODES and grace < drain + 10:
+            if service["command"][0] in NODES and grace < drain + END:
                 raise Problem(f"stop_grace_period is {grace} s: too short for a drain of {drain} s and its end")
     with report.check("docker-compose.yml: what is waited for exists, and ends or has a health check"):
         for name, service in services.items():

@@ -9,7 +9,7 @@ import kubernetes_validate
 import yaml
 
 from report import ROOT, Problem, Report, run
-from roles import NODES, check_process, seconds
+from roles import END, NODES, check_process, seconds
 
 # The oldest and the newest that the manifests are for.
 VERSIONS = ("1.30", "1.37")
@@ -128,8 +128,8 @@ def check_pod(pod: dict, container: dict, settings: dict[str, str]) -> None:
             raise Problem(f"its {probe} does not ask {path} on the admin port")
     before = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     drain, grace = seconds(settings["STARLING_DRAIN_WINDOW"]), pod["terminationGracePeriodSeconds"]
-    if grace < before + drain + 5:
-        raise Problem(f"terminationGracePeriodSeconds is {grace}: less than preStop {before} + drain {drain} + 5")
+    if grace < before + drain + END:
+        raise Problem(f"terminationGracePeriodSeconds is {grace}: less than preStop {before} + drain {drain} + {END}")
 
 
 def check_selectors(documents: list[dict]) -> None:
