@@ -177,7 +177,8 @@ pub(super) async fn mark(
     let moved = (new_read, new_delivered) != (read, delivered);
     if moved {
         sqlx::query(
-            "update participants set read_seq = ?3, delivered_seq = ?4, markers_changed_at = cast(unixepoch('subsec') * 1000 as integer), \
+            "update participants set read_seq = ?3, delivered_seq = ?4, \
+             markers_changed_at = cast(unixepoch('subsec') * 1000 as integer), \
              read_number = max(read_number, coalesce((select number from messages where conversation_id = ?1 \
              and seq <= ?3 order by seq desc limit 1), 0)) where conversation_id = ?1 and user_id = ?2",
         )

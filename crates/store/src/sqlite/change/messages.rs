@@ -16,7 +16,8 @@ pub(in super::super) async fn insert_message(conn: &mut SqliteConnection, messag
     let system = message.system.as_ref().map(serde_json::to_string).transpose();
     sqlx::query(
         "insert into messages (conversation_id, seq, changed_seq, id, number, sender_id, kind, content, system, \
-         reply_to_id, client_id, fingerprint, created_at) values (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         reply_to_id, client_id, fingerprint, created_at) \
+         values (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )
     .bind(message.conversation_id.0)
     .bind(to_db(message.seq))
