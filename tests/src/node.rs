@@ -42,6 +42,7 @@ pub struct Node {
     role: Role,
     url: String,
     admin: String,
+    env: Vec<(String, String)>,
     process: Process,
     dir: TempDir,
 }
@@ -50,16 +51,31 @@ impl Node {
     /// Starts a node with these variables beside those that pick its ports; returns when it listens.
     pub async fn start<'a>(role: Role, env: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let dir = temp_dir(role.subcommand())?;
-        let launch = starling()?
-            .arg(role.subcommand())
-            .env("STARLING_LISTEN", "127.0.0.1:0")
-            .env("STARLING_ADMIN_LISTEN", "127.0.0.1:0")
-            .env("STARLING_DATA_DIR", dir.path().join("data"))
-            .dir(dir.path());
-        let launch = env.into_iter().fold(launch, |launch, (name, value)| launch.env(name, value));
-        let mut process = launch.start(role.subcommand(), dir.path())?;
+        let env: Vec<_> = env.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut process = launch(role, "127.0.0.1:0", &dir, &env)?;
         let (url, admin) = listening(&mut process).await?;
-        Ok(Self { role, url, admin, process, dir })
+        Ok(Self { role, url, admin, env, process, dir })
+    }
+
+    /// Starts it again after its end, with the same variables, folder and public address; returns when it listens.
+    pub async fn restart(&mut self) -> Result<()> {
+        ensure!(self.process.ended()?.is_some(), "a node that runs cannot be started again");
+        let address = self.address().to_owned();
+        let start = Instant::now();
+        loop {
+            self.process = launch(self.role, &address, &self.dir, &self.env)?;
+            match listening(&mut self.process).await {
+                Ok((url, admin)) => {
+                    (self.url, self.admin) = (url, admin);
+                    return Ok(());
+                }
+                // Some connection may have been given the port meanwhile, for a moment.
+                Err(error) if format!("{error:#}").contains("in use by another") && start.elapsed() < START => {
+                    sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What it does.
@@ -177,8 +193,11 @@ fn starling() -> Result<Launch> {
     Ok(Launch::new(binary()?).keep_env(ours))
 }
 
-/// The binary that was built beside this test.
+/// The binary: `STARLING_BIN`, else the one that was built beside this test.
 pub fn binary() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("STARLING_BIN") {
+        return Ok(PathBuf::from(named));
+    }
     let test = std::env::current_exe()?;
     let target = test.parent().and_then(|deps| deps.parent()).context("the test is in no target folder")?;
     let binary = target.join("starling");
@@ -186,6 +205,17 @@ pub fn binary() -> Result<PathBuf> {
         bail!("{} is not built: run `make test`, or `cargo build -p server --bin starling` first", binary.display());
     }
     Ok(binary)
+}
+
+fn launch(role: Role, listen: &str, dir: &TempDir, env: &[(String, String)]) -> Result<Process> {
+    let launch = starling()?
+        .arg(role.subcommand())
+        .env("STARLING_LISTEN", listen)
+        .env("STARLING_ADMIN_LISTEN", "127.0.0.1:0")
+        .env("STARLING_DATA_DIR", dir.path().join("data"))
+        .dir(dir.path());
+    let launch = env.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+    launch.start(role.subcommand(), dir.path())
 }
 
 /// Reads the two lines that a node prints when it listens.

@@ -11,7 +11,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parking_lot::Mutex;
-use protocol::{ConversationId, ErrorCode, Message, MessageId, Reply, should_reconnect};
+use protocol::{Changes, ConversationId, ErrorCode, Message, MessageId, Reply, Seq, should_reconnect};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::{
@@ -57,6 +57,13 @@ struct State {
     closes: Vec<u16>,
     /// The client may connect.
     wanted: bool,
+}
+
+/// `ref` of the commands with which a conversation that is new to the client is fetched, before its id.
+const LOAD: &str = "load:";
+
+fn load(id: ConversationId, after: Seq) -> Value {
+    json!({"type": "changes.get", "ref": format!("{LOAD}{id}"), "conversation_id": id, "after": after})
 }
 
 enum Order {
@@ -119,6 +126,24 @@ impl Client {
             }
         }
         Err(last).with_context(|| format!("{content:?} was not acknowledged within {SOON:?}; {}", self.summary()))
+    }
+
+    /// Fetches a conversation from its beginning, as an app does when it is opened. Conversations that are new to
+    /// the client are fetched by themselves; of others it knows what came while it was there.
+    pub async fn load(&self, id: ConversationId) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let reply = self.command("changes.get", json!({"conversation_id": id, "after": after})).await?;
+            ensure!(reply.ok, "`changes.get` was refused: {:?}", reply.error);
+            let page: Changes = serde_json::from_value(reply.data.unwrap_or_default())?;
+            let more = page.more;
+            after = page.to;
+            self.shared.state.lock().view.loaded(page);
+            self.shared.changed.notify_waiters();
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Edits a message.
@@ -338,6 +363,27 @@ impl Task {
         }
     }
 
+    /// Takes a page of a conversation that is new; returns the command for the next one.
+    async fn loaded(&self, id: ConversationId, reply: Reply<Value>) -> Option<Value> {
+        match (reply.error, reply.data.map(serde_json::from_value::<Changes>)) {
+            (None, Some(Ok(page))) => {
+                let next = page.more.then(|| load(id, page.to));
+                self.update(|state| state.view.loaded(page));
+                next
+            }
+            (Some(error), _) if error.retry_after_ms.is_some() => {
+                sleep(Duration::from_millis(error.retry_after_ms.unwrap_or_default())).await;
+                Some(load(id, 0))
+            }
+            // No longer theirs.
+            (Some(error), _) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => None,
+            other => {
+                self.update(|state| state.view.violations.push(format!("`changes.get` of {id}: {other:?}")));
+                None
+            }
+        }
+    }
+
     fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.shared.state.lock());
         self.shared.changed.notify_waiters();
@@ -394,6 +440,12 @@ impl Task {
                         state.live = true;
                         state.connections += 1;
                     });
+                } else if let Some(id) = reference.strip_prefix(LOAD).and_then(|id| id.parse().ok()) {
+                    if let Some(next) = self.loaded(id, reply).await
+                        && socket.send(&next).await.is_err()
+                    {
+                        return Some(1006);
+                    }
                 } else if let Some(at) = waiting.iter().position(|(waits, _)| *waits == reference) {
                     // Who asked may have given up.
                     let _ = waiting.swap_remove(at).1.send(reply);
@@ -410,6 +462,12 @@ impl Task {
             // Where to resume from is what was known before this connection said anything.
             let resume = self.shared.state.lock().view.resume();
             self.update(|state| state.view.event(frame));
+            let new = self.shared.state.lock().view.take_to_load();
+            for id in new {
+                if socket.send(&load(id, 0)).await.is_err() {
+                    return Some(1006);
+                }
+            }
             if connected {
                 let hello = match resume {
                     Some(resume) => json!({"type": "hello", "ref": "hello", "resume": resume}),

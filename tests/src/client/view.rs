@@ -18,7 +18,7 @@ use serde_json::Value;
 pub struct Timeline {
     /// Highest contiguous seq.
     pub cursor: Seq,
-    /// Present state by place.
+    /// Present state by place: what events brought, and what was fetched.
     pub messages: BTreeMap<Seq, Message>,
     /// Every change in the order it was applied: its seq, what it was, which message.
     pub applied: Vec<(Seq, ChangeType, MessageId)>,
@@ -45,6 +45,8 @@ pub struct View {
     pub resyncs: Vec<Value>,
     /// Events of conversations that no frame announced yet.
     early: HashMap<ConversationId, Vec<Value>>,
+    /// Conversations that are new to the client: what was said before it knew them is to be fetched.
+    to_load: Vec<ConversationId>,
 }
 
 impl View {
@@ -75,6 +77,22 @@ impl View {
     /// Conversations of which events came, and nothing that announced them.
     pub fn unannounced(&self) -> Vec<ConversationId> {
         self.early.keys().copied().collect()
+    }
+
+    /// What to fetch, with `changes.get` after 0; asking clears it.
+    pub(super) fn take_to_load(&mut self) -> Vec<ConversationId> {
+        std::mem::take(&mut self.to_load)
+    }
+
+    /// Takes a page that the client asked for: messages it does not know, or knows in an older state. Moves no
+    /// cursor and counts as no event.
+    pub(super) fn loaded(&mut self, page: Changes) {
+        let Some(timeline) = self.timelines.get_mut(&page.conversation_id) else { return };
+        for Change { data, .. } in page.changes {
+            if timeline.messages.get(&data.seq).is_none_or(|known| known.changed_seq < data.changed_seq) {
+                timeline.messages.insert(data.seq, data);
+            }
+        }
     }
 
     /// Takes the data of a reply to `hello`.
@@ -118,6 +136,7 @@ impl View {
                 if timeline.gone || timeline.cursor == 0 {
                     *timeline = Timeline { cursor: conversation.last_seq, ..Timeline::default() };
                 }
+                self.to_load.push(conversation.id);
                 self.replay_early(conversation.id);
             }
             "participant.removed" if self.feed(frame)? => {
