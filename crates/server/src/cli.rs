@@ -1,0 +1,122 @@
+//! The command line: subcommands, and one flag per setting, made from the table.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Environment, Sources, TABLE, show};
+
+/// A chat backend that runs alone on one machine, or as a cluster of any size.
+#[derive(Debug, Parser)]
+#[command(name = "starling", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A TOML file with settings
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    config: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run sockets and REST in one process (the default)
+    Serve,
+    /// Run sockets only: a node of a cluster
+    Gateway,
+    /// Run REST and the web client only: a node of a cluster
+    Api,
+    /// Bring the Postgres of DATABASE_URL to this version
+    Migrate {
+        /// How long to wait for Postgres, such as 60s
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        wait: Duration,
+    },
+    /// Try each part of the configuration and say how to mend what does not work
+    Check,
+    /// Print a token as another system would sign it with STARLING_JWT_SECRET, for trying things out
+    Token(Token),
+    /// Print the configuration in effect, without secrets, and where each value came from
+    Config {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the server on this machine whether it is ready (exit code 0) or not (1), for health checks of containers
+    Healthcheck,
+}
+
+/// Claims of the token.
+#[derive(Debug, clap::Args)]
+pub struct Token {
+    /// The other system's id of the user
+    #[arg(long)]
+    pub sub: String,
+    /// Display name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Wanted username
+    #[arg(long)]
+    pub username: Option<String>,
+    /// Slug of the org
+    #[arg(long)]
+    pub org: Option<String>,
+    /// Role in the org
+    #[arg(long, value_enum)]
+    pub role: Option<TokenRole>,
+    /// How long the token lives, such as 15m
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub ttl: Duration,
+}
+
+/// Role in an org.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum TokenRole {
+    /// May do what admins of an org may.
+    Admin,
+    /// Anybody.
+    Member,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::parse_duration(text).map_err(|bad| format!("{}; {}", bad.what, bad.mend))
+}
+
+fn command() -> clap::Command {
+    let flags = TABLE.iter().filter_map(|setting| {
+        let help = format!("{} [default: {}]", setting.doc.trim(), show::fallback_text(setting));
+        let flag = Arg::new(setting.key).long(setting.flag()?).value_name("VALUE").global(true);
+        Some(flag.help(help).help_heading("Settings").hide_short_help(true))
+    });
+    Cli::command().args(flags).after_help("`--help` lists the settings; so does docs/configuration.md")
+}
+
+/// Reads the command line; clap itself answers `--help` and wrong usage (exit code 2).
+pub fn parse(args: impl IntoIterator<Item = OsString>, environment: Environment) -> (Command, Sources) {
+    let matches = command().get_matches_from(args);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let flag = |key: &'static str| Some((key, matches.try_get_one::<String>(key).ok()??.clone()));
+    let flags = TABLE.iter().filter_map(|setting| flag(setting.key)).collect();
+    (cli.command.unwrap_or(Command::Serve), Sources { environment, flags, config_flag: cli.config })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_of_settings_are_found_before_and_after_the_subcommand() {
+        for args in [&["starling", "--listen", "a:1", "api"][..], &["starling", "api", "--listen", "a:1"]] {
+            let (command, sources) = parse(args.iter().map(Into::into), Environment::new());
+            assert!(matches!(command, Command::Api));
+            assert_eq!(sources.flags.get("listen").map(String::as_str), Some("a:1"));
+        }
+        let (command, sources) = parse(["starling".into()], Environment::new());
+        assert!(matches!(command, Command::Serve) && sources.flags.is_empty());
+    }
+}

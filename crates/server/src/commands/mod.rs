@@ -1,0 +1,55 @@
+//! The subcommands.
+
+mod check;
+mod config;
+mod healthcheck;
+mod migrate;
+mod node;
+mod token;
+
+use std::{io::Write as _, process::ExitCode};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    Failure,
+    cli::Command,
+    config::{Config, Purpose, Role, Sources},
+};
+
+/// Does what the command says.
+pub fn run(command: Command, sources: &Sources) -> Result<ExitCode, Failure> {
+    // Set already when a test runs several commands in one process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let load = |purpose| Config::load(sources, purpose);
+    match command {
+        Command::Serve => node::run(&load(Purpose::Node(Role::Serve))?, Role::Serve),
+        Command::Gateway => node::run(&load(Purpose::Node(Role::Gateway))?, Role::Gateway),
+        Command::Api => node::run(&load(Purpose::Node(Role::Api))?, Role::Api),
+        Command::Migrate { wait } => {
+            let config = load(Purpose::Migrate)?;
+            runtime()?.block_on(migrate::run(&config, wait))
+        }
+        Command::Check => {
+            let config = load(Purpose::Node(Role::Serve))?;
+            runtime()?.block_on(check::run(&config))
+        }
+        Command::Healthcheck => {
+            let config = load(Purpose::Tool)?;
+            runtime()?.block_on(healthcheck::run(&config))
+        }
+        Command::Token(claims) => token::run(&load(Purpose::Tool)?, claims),
+        Command::Config { json } => config::run(&load(Purpose::Node(Role::Serve))?, json),
+    }
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::failed(format_args!("cannot start threads: {error}")))
+}
+
+/// A line on stdout; who closed it does not want it.
+fn say(line: impl std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,111 @@
+//! A node: the parts of one process, wired.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use bus::Bus;
+use chat::{Chat, SystemClock};
+use gateway::Gateway;
+use prometheus::Registry;
+use store::Store;
+
+use crate::{
+    Failure,
+    config::{Config, Mode, Role},
+    embedded,
+    failure::chain,
+    parts,
+    serve::{admin, metrics::Metrics, readiness::Readiness, web},
+};
+
+/// Between two attempts to migrate a database that does not answer.
+const MIGRATE_RETRY: Duration = Duration::from_secs(1);
+
+/// A wired node, ready to be served by [`run`](crate::run).
+pub struct Node {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) chat: Chat,
+    pub(crate) gateway: Option<Gateway>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) public: Router,
+    pub(crate) admin: Router,
+    pub(crate) drain_window: Duration,
+    pub(crate) request_timeout: Duration,
+}
+
+impl Node {
+    /// Wires a node that is reached at `public`, inside a tokio runtime. In a cluster neither Postgres nor Redis is
+    /// waited for; the embedded server's folder is opened and migrated.
+    pub async fn start(config: &Config, role: Role, public: SocketAddr) -> Result<Self, Failure> {
+        let store = parts::store(config).await?;
+        migrate(config, &store).await?;
+        if config.mode == Mode::Embedded {
+            embedded::make_attachments(&config.settings.data_dir)?;
+        }
+        let (bus, redis) = parts::bus(config)?;
+        let registry = Registry::new();
+        let wrong = |what: String| Failure::failed(format_args!("cannot start: {what}"));
+        let chat = Chat::new(store.clone(), bus.clone(), Arc::new(SystemClock), parts::chat(config)?, &registry)
+            .map_err(|what| Failure::configuration("sign-in keys", what, "see `starling config` for what is set"))?;
+        let gateway = match role.has_gateway() {
+            true => {
+                let wanted = parts::gateway(config, public);
+                tracing::info!(node.id = %wanted.node, origins = ?wanted.allowed_origins, "gateway");
+                Some(Gateway::start(chat.clone(), bus.clone(), wanted, &registry).map_err(wrong)?)
+            }
+            false => None,
+        };
+        let mut router = gateway.as_ref().map_or_else(Router::new, Gateway::router);
+        if role.has_api() {
+            router =
+                router.merge(api::router(chat.clone(), parts::api(config, public), &registry).map_err(|what| {
+                    Failure::configuration(
+                        "STARLING_ALLOWED_ORIGINS",
+                        what,
+                        "write origins such as https://chat.example.com",
+                    )
+                })?);
+        }
+        let readiness = Arc::new(Readiness::new(store.clone(), bus.clone(), gateway.clone()));
+        let metrics = Metrics::register(registry, redis, role).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self {
+            public: if role.has_api() { router.fallback(web::page) } else { router.fallback(web::nothing) },
+            admin: admin::router(Arc::clone(&readiness), metrics),
+            store,
+            bus,
+            chat,
+            gateway,
+            readiness,
+            drain_window: config.settings.drain_window,
+            request_timeout: config.settings.request_timeout,
+        })
+    }
+}
+
+/// Migrates if it is wanted: the embedded store now, Postgres as soon as it answers.
+async fn migrate(config: &Config, store: &Arc<dyn Store>) -> Result<(), Failure> {
+    if !config.settings.migrate_on_start {
+        return Ok(());
+    }
+    if config.mode == Mode::Embedded {
+        return store.migrate().await.map_err(|error| {
+            Failure::failed(format_args!(
+                "the database in {} cannot be migrated: {}",
+                config.settings.data_dir.display(),
+                chain(&error)
+            ))
+        });
+    }
+    let store = Arc::clone(store);
+    tokio::spawn(async move {
+        loop {
+            match store.migrate().await {
+                Ok(()) => return tracing::info!("the database is migrated"),
+                Err(error) => tracing::warn!(error = chain(&error), "the database cannot be migrated yet"),
+            }
+            tokio::time::sleep(MIGRATE_RETRY).await;
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Listening sockets and HTTP/1.1 on them. HTTP/2 is for the load balancer in front; WebSockets need 1.1.
+
+use std::{
+    io,
+    net::SocketAddr,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use axum::{Router, extract::ConnectInfo};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+use crate::{Failure, config::Address};
+
+/// Connections that wait to be accepted: everybody comes back at once when another node dies.
+const BACKLOG: u32 = 4_096;
+
+/// How long a connection may take to send a request's head, and how long it may rest between requests. Longer than
+/// a proxy keeps its idle connections (60 s in nginx): the proxy must be the one that closes, or a request
+/// that it sends at that moment is lost.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// After a failure to accept (no file descriptors, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens on an address; `key` is the setting that a failure names.
+pub async fn bind(key: &str, address: &Address) -> Result<TcpListener, Failure> {
+    let mend = "choose another address; port 0 picks a free one";
+    let shown = format!("{}:{}", address.host, address.port);
+    let found = lookup_host((address.host.as_str(), address.port)).await;
+    let all: Vec<SocketAddr> = found.map(Iterator::collect).unwrap_or_default();
+    let mut failure = Failure::configuration(key, format_args!("{:?} is no host here", address.host), mend);
+    for candidate in all {
+        match listen(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let what = format!("{shown} is in use by another process");
+                failure = Failure::configuration(key, what, format_args!("stop it, or {mend}"));
+            }
+            Err(error) => {
+                failure = Failure::configuration(key, format_args!("cannot listen on {shown}: {error}"), mend);
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the kernel to forget the connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until `stop`; then closes the listener and lets each connection finish the request it is in. The
+/// connections' tasks are in `tracker`; sockets that were upgraded are not.
+pub(super) async fn accept(listener: TcpListener, router: Router, stop: CancellationToken, tracker: TaskTracker) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tracker.spawn(connection(stream, peer, router.clone(), stop.clone()));
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections; trying again");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Those that the kernel accepted already: closing the listener would reset them.
+    while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
+        tracker.spawn(connection(stream, peer, router.clone(), stop.clone()));
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    // Without it, small events wait for the acknowledgement of the one before.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection failed");
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+}
