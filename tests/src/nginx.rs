@@ -35,7 +35,7 @@ impl Nginx {
             let port = free_port()?;
             let file = dir.path().join("nginx.conf");
             std::fs::write(&file, configuration(port, &dir, gateways, apis)?)?;
-            let launch = Launch::new("nginx").args(["-e", "stderr", "-c"]).arg(&file).on_parent_death("TERM");
+            let launch = Launch::new(program()).args(["-e", "stderr", "-c"]).arg(&file).on_parent_death("TERM");
             let mut process = launch.start("nginx", dir.path())?;
             match accepts(&mut process, port).await {
                 Ok(()) => return Ok(Self { dir, port, process }),
@@ -83,6 +83,12 @@ impl Nginx {
             .context("nginx is gone, or this system does not tell the children of a process")?;
         Ok(children.split_whitespace().filter_map(|id| id.parse().ok()).collect())
     }
+}
+
+/// Debian keeps it where the `PATH` of people who are not root does not lead.
+fn program() -> &'static str {
+    let debian = "/usr/sbin/nginx";
+    if std::path::Path::new(debian).exists() { debian } else { "nginx" }
 }
 
 fn title(id: u32) -> String {
