@@ -4,11 +4,17 @@
 //! Promise: above the cursor that a connection is told, it gets every durable event once, in order. The hub holds
 //! live events for it while the store is read; what does not fit is read again.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bus::Topic;
-use chat::{FeedEffect, Result};
-use protocol::{CloseCode, ConversationId, ErrorCode, HelloReply, Resume, ResyncReason, Seq, UserSeq};
+use chat::{FeedEffect, FeedEvent, Result};
+use protocol::{
+    CloseCode, ConversationId, ErrorCode, Event, EventType, HelloReply, ParticipantRemoved, Resume, ResyncReason, Seq,
+    UserSeq,
+};
 use store::{Membership, Memberships};
 
 use crate::{
@@ -119,6 +125,7 @@ impl Node {
                 }
             }
         }
+        self.tell_lost(link, resume, &items, &events);
         for event in &events {
             feed::push(link, event);
         }
@@ -129,6 +136,29 @@ impl Node {
         let all: HashMap<_, _> = items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
         reply.receipts = self.receipts(link, &all).await?;
         Ok(reply)
+    }
+
+    /// Conversations that the client named and that are not the user's: gone, deleted, or never theirs. All look the
+    /// same, so that nobody learns from it which ones exist. What the feed tells is not told twice.
+    fn tell_lost(&self, link: &Link, resume: &Resume, items: &[Membership], events: &[FeedEvent]) {
+        let limit = self.chat.limits().connection_conversations as usize;
+        if limit != 0 && items.len() >= limit {
+            // The list was cut: what is not in it may still be theirs.
+            return;
+        }
+        let mine: HashSet<_> = items.iter().map(|item| item.conversation_id).collect();
+        let told = events.iter().filter_map(|event| match event.effect {
+            FeedEffect::Left(id) | FeedEffect::Joined(id, _) => Some(id),
+            _ => None,
+        });
+        let told: HashSet<_> = told.collect();
+        for id in resume.cursors.keys().filter(|id| !mine.contains(id) && !told.contains(id)) {
+            let data = ParticipantRemoved { conversation_id: *id, user_id: link.user() };
+            let event = Event { conversation_id: Some(*id), ..Event::plain(EventType::ParticipantRemoved, data) };
+            if let Ok(frame) = serde_json::to_string(&event) {
+                link.outbox.push(frame.into(), Class::Durable);
+            }
+        }
     }
 
     async fn receipts(

@@ -98,6 +98,19 @@ async fn conversations_that_came_and_went_meanwhile_are_told_in_the_users_feed()
 }
 
 #[tokio::test]
+async fn a_conversation_that_was_deleted_meanwhile_is_told_as_lost() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    world.chat.delete_conversation(&ada.caller, room).await.unwrap();
+    let (socket, data) = resume(&world, &ben, 1, HashMap::from([(room, 1)])).await;
+    let lost = socket.seen(|frame| frame["type"] == "participant.removed");
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert_eq!(lost[0]["data"]["conversation_id"], json!(room));
+    assert_eq!(data["heads"], json!({}));
+}
+
+#[tokio::test]
 async fn a_resume_tells_the_markers() {
     let world = World::start().await;
     let (ada, ben) = (world.user("ada").await, world.user("ben").await);
