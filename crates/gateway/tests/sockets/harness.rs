@@ -235,7 +235,7 @@ pub(crate) fn seqs(frames: &[Value], room: ConversationId) -> Vec<u64> {
     for frame in frames.iter().filter(|frame| frame["conversation_id"] == room.to_string()) {
         match frame["type"].as_str() {
             Some("changes") => {
-                seqs.extend(frame["changes"].as_array().unwrap().iter().filter_map(|c| c["seq"].as_u64()))
+                seqs.extend(frame["changes"].as_array().unwrap().iter().filter_map(|c| c["seq"].as_u64()));
             }
             Some("message.created" | "message.updated" | "message.deleted") => seqs.extend(frame["seq"].as_u64()),
             _ => {}
