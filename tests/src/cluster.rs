@@ -143,6 +143,16 @@ impl Cluster {
         }
     }
 
+    /// Whether it is one node with nothing beside it.
+    pub fn is_embedded(&self) -> bool {
+        self.database.is_none()
+    }
+
+    /// Where REST is answered without the load balancer, node by node.
+    pub fn rest_nodes(&self) -> &[Node] {
+        if self.is_embedded() { &self.gateways } else { &self.apis }
+    }
+
     /// Its Redis; embedded has none.
     pub fn redis(&mut self) -> Result<&mut Redis> {
         self.redis.as_mut().context("an embedded node has no Redis")
@@ -156,19 +166,28 @@ impl Cluster {
         }
     }
 
+    /// The `DATABASE_URL` of its nodes.
+    pub fn database_url(&self) -> Result<String> {
+        Ok(self.database.as_ref().context("an embedded node has no Postgres")?.url())
+    }
+
     /// A connection to its database, to look at rows.
     pub async fn rows(&self) -> Result<PgConnection> {
-        let database = self.database.as_ref().context("an embedded node has no Postgres")?;
-        Ok(database.url().parse::<PgConnectOptions>()?.connect().await?)
+        Ok(self.database_url()?.parse::<PgConnectOptions>()?.connect().await?)
     }
 
     /// Starts one more gateway and lets the load balancer use it; returns its place in [`Cluster::gateways`].
     pub async fn add_gateway(&mut self) -> Result<usize> {
-        let mut node = self.node(Role::Gateway).await?;
+        let mut node = self.start_node(Role::Gateway).await?;
         node.ready().await?;
         self.gateways.push(node);
         self.route().await?;
         Ok(self.gateways.len() - 1)
+    }
+
+    /// Starts one more node that listens, ready or not, and that the load balancer knows nothing of.
+    pub async fn start_node(&self, role: Role) -> Result<Node> {
+        self.node(role).await
     }
 
     /// Tells the load balancer of the nodes in [`Cluster::gateways`] and [`Cluster::apis`], all of them.
@@ -181,7 +200,8 @@ impl Cluster {
     pub fn logs(&self) -> String {
         let nodes = self.gateways.iter().chain(&self.apis);
         let logs = nodes.map(|node| format!("--- {:?} {}\n{}", node.role(), node.url(), node.log()));
-        logs.collect::<Vec<_>>().join("\n")
+        let nginx = self.nginx.iter().map(|nginx| format!("--- nginx\n{}", nginx.log()));
+        logs.chain(nginx).collect::<Vec<_>>().join("\n")
     }
 
     // ---- people

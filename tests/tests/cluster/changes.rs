@@ -1,0 +1,74 @@
+//! Edits and deletions get to everybody, live and on resume, and nothing of what was deleted stays.
+
+use anyhow::{Result, ensure};
+use protocol::{ChangeType, ErrorCode};
+use serde_json::json;
+use starling_tests::cluster::Cluster;
+
+use crate::world::{agree, devices, ensure_one_by_one, people, refusal, scenarios, texts};
+
+scenarios! {
+    on_a_cluster: [edits_and_deletions_travel_to_every_device, edits_and_deletions_that_race_end_the_same_for_everybody];
+    on_one_node: [edits_and_deletions_travel_to_every_device, edits_and_deletions_that_race_end_the_same_for_everybody];
+}
+
+async fn edits_and_deletions_travel_to_every_device(cluster: &mut Cluster) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let (anns, bens) = (devices(cluster, &ann).await?, devices(cluster, &ben).await?);
+    let all = || anns.iter().chain(&bens);
+    let id = ann.group("plans", &[&ben]).await?;
+    anns[0].reaches(id, 1).await?;
+    let first = anns[0].send(id, "a tpyo").await?;
+    let second = anns[0].send(id, "a secret").await?;
+    // On another node than it was sent on.
+    let device = anns.last().unwrap_or(&anns[0]);
+    let edited = device.edit(first.id, "a typo").await?;
+    let deleted = device.delete(second.id).await?;
+    ensure!(edited.seq == first.seq && edited.changed_seq > second.seq && edited.edited_at.is_some(), "{edited:?}");
+    ensure!(deleted.seq == second.seq && deleted.content.is_empty() && deleted.deleted_at.is_some(), "{deleted:?}");
+    let truth = agree(&ben, id, all()).await?;
+    ensure!(texts(&truth) == ["a typo"], "{truth:?}");
+    ensure!(!format!("{truth:?}").contains("secret"), "what was deleted is still there: {truth:?}");
+    for device in all() {
+        ensure_one_by_one(device, id)?;
+        let kinds: Vec<_> = device.view().timelines[&id].applied.iter().map(|(_, kind, _)| *kind).collect();
+        let wanted = [ChangeType::Created, ChangeType::Created, ChangeType::Updated, ChangeType::Deleted];
+        ensure!(kinds == wanted, "{kinds:?}");
+    }
+    // Nobody changes what somebody else wrote, nor what is gone.
+    let edit = |message: &protocol::Message| json!({"message_id": message.id, "content": "mine now"});
+    ensure!(refusal(&bens[0].command("message.edit", edit(&first)).await?)? == ErrorCode::Forbidden);
+    ensure!(refusal(&anns[0].command("message.edit", edit(&second)).await?)? == ErrorCode::MessageDeleted);
+    let again = anns[0].delete(second.id).await?;
+    ensure!(again == deleted, "deleting twice is not the same as once: {again:?}");
+    agree(&ben, id, all()).await.map(drop)
+}
+
+async fn edits_and_deletions_that_race_end_the_same_for_everybody(cluster: &mut Cluster) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let (anns, bens) = (devices(cluster, &ann).await?, devices(cluster, &ben).await?);
+    let all = || anns.iter().chain(&bens);
+    let id = ann.group("plans", &[&ben]).await?;
+    let last = anns.len() - 1;
+    anns[0].reaches(id, 1).await?;
+    for round in 0..10 {
+        let message = anns[0].send(id, &format!("round {round}")).await?;
+        let edit = |content: &str| json!({"message_id": message.id, "content": content});
+        let path = format!("messages/{}", message.id);
+        let (one, other, gone, said) = tokio::try_join!(
+            anns[0].command("message.edit", edit("edited here")),
+            anns[last].command("message.edit", edit("edited there")),
+            ann.rest.delete(&path),
+            bens[round % bens.len()].send(id, "meanwhile"),
+        )?;
+        gone.done()?;
+        ensure!(said.seq > message.seq, "{said:?}");
+        for reply in [one, other] {
+            ensure!(reply.ok || refusal(&reply)? == ErrorCode::MessageDeleted, "{reply:?}");
+        }
+        let truth = agree(&ben, id, all()).await?;
+        let now = &truth[&message.seq];
+        ensure!(now.deleted_at.is_some() && now.content.is_empty(), "{now:?}");
+    }
+    all().try_for_each(|device| ensure_one_by_one(device, id))
+}
