@@ -107,20 +107,10 @@ export class Api {
 
   /** Exchanges the refresh token, unless another tab has done so since `stale` was read. */
   #refresh(stale, cause = null) {
-    return this.session.exclusively(async () => {
-      const session = this.session.get();
-      if (session && session.access_token !== stale) return session.access_token;
+    return this.session.rotate(stale, async (session) => {
       if (!session?.refresh_token) throw this.#signedOut(cause);
       try {
-        const tokens = await this.#fetch(
-          'POST',
-          '/v1/auth/refresh',
-          { refresh_token: session.refresh_token },
-          {},
-          null,
-        );
-        this.session.set(tokens);
-        return tokens.access_token;
+        return await this.#fetch('POST', '/v1/auth/refresh', { refresh_token: session.refresh_token }, {}, null);
       } catch (error) {
         // 4xx but "too often": the refresh token itself is refused, and asking again will not help.
         if (error.status >= 400 && error.status < 500 && ![408, 429].includes(error.status)) {

@@ -1,5 +1,7 @@
 // Who is signed in on this browser: tokens in localStorage, shared by all tabs of this origin.
-// Promises that one tab at a time refreshes (a refresh token works once; using it twice ends the session).
+// Promises that a refresh token, which works once, is used by one tab alone: using it twice ends the session.
+
+import { readVault, writeVault } from './vault.js';
 
 const KEY = 'starling.session';
 const LOCK = 'starling.refresh';
@@ -9,7 +11,7 @@ export class Session {
     this.storage = storage;
   }
 
-  /** `{access_token, refresh_token?, expires_at?, user}` or null. */
+  /** `{access_token, refresh_token?, expires_at?, written_at, user}` or null. */
   get() {
     try {
       const session = JSON.parse(this.storage.getItem(KEY));
@@ -22,16 +24,35 @@ export class Session {
   /** Keeps the answer of a sign-in or refresh. `expires_at` is in this machine's time. */
   set({ access_token, refresh_token, expires_in, user }) {
     const expires_at = expires_in ? Date.now() + expires_in * 1000 : null;
-    this.storage.setItem(KEY, JSON.stringify({ access_token, refresh_token, expires_at, user }));
+    const written_at = Math.max(Date.now(), (this.get()?.written_at ?? 0) + 1);
+    const session = { access_token, refresh_token, expires_at, written_at, user };
+    this.storage.setItem(KEY, JSON.stringify(session));
+    return session;
   }
 
   clear() {
     this.storage.removeItem(KEY);
+    writeVault(null);
   }
 
-  /** Runs `work` while no other tab runs its own. */
-  exclusively(work) {
-    // Absent on plain http to another machine: there each tab is on its own.
+  /**
+   * Runs `renew(session)` in one tab at a time and keeps the tokens that it resolves to. A tab whose copy was
+   * already replaced by another one gets the newer tokens instead. Resolves to an access token.
+   */
+  async rotate(stale, renew) {
+    const work = async () => {
+      const mine = this.get();
+      const latest = await readVault();
+      const newer = mine && latest?.user.id === mine.user.id && latest.written_at > mine.written_at;
+      if (newer) this.storage.setItem(KEY, JSON.stringify(latest));
+      const session = newer ? latest : mine;
+      if (session && session.access_token !== stale) return session.access_token;
+      const next = this.set(await renew(session));
+      // Before the lock is let go, or the next tab would not see it.
+      await writeVault(next);
+      return next.access_token;
+    };
+    // Locks are absent on plain http to another machine: there each tab is on its own.
     return navigator.locks ? navigator.locks.request(LOCK, work) : work();
   }
 

@@ -16,6 +16,8 @@ export class State {
     this.userSeq = 0;
     this.loaded = false;
     this.conversations = new Map();
+    /** Conversations that we left: what still comes of them is no news. */
+    this.gone = new Set();
   }
 
   get(id) {
@@ -40,6 +42,7 @@ export class State {
     this.userSeq = user_seq;
     this.loaded = true;
     this.conversations.clear();
+    this.gone.clear();
     for (const info of conversations) this.conversations.set(info.id, fresh(info));
   }
 
@@ -129,6 +132,7 @@ export class State {
   /** A conversation is ours: told by the feed, or by the answer to creating or joining it. */
   joined(info) {
     const known = this.get(info.id);
+    this.gone.delete(info.id);
     if (!known) {
       this.conversations.set(info.id, fresh(info));
       return [{ type: 'joined', conversation_id: info.id }];
@@ -145,6 +149,7 @@ export class State {
     const conversation = this.get(id);
     if (!conversation) return [];
     this.conversations.delete(id);
+    this.gone.add(id);
     return [{ type: 'left', conversation_id: id, info: conversation.info }];
   }
 
@@ -184,8 +189,8 @@ export class State {
 
   #event({ conversation_id, seq, data, type }) {
     const conversation = this.get(conversation_id);
-    // Ours, but not in what we loaded, or not ours any more: the server knows.
-    if (!conversation) return [{ type: 'fetch', conversation_id }];
+    // Ours, but not in what we loaded, or just not ours yet: the server knows.
+    if (!conversation) return this.gone.has(conversation_id) ? [] : [{ type: 'fetch', conversation_id }];
     if (seq <= conversation.cursor) return [];
     if (seq > conversation.cursor + 1) {
       if (conversation.held.size < HELD_MAX) conversation.held.set(seq, { conversation_id, seq, data, type });
@@ -193,6 +198,9 @@ export class State {
     }
     this.#change(conversation, data);
     conversation.cursor = seq;
+    // The last event that we get here; the feed says it too, a moment later.
+    if (data.system?.type === 'participant.removed' && data.system.user.id === this.me)
+      return this.removed(conversation_id);
     const effects = [];
     if (type === 'message.created' && data.kind !== 'system') {
       effects.push({ type: 'arrived', message: data }, ...this.#newcomer(conversation, data.sender.id));

@@ -61,7 +61,10 @@ export class Person {
   /** Another tab of the same browser; what goes wrong in it is collected. */
   async tab() {
     const page = await this.context.newPage();
-    page.on('console', (message) => message.type() === 'error' && this.errors.push(message.text()));
+    page.on(
+      'console',
+      (message) => message.type() === 'error' && this.errors.push(`${message.text()} ${message.location().url}`),
+    );
     page.on('pageerror', (error) => this.errors.push(String(error.stack ?? error)));
     await page.goto(this.url);
     return page;

@@ -182,7 +182,20 @@ test('a conversation comes and goes with the feed', () => {
   });
   assert.equal(effect.type, 'left');
   assert.equal(state.get('c2'), null);
+  assert.deepEqual(state.apply(created(2, { conversation_id: 'c2' })), [], 'what was on its way is no news');
   assert.deepEqual(state.resume(), { epoch: 'e', user_seq: 6, cursors: { c1: 3 } });
+});
+
+test('the event of my own removal ends it, before the feed says so', () => {
+  const state = loaded();
+  const system = { type: 'participant.removed', user: sender(ME) };
+  const effects = state.apply(created(4, { number: 3, kind: 'system', content: '', system }));
+  assert.deepEqual(
+    effects.map((e) => e.type),
+    ['left'],
+  );
+  const told = { type: 'participant.removed', user_seq: 5, data: { conversation_id: 'c1', user_id: ME } };
+  assert.deepEqual(state.apply(told), []);
 });
 
 test('the answer to creating a conversation and its event, in either order, are one', () => {
