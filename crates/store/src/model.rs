@@ -358,7 +358,7 @@ pub struct WriteConversation {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// What a batch writes. Senders' markers are moved to their own newest message by the store.
+/// What a batch writes. Senders' markers are moved to their own newest text by the store.
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
     /// New messages, any conversations, ascending by seq within one.

@@ -74,7 +74,7 @@ pub async fn unread_counts_messages_and_nothing_else(store: Arc<dyn Store>) {
     assert_eq!((list[0].unread_count, list[0].read_seq), (0, second.seq));
 }
 
-/// Who answers has read what came before.
+/// Who answers has read what came before; who changes the conversation itself has not.
 pub async fn sending_moves_ones_own_markers(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
@@ -89,6 +89,8 @@ pub async fn sending_moves_ones_own_markers(store: Arc<dyn Store>) {
     let batch = [Op::send(group, &ada, "four"), Op::send(group, &bob, "five"), Op::send(group, &ada, "six")];
     world.apply(&batch).await;
     assert_eq!((unread(&world, &ada, group).await, unread(&world, &bob, group).await), (0, 1));
+    world.apply(&[Op::Rename(group, bob.clone(), protocol::ConversationPatch::default())]).await;
+    assert_eq!(unread(&world, &bob, group).await, 1, "who renames has not thereby read");
 }
 
 /// Nobody is greeted with a thousand unread messages.

@@ -80,10 +80,11 @@ fn kind(insert: &InsertMessage) -> MessageKind {
     if insert.system.is_some() { MessageKind::System } else { MessageKind::Text }
 }
 
-/// The newest message of each sender in each conversation: their markers move to it.
+/// The newest message of each sender in each conversation: their markers move to it. What the conversation says of
+/// itself does not count: who adds somebody has not thereby read what is there.
 fn own_newest(inserts: &[InsertMessage]) -> Vec<&InsertMessage> {
     let mut newest: HashMap<(ConversationId, UserId), &InsertMessage> = HashMap::new();
-    for insert in inserts {
+    for insert in inserts.iter().filter(|insert| insert.system.is_none()) {
         let entry = newest.entry((insert.conversation_id, insert.sender_id)).or_insert(insert);
         if insert.seq > entry.seq {
             *entry = insert;
