@@ -28,9 +28,11 @@ cluster: ## A cluster on this machine: 2 gateways, 1 api, nginx, PostgreSQL, Red
 	cargo build -p server --bin starling
 	@STARLING_BIN=$(STARLING) exec scripts/cluster
 
+# The tests and the binary they start, in one go: every other choice of packages is another choice of features, and
+# builds the whole tree anew.
 build:
 	@scripts/install-deps test
-	cargo build -p server --bin starling
+	cargo test --workspace --no-run
 
 test: test-rust test-web ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
 
@@ -58,16 +60,14 @@ check-dependencies:
 	fi
 
 # Documents that are made from the code are compared with what is checked in.
-check-generated:
-	cargo test -p api -p server -- document generated
+check-generated: build
+	cargo test --workspace --tests -- document generated
 
-check-deploy:
-	@scripts/install-deps test
-	cargo build -p server --bin starling
+check-deploy: build
 	@STARLING_BIN=$(STARLING) scripts/check-deploy
 
 generate: ## Writes the generated documents anew
-	UPDATE_GENERATED=1 cargo test -p api -p server -- document generated
+	UPDATE_GENERATED=1 cargo test --workspace --tests -- document generated
 
 soak-test: build ## The cluster tests N times in a row (N=20 TEST=cluster); prints how many passed
 	@scripts/soak-test $(N) $(TEST)
