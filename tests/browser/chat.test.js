@@ -376,8 +376,8 @@ describe('the web client', { concurrency: false }, () => {
 
   scenario('what is shown has names, contrast and room, on a desk and on a phone, light and dark', async () => {
     const title = room('Starlings');
-    const ada = await arrive('Ada Lovelace'.split(' ')[0]);
-    const ben = await arrive('Ben', { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true });
+    const ada = await arrive('Nora');
+    const ben = await arrive('Theo', { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true });
     await ada.createRoom(room('Quiet corner'));
     await ada.createRoom(title, 'Murmurations over the pier');
     await ben.joinRoom(title);

@@ -12,6 +12,13 @@ export const TARGET = resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
 const BIN = process.env.STARLING_BIN ?? join(TARGET, 'debug/starling');
 const START_MS = 20_000;
 
+/** Servers that run: none may outlive the tests, however those end. */
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 export class Server {
   /** A server with an empty data directory; `env` are more of its variables. */
   static async start(env = {}) {
@@ -23,7 +30,12 @@ export class Server {
     }
     server.dir = await mkdtemp(join(tmpdir(), 'starling-browser-'));
     server.listen = '127.0.0.1:0';
-    await server.run();
+    try {
+      await server.run();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     // A restart comes back where browsers expect it.
     server.listen = new URL(server.url).host;
     return server;
@@ -48,7 +60,8 @@ export class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;
-    this.ended = new Promise((done) => child.once('close', done));
+    running.add(child);
+    this.ended = new Promise((done) => child.once('close', done)).then(() => running.delete(child));
     this.log = '';
     child.stderr.on('data', (data) => (this.log = (this.log + data).slice(-8000)));
     this.url = await new Promise((found, failed) => {
