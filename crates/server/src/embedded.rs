@@ -66,7 +66,7 @@ pub(crate) fn secret(dir: &Path) -> Result<Vec<u8>, Failure> {
         fs::File::open(dir)?.sync_all()
     });
     written.map_err(|error| unwritable("write", &path, &error))?;
-    tracing::info!(path = %path.display(), "made a secret");
+    tracing::debug!(path = %path.display(), "made a secret");
     Ok(hex.into_bytes())
 }
 

@@ -47,7 +47,7 @@ impl Node {
         let registry = Registry::new();
         let wrong = |what: String| Failure::failed(format_args!("cannot start: {what}"));
         let chat = Chat::new(store.clone(), bus.clone(), Arc::new(SystemClock), parts::chat(config)?, &registry)
-            .map_err(|what| Failure::configuration("sign-in keys", what, "see `starling config` for what is set"))?;
+            .map_err(|what| parts::key_failure(config, &what))?;
         let gateway = match role.has_gateway() {
             true => {
                 let wanted = parts::gateway(config, public);

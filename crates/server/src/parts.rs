@@ -131,6 +131,21 @@ fn auth(config: &Config) -> Result<AuthConfig, Failure> {
     })
 }
 
+/// A key that does not parse, under the name of the setting that it came from.
+pub(crate) fn key_failure(config: &Config, what: &str) -> Failure {
+    let s = &config.settings;
+    let (key, mend) = if what.starts_with("public key") {
+        ("STARLING_JWT_PUBLIC_KEY_FILES", "name PEM files with a public key each (they are counted from 1)")
+    } else if s.jwks_file.is_some() {
+        ("STARLING_JWKS_FILE", "name a JSON Web Key Set with public keys")
+    } else if s.jwks_url.is_some() {
+        ("STARLING_JWKS_URL", "name a URL of a JSON Web Key Set")
+    } else {
+        ("STARLING_JWT_SECRET", "use at least 32 random bytes")
+    };
+    Failure::configuration(key, what, mend)
+}
+
 /// What the gateway is told, given the address it is reached at.
 pub(crate) fn gateway(config: &Config, public: SocketAddr) -> GatewayConfig {
     let s = &config.settings;

@@ -181,7 +181,7 @@ async fn keys(config: &Config, findings: &mut Findings) {
         let bus = Arc::new(LocalBus::start());
         let registry = prometheus::Registry::new();
         let chat = Chat::new(store, bus, Arc::new(SystemClock), parts::chat(config)?, &registry);
-        chat.map(drop).map_err(|what| Failure::configuration("sign-in keys", what, "see `starling config`"))
+        chat.map(drop).map_err(|what| parts::key_failure(config, &what))
     };
     match wired.await {
         Ok(()) => findings.ok("sign-in keys", "can be read"),

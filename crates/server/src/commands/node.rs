@@ -17,9 +17,6 @@ const LAST: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: &Config, role: Role) -> Result<ExitCode, Failure> {
     let telemetry = Telemetry::start(&config.settings)?;
-    let open_files = limits::raise_open_files();
-    let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, role = role.name(), mode = config.mode.name(), open_files, "starling");
     let runtime = runtime()?;
     let ended = runtime.block_on(serve(config, role));
     runtime.shutdown_timeout(LAST);
@@ -38,6 +35,10 @@ async fn serve(config: &Config, role: Role) -> Result<(), Failure> {
     let gone = |error: std::io::Error| Failure::failed(format_args!("the listener is gone: {error}"));
     let address = public.local_addr().map_err(gone)?;
     let node = Node::start(config, role, address).await?;
+    // Only now: who cannot start says so in one line and nothing else.
+    let version = env!("CARGO_PKG_VERSION");
+    let open_files = limits::raise_open_files();
+    tracing::info!(version, role = role.name(), mode = config.mode.name(), %address, open_files, "starling");
     say(format_args!("listening on http://{address}"));
     if let Some(admin) = &admin {
         say(format_args!("admin on http://{}", admin.local_addr().map_err(gone)?));

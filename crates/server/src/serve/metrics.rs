@@ -1,18 +1,18 @@
-//! Metrics of the process itself; the parts register their own in the same registry.
+//! Metrics of the process itself; the parts register their own in the same registry (`starling_degraded` is the
+//! gateway's).
 
 use std::sync::Arc;
 
 use bus::redis::RedisBus;
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, process_collector::ProcessCollector};
 
-use super::readiness::{Report, Status};
+use super::readiness::Report;
 use crate::config::Role;
 
 /// The registry, and the gauges that are set when somebody looks.
 pub(crate) struct Metrics {
     registry: Registry,
     ready: IntGauge,
-    degraded: IntGauge,
     store_up: IntGauge,
     bus_up: IntGauge,
     redis: Option<(Arc<RedisBus>, RedisMetrics)>,
@@ -68,7 +68,6 @@ impl Metrics {
         };
         Ok(Self {
             ready: gauge("starling_ready", "1 when this node should get traffic, as /readyz says.")?,
-            degraded: gauge("starling_degraded", "1 when this node is in service but events may be late.")?,
             store_up: gauge("starling_store_up", "1 when the database answers and is migrated.")?,
             bus_up: gauge("starling_bus_up", "1 when the bus answers and every subscription is confirmed.")?,
             redis,
@@ -79,7 +78,6 @@ impl Metrics {
     /// Prometheus' text format.
     pub(crate) fn text(&self, report: &Report) -> Result<String, prometheus::Error> {
         self.ready.set(report.is_ready().into());
-        self.degraded.set((report.status == Status::Degraded).into());
         self.store_up.set(report.store.ok.into());
         self.bus_up.set(report.bus.ok.into());
         if let Some((redis, metrics)) = &self.redis {

@@ -71,6 +71,8 @@ pub(crate) struct Readiness {
     draining: AtomicBool,
     /// All parts have worked at the same time, once.
     has_worked: AtomicBool,
+    /// What was said last, so that a change is logged once.
+    told: parking_lot::Mutex<Status>,
     /// The last answers of the parts. Held while they are asked, so that many probes ask once.
     last: Mutex<Option<(Instant, Part, Part)>>,
 }
@@ -78,7 +80,8 @@ pub(crate) struct Readiness {
 impl Readiness {
     pub(crate) fn new(store: Arc<dyn Store>, bus: Arc<dyn Bus>, gateway: Option<Gateway>) -> Self {
         let (draining, has_worked) = Default::default();
-        Self { store, bus, gateway, draining, has_worked, last: Mutex::default() }
+        let told = parking_lot::Mutex::new(Status::Unready);
+        Self { store, bus, gateway, draining, has_worked, told, last: Mutex::default() }
     }
 
     /// From now on the node is not ready.
@@ -106,7 +109,20 @@ impl Readiness {
         } else {
             Status::Unready
         };
-        Report { status, store, bus, gateway }
+        let report = Report { status, store, bus, gateway };
+        self.log_change(&report);
+        report
+    }
+
+    fn log_change(&self, report: &Report) {
+        let before = std::mem::replace(&mut *self.told.lock(), report.status);
+        let Report { status, store, bus, .. } = report;
+        match (before, status) {
+            (before, now) if before == *now => {}
+            (_, Status::Unready) => tracing::warn!(store = store.detail, bus = bus.detail, "not ready"),
+            (_, Status::Degraded) => tracing::warn!(bus = bus.detail, "degraded"),
+            (_, Status::Ready | Status::Draining) => tracing::info!(status = ?status, "readiness changed"),
+        }
     }
 
     async fn parts(&self) -> (Part, Part) {
@@ -128,11 +144,8 @@ impl Readiness {
                 let detail = format!("{}: the schema is not this version's; run `starling migrate`", health.version);
                 Part { ok: false, detail }
             }
-            Ok(Err(error)) => {
-                tracing::debug!(error = chain(&error), "the store is not healthy");
-                // The causes may name hosts and users: they are for the log.
-                Part { ok: false, detail: error.to_string() }
-            }
+            // With its causes: only operators reach the admin listener, and they want to know why.
+            Ok(Err(error)) => Part { ok: false, detail: chain(&error) },
             Err(_) => Part { ok: false, detail: format!("no answer within {PART_TIMEOUT:?}") },
         }
     }
@@ -142,10 +155,7 @@ impl Readiness {
         match timeout(PART_TIMEOUT, self.bus.ping()).await {
             Ok(Ok(_)) if up => Part { ok: true, detail: "up".into() },
             Ok(Ok(_)) => Part { ok: false, detail: "subscribing".into() },
-            Ok(Err(error)) => {
-                tracing::debug!(error = chain(&error), "the bus is not healthy");
-                Part { ok: false, detail: error.to_string() }
-            }
+            Ok(Err(error)) => Part { ok: false, detail: chain(&error) },
             Err(_) => Part { ok: false, detail: format!("no answer within {PART_TIMEOUT:?}") },
         }
     }
