@@ -437,10 +437,10 @@ async fn farewell(socket: &mut WebSocket, end: End) {
 
 fn log_failure(link: &Link, error: &ChatError) {
     let id = link.id;
-    if error.code == ErrorCode::Unavailable {
-        tracing::debug!(connection.id = %id, %error, "a connection could not start");
-    } else {
+    if error.code == ErrorCode::Internal {
         tracing::error!(connection.id = %id, error = error as &dyn std::error::Error, "a connection could not start");
+    } else {
+        tracing::debug!(connection.id = %id, %error, "a connection could not start");
     }
 }
 

@@ -45,6 +45,8 @@ impl Node {
         // Read again: what happened before the subscriptions were confirmed is in this, what happens after it is
         // held by the hub.
         let memberships = self.chat.memberships(link.user()).await?;
+        // Likewise a session that was revoked: up to this feed's head it shows here, above it the feed tells.
+        self.chat.recheck(&link.caller).await?;
         self.attach_all(link, &memberships.items).await;
         let now: HashMap<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();
         for gone in before.items.iter().filter(|m| !now.contains_key(&m.conversation_id)) {

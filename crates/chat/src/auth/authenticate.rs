@@ -41,6 +41,18 @@ impl Chat {
         Ok(caller)
     }
 
+    /// Whether the caller is still welcome, asked of the store and not of memory. For connections: what ended a
+    /// session or disabled a user before they listened is not told to them again. Errors as of
+    /// [`Chat::authenticate`].
+    pub async fn recheck(&self, caller: &Caller) -> Result<()> {
+        let id = caller.user.id;
+        let user = match caller.session {
+            Some(session) => self.session_user(id, session, self.inner.clock.now()).await?,
+            None => self.inner.store.user(id).await?.ok_or_else(unknown_user)?,
+        };
+        enabled(user).map(drop)
+    }
+
     /// The user of a session that still counts.
     pub(super) async fn session_user(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<User> {
         let state = self.inner.store.session(session, now).await?;
