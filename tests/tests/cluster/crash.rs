@@ -111,9 +111,9 @@ async fn what_was_acknowledged_before_kill_9_is_committed_and_the_rest_is_there_
         }
     }
     ensure!(!unanswered.is_empty(), "nothing was on its way when the node was killed, so this proves nothing");
-    let retries = unanswered.iter().map(async |(number, client_id)| {
-        senders[number % senders.len()].send_as(id, client_id, client_id).await
-    });
+    let retries = unanswered
+        .iter()
+        .map(async |(number, client_id)| senders[number % senders.len()].send_as(id, client_id, client_id).await);
     try_join_all(retries).await?;
 
     let there = rows(cluster, &ann, id).await?;
@@ -155,9 +155,13 @@ async fn a_resume_after_kill_9_brings_exactly_what_was_missed_once_and_in_order(
     // Nowhere to go: so that nothing is heard before the resume.
     bens.next_node("http://127.0.0.1:1");
     crash(cluster).await?;
-    eventually("the client loses its node", SOON, async || {
-        if bens.closes() == [1006] { Ok(()) } else { Err(bens.closes()) }
-    })
+    eventually(
+        "the client loses its node",
+        SOON,
+        async || {
+            if bens.closes() == [1006] { Ok(()) } else { Err(bens.closes()) }
+        },
+    )
     .await;
     let (cursor, known) = (bens.view().cursor(id).context("no cursor")?, bens.view().events.len());
     anns.live().await?;

@@ -120,7 +120,7 @@ async fn a_gateway_that_is_started_late_serves_a_resume_and_what_follows(cluster
     let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
     let (anns, bens) = (on_each_gateway(cluster, &ann).await?, ben.connect().await?);
     let id = ann.group("plans", &[&ben]).await?;
-    bens.reaches(id, 1).await?;
+    agree(&ben, id, [&bens]).await?;
     bens.offline().await?;
     for (number, device) in anns.iter().cycle().take(20).enumerate() {
         device.reaches(id, 1).await?;

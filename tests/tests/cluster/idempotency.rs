@@ -41,12 +41,8 @@ async fn the_same_client_id_over_rest_and_sockets_at_once_is_one_message(cluster
         )?;
         let made = [&rest, &key].iter().filter(|answer| answer.status == 201).count();
         ensure!(made <= 1, "made {made} times: {rest:?} {key:?}");
-        let answers: [Message; 4] = [
-            rest.ok()?,
-            key.ok()?,
-            serde_json::from_value(done(here)?)?,
-            serde_json::from_value(done(there)?)?,
-        ];
+        let answers: [Message; 4] =
+            [rest.ok()?, key.ok()?, serde_json::from_value(done(here)?)?, serde_json::from_value(done(there)?)?];
         ensure!(answers.iter().all(|answer| *answer == answers[0]), "not one message: {answers:?}");
     }
     let truth = agree(&ben, id, anns.iter().chain(&bens)).await?;

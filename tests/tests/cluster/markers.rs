@@ -34,8 +34,9 @@ async fn read_markers_and_unread_counts_are_equal_everywhere_after_reads_and_sen
     let read = async |device: &Client| {
         for seq in [3, 9, 2, 14, 20, 5] {
             device.reaches(id, seq).await?;
-            let receipt: Receipt =
-                serde_json::from_value(done(device.command("receipt.read", json!({"conversation_id": id, "seq": seq})).await?)?)?;
+            let receipt: Receipt = serde_json::from_value(done(
+                device.command("receipt.read", json!({"conversation_id": id, "seq": seq})).await?,
+            )?)?;
             ensure!(receipt.read_seq >= seq && receipt.delivered_seq >= receipt.read_seq, "{receipt:?}");
         }
         Ok(())
@@ -86,7 +87,8 @@ async fn everywhere(
         for node in &cluster.gateways {
             let mut socket = Socket::with_token(node.url(), &people[0].token).await?;
             let connected = socket.until("connected").await?;
-            let resume = json!({"epoch": connected["data"]["epoch"], "user_seq": connected["data"]["user_seq"], "cursors": {}});
+            let resume =
+                json!({"epoch": connected["data"]["epoch"], "user_seq": connected["data"]["user_seq"], "cursors": {}});
             socket.send(&json!({"type": "hello", "ref": "hello", "resume": resume})).await?;
             let reply = socket.until("reply").await?;
             let receipts: Vec<Receipt> = serde_json::from_value(reply["data"]["receipts"].clone())?;

@@ -113,7 +113,8 @@ async fn while_postgres_is_away_sockets_stay_and_sends_are_retried_when_it_is_ba
             ensure!(lines <= 60, "{} logged {lines} lines about one outage", node.url());
         }
     }
-    let sql = "SELECT count(*) AS all, count(DISTINCT client_id) AS different FROM messages WHERE client_id IS NOT NULL";
+    let sql =
+        "SELECT count(*) AS all, count(DISTINCT client_id) AS different FROM messages WHERE client_id IS NOT NULL";
     let row = sqlx::query(sql).fetch_one(&mut cluster.rows().await?).await?;
     let (rows, different): (i64, i64) = (row.try_get("all")?, row.try_get("different")?);
     ensure!(rows == different, "{rows} rows of {different} messages");

@@ -141,7 +141,9 @@ async fn a_revoked_session_loses_its_sockets_on_every_node_and_others_stay(clust
     let answer = open.post("auth/refresh", json!({"refresh_token": phone.refresh_token})).await?;
     ensure!(answer.status == 401, "{answer:?}");
     for client in &laptops {
-        client.until("the other session's end is told", |view| view.events_of("session.revoked").next().cloned()).await?;
+        client
+            .until("the other session's end is told", |view| view.events_of("session.revoked").next().cloned())
+            .await?;
         ensure!(client.connections() == 1 && client.closes().is_empty(), "{}", client.summary());
         client.check()?;
     }

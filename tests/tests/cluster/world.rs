@@ -83,7 +83,7 @@ async fn run(
     scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>,
 ) {
     let _place = PLACES.acquire().await;
-    let mut cluster = starting.await.unwrap_or_else(|error| panic!("the cluster did not start: {error:?}"));
+    let mut cluster = starting.await.unwrap_or_else(|error| panic!("the cluster did not start: {error:#}"));
     let scenario = AssertUnwindSafe(scenario(&mut cluster)).catch_unwind();
     let outcome = match timeout(LIMIT, scenario).await {
         Ok(Ok(result)) => result.and_then(|()| check_logs(&cluster, errors)),
@@ -91,7 +91,7 @@ async fn run(
         Err(_) => Err(anyhow::anyhow!("the scenario did not end within {LIMIT:?}")),
     };
     if let Err(error) = outcome {
-        panic!("{error:?}\n\n{}", cluster.logs());
+        panic!("{error:#}\n\n{}", cluster.logs());
     }
 }
 
