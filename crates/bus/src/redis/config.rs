@@ -67,7 +67,7 @@ impl RedisConfig {
             Some(scheme @ ("redis+sentinel" | "redis+cluster")) => {
                 return Err(config(format!("{scheme}:// is not supported yet; {FORM}")));
             }
-            Some(_) => return Err(config(format!("this is no Redis URL: {FORM}"))),
+            Some(_) => return Err(config(format!("is not a Redis URL: {FORM}"))),
             None => return Err(config(format!("the Redis URL has no scheme: {FORM}"))),
         }
         // The library's own words may repeat parts of the URL, so they are not passed on.
