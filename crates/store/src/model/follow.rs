@@ -1,0 +1,91 @@
+//! Markers, access, and what a gateway follows: memberships and feeds.
+
+use protocol::{Conversation, ConversationId, ConversationKind, Seq, SessionId, UserSeq};
+
+use super::change::LockedParticipant;
+
+/// A marker to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Read up to here (and so delivered).
+    Read(Seq),
+    /// Delivered up to here.
+    Delivered(Seq),
+}
+
+/// Where the markers are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// Delivered marker.
+    pub delivered_seq: Seq,
+    /// Read marker.
+    pub read_seq: Seq,
+    /// One of them moved.
+    pub moved: bool,
+    /// How many take part: receipts of large conversations are not pushed.
+    pub participant_count: u64,
+}
+
+/// What a viewer is to a conversation of their org that is not deleted.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Kind.
+    pub kind: ConversationKind,
+    /// The viewer's row while they take part.
+    pub participant: Option<LockedParticipant>,
+    /// Head.
+    pub last_seq: Seq,
+}
+
+/// The conversations a user takes part in.
+#[derive(Debug, Clone, Default)]
+pub struct Memberships {
+    /// The database's epoch, read in the same snapshot.
+    pub epoch: String,
+    /// Head of the user's feed.
+    pub user_seq: UserSeq,
+    /// Each with its head.
+    pub items: Vec<Membership>,
+}
+
+/// One conversation of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// Which.
+    pub conversation_id: ConversationId,
+    /// Its head.
+    pub last_seq: Seq,
+    /// What they may read begins after this.
+    pub access_since_seq: Seq,
+}
+
+/// What moved a user's feed.
+#[derive(Debug, Clone, Default)]
+pub struct Feed {
+    /// Its head.
+    pub user_seq: UserSeq,
+    /// Ascending by `user_seq`.
+    pub items: Vec<FeedItem>,
+}
+
+/// One change of a user's feed in its present state.
+#[derive(Debug, Clone)]
+pub struct FeedItem {
+    /// Its place.
+    pub user_seq: UserSeq,
+    /// What it is.
+    pub change: FeedChange,
+}
+
+/// What changed for a user.
+#[derive(Debug, Clone)]
+pub enum FeedChange {
+    /// A conversation is theirs.
+    Joined(Box<Conversation>),
+    /// A conversation is no longer theirs.
+    Left(ConversationId),
+    /// A session was revoked.
+    SessionRevoked(SessionId),
+    /// The user was disabled or enabled.
+    Disabled(bool),
+}

@@ -1,0 +1,22 @@
+//! What the store takes and gives besides the wire's own types.
+
+mod change;
+mod conversation;
+mod follow;
+mod people;
+
+pub use change::*;
+pub use conversation::*;
+pub use follow::*;
+pub use people::*;
+
+/// How the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// The schema's version is the one that this binary needs.
+    pub migrated: bool,
+    /// Names the database's history (a random string made by the first migration; another one after a restore).
+    pub epoch: String,
+    /// The database's product and version.
+    pub version: String,
+}
