@@ -48,13 +48,12 @@ impl Node {
         let wrong = |what: String| Failure::failed(format_args!("cannot start: {what}"));
         let chat = Chat::new(store.clone(), bus.clone(), Arc::new(SystemClock), parts::chat(config)?, &registry)
             .map_err(|what| parts::key_failure(config, &what))?;
-        let gateway = match role.has_gateway() {
-            true => {
-                let wanted = parts::gateway(config, public);
-                tracing::info!(node.id = %wanted.node, origins = ?wanted.allowed_origins, "gateway");
-                Some(Gateway::start(chat.clone(), bus.clone(), wanted, &registry).map_err(wrong)?)
-            }
-            false => None,
+        let gateway = if role.has_gateway() {
+            let wanted = parts::gateway(config, public);
+            tracing::info!(node.id = %wanted.node, origins = ?wanted.allowed_origins, "gateway");
+            Some(Gateway::start(chat.clone(), bus.clone(), wanted, &registry).map_err(wrong)?)
+        } else {
+            None
         };
         let mut router = gateway.as_ref().map_or_else(Router::new, Gateway::router);
         if role.has_api() {

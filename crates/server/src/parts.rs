@@ -58,8 +58,11 @@ fn data_dir_failure(error: &StoreError) -> Failure {
     }
 }
 
-/// The bus of this mode, and the same with its own type for its counters. Redis is not waited for.
-pub(crate) fn bus(config: &Config) -> Result<(Arc<dyn Bus>, Option<Arc<RedisBus>>), Failure> {
+/// A bus, and the same with its own type if that counts something.
+type CountedBus = (Arc<dyn Bus>, Option<Arc<RedisBus>>);
+
+/// The bus of this mode. Redis is not waited for.
+pub(crate) fn bus(config: &Config) -> Result<CountedBus, Failure> {
     match &config.mode {
         Mode::Embedded => Ok((Arc::new(LocalBus::start()), None)),
         Mode::Cluster { redis_url, .. } => {
@@ -169,6 +172,12 @@ pub(crate) fn api(config: &Config, public: SocketAddr) -> ApiConfig {
     let s = &config.settings;
     let (cors_origins, any_origin) = origins(config, public);
     ApiConfig { cors_origins, any_origin, request_timeout: s.request_timeout, body_limit: s.max_body }
+}
+
+/// Whether some web page may connect; the embedded server's own always may.
+pub(crate) fn any_page_may_connect(config: &Config) -> bool {
+    let (origins, any) = origins(config, SocketAddr::from(([127, 0, 0, 1], 0)));
+    any || !origins.is_empty()
 }
 
 /// Which web pages may connect, and whether any may.

@@ -22,6 +22,10 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// How long an event may take from one node to another.
 const DELIVERY: Duration = Duration::from_secs(2);
 
+/// What a browser would find out otherwise.
+const NO_ORIGINS: &str =
+    "no web page may open a socket here; set STARLING_PUBLIC_URL or STARLING_ALLOWED_ORIGINS if one should";
+
 /// What was found out about the parts.
 #[derive(Default)]
 struct Findings {
@@ -29,11 +33,11 @@ struct Findings {
 }
 
 impl Findings {
-    fn ok(&self, part: &str, text: impl fmt::Display) {
+    fn ok(part: &str, text: impl fmt::Display) {
         say(format_args!("ok    {part}: {text}"));
     }
 
-    fn warn(&self, part: &str, text: impl fmt::Display) {
+    fn warn(part: &str, text: impl fmt::Display) {
         say(format_args!("warn  {part}: {text}"));
     }
 
@@ -45,14 +49,16 @@ impl Findings {
 
 pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
     let mut findings = Findings::default();
-    findings.ok("configuration", format_args!("{} mode", config.mode.name()));
+    Findings::ok("configuration", format_args!("{} mode", config.mode.name()));
     match limits::raise_open_files() {
-        Some(files) if files >= limits::FEW_FILES => findings.ok("open files", format_args!("{files} allowed")),
+        Some(files) if files >= limits::FEW_FILES => Findings::ok("open files", format_args!("{files} allowed")),
         Some(files) => {
-            findings
-                .warn("open files", format_args!("only {files} allowed, each connection is one; raise `ulimit -n`"));
+            Findings::warn(
+                "open files",
+                format_args!("only {files} allowed, each connection is one; raise `ulimit -n`"),
+            );
         }
-        None => findings.warn("open files", "the limit cannot be read"),
+        None => Findings::warn("open files", "the limit cannot be read"),
     }
     match &config.mode {
         Mode::Embedded => embedded_parts(config, &mut findings).await,
@@ -60,6 +66,9 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
             store(config, &mut findings).await;
             redis(config, redis_url, &mut findings).await;
             keys(config, &mut findings).await;
+            if !parts::any_page_may_connect(config) {
+                Findings::warn("origins", NO_ORIGINS);
+            }
         }
     }
     if let Some(url) = &config.settings.jwks_url {
@@ -71,7 +80,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
 async fn embedded_parts(config: &Config, findings: &mut Findings) {
     let dir = &config.settings.data_dir;
     if !dir.exists() {
-        return findings.ok("data folder", format_args!("{} will be made on the first start", dir.display()));
+        return Findings::ok("data folder", format_args!("{} will be made on the first start", dir.display()));
     }
     writable("data folder", dir, findings);
     let attachments = embedded::attachments(dir);
@@ -87,7 +96,7 @@ async fn embedded_parts(config: &Config, findings: &mut Findings) {
 
 fn writable(part: &str, dir: &Path, findings: &mut Findings) {
     match tempfile::NamedTempFile::new_in(dir) {
-        Ok(_) => findings.ok(part, format_args!("{} can be written", dir.display())),
+        Ok(_) => Findings::ok(part, format_args!("{} can be written", dir.display())),
         Err(error) => findings.fail(
             part,
             format_args!(
@@ -102,16 +111,16 @@ async fn store(config: &Config, findings: &mut Findings) {
     let store = match parts::store(config).await {
         Ok(store) => store,
         Err(failure) if failure.to_string().contains("another process uses") => {
-            return findings.warn("store", "a server is running on the data folder; ask its /readyz");
+            return Findings::warn("store", "a server is running on the data folder; ask its /readyz");
         }
         Err(failure) => return findings.fail("store", failure),
     };
     match timeout(ANSWER, store.health()).await {
         Ok(Ok(health)) if health.migrated => {
-            findings.ok("store", format_args!("{}, the schema is up to date", health.version));
+            Findings::ok("store", format_args!("{}, the schema is up to date", health.version));
         }
         Ok(Ok(health)) if config.settings.migrate_on_start => {
-            findings.ok("store", format_args!("{}, will be migrated at the start", health.version));
+            Findings::ok("store", format_args!("{}, will be migrated at the start", health.version));
         }
         Ok(Ok(health)) => findings.fail(
             "store",
@@ -136,8 +145,10 @@ async fn redis(config: &Config, url: &str, findings: &mut Findings) {
         let _ = timeout(ANSWER, status.wait_for(|status| *status == BusStatus::Up)).await;
     }
     match publisher.describe().await {
-        Ok(version) if is_old(&version) => findings.warn("bus", format_args!("{version}; 7.0 is the oldest supported")),
-        Ok(version) => findings.ok("bus", version),
+        Ok(version) if is_old(&version) => {
+            Findings::warn("bus", format_args!("{version}; 7.0 is the oldest supported"));
+        }
+        Ok(version) => Findings::ok("bus", version),
         Err(error) => {
             let mend = "check REDIS_URL and that Redis runs";
             return findings.fail("bus", format_args!("{}; {mend}", chain(&error)));
@@ -168,7 +179,7 @@ async fn event(part: &str, publisher: &dyn Bus, reader: &dyn Bus, findings: &mut
         Err("the bus ended".to_owned())
     };
     match timeout(DELIVERY, round).await {
-        Ok(Ok(())) => findings.ok(part, "went from one connection to another"),
+        Ok(Ok(())) => Findings::ok(part, "went from one connection to another"),
         Ok(Err(why)) => findings.fail(part, format_args!("{why}; allow this user SUBSCRIBE and PUBLISH in Redis")),
         Err(_) => findings.fail(part, format_args!("did not arrive within {DELIVERY:?}; is it the same Redis?")),
     }
@@ -184,7 +195,7 @@ async fn keys(config: &Config, findings: &mut Findings) {
         chat.map(drop).map_err(|what| parts::key_failure(config, &what))
     };
     match wired.await {
-        Ok(()) => findings.ok("sign-in keys", "can be read"),
+        Ok(()) => Findings::ok("sign-in keys", "can be read"),
         Err(failure) => findings.fail("sign-in keys", failure),
     }
 }
@@ -195,7 +206,7 @@ async fn jwks(url: &reqwest::Url, findings: &mut Findings) {
         client.get(url.clone()).send().await?.error_for_status()?.json::<serde_json::Value>().await
     };
     match fetched.await {
-        Ok(set) if set.get("keys").is_some_and(serde_json::Value::is_array) => findings.ok("key set", "was fetched"),
+        Ok(set) if set.get("keys").is_some_and(serde_json::Value::is_array) => Findings::ok("key set", "was fetched"),
         Ok(_) => findings.fail("key set", "the answer is no key set; check STARLING_JWKS_URL"),
         Err(error) => {
             let why = chain(&error.without_url());

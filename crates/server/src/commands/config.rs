@@ -3,16 +3,15 @@
 use std::process::ExitCode;
 
 use crate::{
-    Failure,
     commands::say,
     config::{Config, show},
 };
 
-pub(super) fn run(config: &Config, json: bool) -> Result<ExitCode, Failure> {
+pub(super) fn run(config: &Config, json: bool) -> ExitCode {
     if json {
         say(format_args!("{:#}", show::json(config)));
     } else {
         say(show::toml(config).trim_end());
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

@@ -1,6 +1,9 @@
 //! From a setting's text to its value. Pure; every refusal says what is wrong and how to mend it, and never repeats
 //! the text (it may be a secret: the caller quotes it when it may).
 
+// Every parser has the same shape, also those that take anything.
+#![allow(clippy::unnecessary_wraps)]
+
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// Why a text was refused: the end of a sentence that begins with the value, and the mend.

@@ -2,8 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use nix::sys::signal::Signal;
 use reqwest::header;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
 
 use crate::support::{SOON, Server, run_in};
 
@@ -46,17 +49,14 @@ async fn nothing_configured_serves_the_page_rest_and_sockets_and_ends_with_0() {
 
 #[tokio::test]
 async fn the_page_may_open_a_socket_and_a_strangers_page_may_not() {
-    use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest as _};
     let server = Server::start(&["serve"], &[], false).await;
     for (origin, refused) in [(server.url.clone(), false), ("https://evil.example".to_owned(), true)] {
         let mut request = format!("{}/v1/ws", server.url.replace("http", "ws")).into_client_request().unwrap();
         request.headers_mut().insert("origin", origin.parse().unwrap());
-        let (mut socket, _) =
-            tokio::time::timeout(SOON, tokio_tungstenite::connect_async(request)).await.unwrap().unwrap();
-        use futures_util::{SinkExt as _, StreamExt as _};
+        let (mut socket, _) = timeout(SOON, tokio_tungstenite::connect_async(request)).await.unwrap().unwrap();
         socket.send(Message::text(r#"{"type":"hello","token":"nonsense"}"#)).await.unwrap();
         let code = loop {
-            match tokio::time::timeout(SOON, socket.next()).await.unwrap() {
+            match timeout(SOON, socket.next()).await.unwrap() {
                 Some(Ok(Message::Close(Some(frame)))) => break u16::from(frame.code),
                 Some(Ok(_)) => {}
                 other => panic!("{origin}: {other:?}"),
@@ -110,6 +110,25 @@ async fn health_is_told_on_the_admin_listener() {
     server.ends_well().await;
     let gone = run_in(std::path::Path::new("/tmp"), &["healthcheck"], &env).await;
     assert_eq!(gone.code, Some(1), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start(&["serve", "--drain-window", "10m"], &[], true).await;
+    let guest = reqwest::Client::new()
+        .post(format!("{}/v1/auth/guest", server.url))
+        .json(&serde_json::json!({ "username": "ada" }))
+        .send()
+        .await
+        .unwrap();
+    let token = guest.json::<serde_json::Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
+    let mut request = format!("{}/v1/ws", server.url.replace("http", "ws")).into_client_request().unwrap();
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    let (_socket, _) = timeout(SOON, tokio_tungstenite::connect_async(request)).await.unwrap().unwrap();
+    server.process.signal(Signal::SIGTERM).unwrap();
+    server.becomes(503, "draining").await;
+    server.process.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(server.process.wait(SOON).await.unwrap().code(), Some(143));
 }
 
 #[tokio::test]
