@@ -140,8 +140,10 @@ settings! {
         /// Most connections of this node to Postgres.
         database_connections: u32 = parse::whole::<2, 1_000>, "STARLING_DATABASE_CONNECTIONS", Number, Open,
             Same("16");
-        /// Transactions of changes that are in flight at once; a conversation always uses the same lane.
-        writer_lanes: u32 = parse::whole::<1, 64>, "STARLING_WRITER_LANES", Number, Open, Same("4");
+        /// Transactions of changes that are in flight at once; a conversation always uses the same lane. SQLite writes
+        /// one at a time.
+        writer_lanes: u32 = parse::whole::<1, 64>, "STARLING_WRITER_LANES", Number, Open,
+            ByMode { embedded: "1", cluster: "4" };
         /// Changes that may wait in one lane; beyond it a client gets `overloaded`.
         writer_queue: u32 = parse::whole::<1, 1_000_000>, "STARLING_WRITER_QUEUE", Number, Open, Same("10000");
         /// Folder of the embedded server: database, secret and attachments. One process at a time.
