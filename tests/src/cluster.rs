@@ -190,6 +190,12 @@ impl Cluster {
         self.node(role).await
     }
 
+    /// The same with variables that the other nodes do not have, or not so.
+    pub async fn start_node_with(&self, role: Role, env: &[(&str, &str)]) -> Result<Node> {
+        let shared = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Node::start(role, shared.chain(env.iter().copied())).await
+    }
+
     /// Tells the load balancer of the nodes in [`Cluster::gateways`] and [`Cluster::apis`], all of them.
     pub async fn route(&mut self) -> Result<()> {
         let nginx = self.nginx.as_mut().context("an embedded node has no load balancer")?;

@@ -9,6 +9,7 @@ mod crash;
 mod delivery;
 mod drain;
 mod idempotency;
+mod lost_events;
 mod markers;
 mod membership;
 mod postgres_outage;

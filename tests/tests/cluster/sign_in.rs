@@ -23,8 +23,8 @@ scenarios! {
     on_a_cluster: [
         a_bad_token_is_refused_everywhere_and_says_nothing_more,
         a_revoked_session_loses_its_sockets_on_every_node_and_others_stay,
-        a_disabled_user_loses_every_socket_and_gets_none,
     ];
+    on_a_cluster_that_compares_often: [a_disabled_user_loses_every_socket_and_gets_none];
     on_a_cluster_of_two_apis: [
         of_guests_who_want_the_same_name_at_once_one_gets_it_whatever_its_case,
         a_user_who_is_first_seen_by_two_nodes_at_once_is_one,
