@@ -5,8 +5,6 @@ use chat::ChatError;
 use protocol::{CloseCode, ErrorCode};
 use tokio_tungstenite::tungstenite;
 
-use crate::connection::library_error;
-
 /// Why a connection is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -48,4 +46,9 @@ pub(crate) fn close_code(error: &ChatError) -> CloseCode {
         ErrorCode::UserDisabled => CloseCode::UserDisabled,
         _ => CloseCode::Internal,
     }
+}
+
+/// The WebSocket library's own error, when that is what broke.
+fn library_error(error: &axum::Error) -> Option<&tungstenite::Error> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }

@@ -20,6 +20,7 @@ mod outbox;
 mod probe;
 mod rate;
 mod reader;
+mod serve;
 mod sweep;
 mod upgrade;
 

@@ -18,7 +18,7 @@ use chat::Caller;
 use protocol::{CloseCode, ErrorCode, Problem};
 use serde::Deserialize;
 
-use crate::{close::close_code, connection, node::Node};
+use crate::{close::close_code, node::Node, serve};
 
 /// Small on purpose: they are allocated with the connection, and most connections are idle.
 const READ_BUFFER: usize = 2 * 1024;
@@ -76,7 +76,7 @@ pub(crate) async fn handle(
         Admission::Unknown => None,
     };
     let tracker = node.connections.clone();
-    upgrade.on_upgrade(move |socket| tracker.track_future(connection::serve(node, socket, caller)))
+    upgrade.on_upgrade(move |socket| tracker.track_future(serve::serve(node, socket, caller)))
 }
 
 async fn admit(node: &Node, credentials: &Credentials, headers: &HeaderMap) -> Admission {

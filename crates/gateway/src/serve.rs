@@ -1,0 +1,131 @@
+//! The life of a socket around its connection: who it is, everything it follows, and the farewell.
+//!
+//! Promise: whatever happens in between, what was registered is taken back, and the client is told by a close code
+//! what to do next.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use chat::{Caller, ChatError};
+use protocol::{BadCommand, CloseCode, Command, ConnectionId, ErrorCode, Hello, Timestamp};
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    close::{End, close_code, end_of},
+    connection::Connection,
+    dispatch,
+    link::Link,
+    node::Node,
+    outbox::{Outbox, OutboxLimits},
+};
+
+/// How long a farewell may take.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves a socket from its upgrade to its end.
+pub(crate) async fn serve(node: Arc<Node>, mut socket: WebSocket, caller: Option<Caller>) {
+    let (caller, hello) = match caller {
+        Some(caller) => (caller, None),
+        None => match hello(&node, &mut socket).await {
+            Ok((caller, reference, hello)) => (caller, Some((reference, hello))),
+            Err(end) => {
+                node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
+                return farewell(&mut socket, end).await;
+            }
+        },
+    };
+    let expires_at = deadline_of(caller.expires_at);
+    let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
+    let link = Arc::new(Link::new(ConnectionId::generate(), Arc::new(caller), Outbox::new(limits)));
+    if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
+        node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();
+        return farewell(&mut socket, End::Close(CloseCode::RateLimited)).await;
+    }
+    let opened = Instant::now();
+    node.metrics.opened.inc();
+    node.metrics.connections.inc();
+    tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
+    let end = match node.start(&link).await {
+        Ok(started) => Connection::new(&node, &link, socket, expires_at).run(started, hello).await,
+        Err(error) => {
+            log_failure(&link, &error);
+            farewell(&mut socket, End::Close(close_code(&error))).await;
+            End::Close(close_code(&error))
+        }
+    };
+    node.end(&link);
+    node.metrics.connections.dec();
+    node.metrics.connection_seconds.observe(opened.elapsed().as_secs_f64());
+    node.metrics.closed.with_label_values(&[&end.label()]).inc();
+    node.metrics.ephemeral_dropped.inc_by(link.outbox.take_dropped());
+    tracing::debug!(connection.id = %link.id, user.id = %link.user(), end = %end.label(), "disconnected");
+}
+
+/// Waits for a `hello` with a token.
+async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Caller, Option<String>, Hello), End> {
+    let deadline = Instant::now() + node.config.hello_timeout;
+    loop {
+        let frame = tokio::time::timeout_at(deadline, socket.recv())
+            .await
+            .map_err(|_| End::Close(CloseCode::NotAuthenticated))?;
+        let text = match frame {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            other => return Err(end_of(other)),
+        };
+        let answer = match Command::decode(&text) {
+            Ok((reference, Command::Hello(Hello { token: Some(token), resume }))) => {
+                match node.chat.authenticate(&token).await {
+                    Ok(caller) => return Ok((caller, reference, Hello { token: None, resume })),
+                    Err(error) => {
+                        let frame = dispatch::refused(reference, &error);
+                        // The socket ends either way.
+                        let _ = timeout(FAREWELL, socket.send(Message::Text(frame))).await;
+                        return Err(End::Close(close_code(&error)));
+                    }
+                }
+            }
+            Ok((reference, _)) => {
+                let error = ChatError::new(ErrorCode::NotAuthenticated, "say hello with a token first");
+                dispatch::refused(reference, &error)
+            }
+            Err(BadCommand { reference, error }) => dispatch::bad(reference, error),
+        };
+        let sent = tokio::time::timeout_at(deadline, socket.send(Message::Text(answer))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return Err(End::Gone);
+        }
+    }
+}
+
+/// When a token's end comes, on the runtime's clock.
+pub(crate) fn deadline_of(at: Timestamp) -> Instant {
+    let left = at.get() - OffsetDateTime::now_utc();
+    // A token that lives for years must not overflow the clock.
+    let left = Duration::try_from(left).unwrap_or_default().min(Duration::from_hours(24 * 365));
+    Instant::now() + left
+}
+
+/// Says why, waits a moment for the other side, and lets go.
+pub(crate) async fn farewell(socket: &mut WebSocket, end: End) {
+    let End::Close(code) = end else { return };
+    let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
+    let goodbye = async {
+        socket.send(Message::Close(Some(frame))).await?;
+        // Reading on until the other side's close: a socket that is dropped with unread data resets, and the
+        // client would not see the code.
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<_, axum::Error>(())
+    };
+    let _ = timeout(FAREWELL, goodbye).await;
+}
+
+pub(crate) fn log_failure(link: &Link, error: &ChatError) {
+    let id = link.id;
+    if error.code == ErrorCode::Internal {
+        tracing::error!(connection.id = %id, error = error as &dyn std::error::Error, "a connection could not start");
+    } else {
+        tracing::debug!(connection.id = %id, %error, "a connection could not start");
+    }
+}
