@@ -243,6 +243,10 @@ impl<'a> Connection<'a> {
     }
 
     fn renew(&mut self, reference: Option<String>, token: String) {
+        if self.renewing.is_some() {
+            let error = ChatError::new(ErrorCode::Invalid, "a renewal is under way already");
+            return self.push(dispatch::refused(reference, &error));
+        }
         let chat = self.node.chat.clone();
         self.renewing = Some(Box::pin(async move { (reference, chat.authenticate(&token).await) }));
     }

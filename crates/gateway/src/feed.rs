@@ -34,7 +34,7 @@ impl Node {
                     // A head that went back (a restore) ends the fetch; clients learn of it by the epoch.
                     self.hub.feeds.fetched(user, head.max(from + 1), |link, cursor| {
                         for event in events.iter().filter(|event| event.user_seq > cursor) {
-                            push(link, event);
+                            self.push_feed(link, event);
                             effects.push((Arc::clone(link), event.effect));
                         }
                     });
@@ -50,23 +50,26 @@ impl Node {
         }
     }
 
-    /// Does what a feed event means for one connection.
+    /// Puts a feed event into a connection's outbox. Who is told that they are out hears nothing after that, not
+    /// even what they missed before it.
+    pub(crate) fn push_feed(&self, link: &Arc<Link>, event: &FeedEvent) {
+        if let FeedEffect::Left(id) = event.effect {
+            self.leave(link, id);
+        }
+        if let Ok(frame) = Utf8Bytes::try_from(event.frame.clone()) {
+            link.outbox.push(frame, Class::Durable);
+        }
+    }
+
+    /// Does what a feed event means for one connection, besides telling it.
     pub(crate) async fn apply(self: &Arc<Self>, link: &Arc<Link>, effect: FeedEffect) {
         match effect {
             FeedEffect::Joined(id, seq) => self.join(link, id, seq).await,
-            FeedEffect::Left(id) => self.leave(link, id),
             FeedEffect::SessionRevoked(session) if link.caller.session == Some(session) => {
                 link.outbox.close(CloseCode::SessionRevoked);
             }
             FeedEffect::Disabled => link.outbox.close(CloseCode::UserDisabled),
-            FeedEffect::SessionRevoked(_) | FeedEffect::None => {}
+            FeedEffect::Left(_) | FeedEffect::SessionRevoked(_) | FeedEffect::None => {}
         }
-    }
-}
-
-/// Puts a feed event into a connection's outbox.
-pub(crate) fn push(link: &Link, event: &FeedEvent) {
-    if let Ok(frame) = Utf8Bytes::try_from(event.frame.clone()) {
-        link.outbox.push(frame, Class::Durable);
     }
 }

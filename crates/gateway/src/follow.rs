@@ -18,7 +18,6 @@ use protocol::{
 use store::{Membership, Memberships};
 
 use crate::{
-    feed,
     fill::{DISTANCE_MAX, resync},
     link::Link,
     node::Node,
@@ -129,7 +128,7 @@ impl Node {
         }
         self.tell_lost(link, resume, &items, &events);
         for event in &events {
-            feed::push(link, event);
+            self.push_feed(link, event);
         }
         for event in events {
             self.apply(link, event.effect).await;
@@ -277,7 +276,7 @@ impl Node {
             // The node delivered more to the user's other connections while this one was starting.
             let (head, events) = self.chat.feed(link.user(), cursor).await?;
             for event in events {
-                feed::push(link, &event);
+                self.push_feed(link, &event);
                 self.apply(link, event.effect).await;
             }
             cursor = head.max(cursor + 1);
