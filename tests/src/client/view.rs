@@ -139,7 +139,8 @@ impl View {
                 self.to_load.push(conversation.id);
                 self.replay_early(conversation.id);
             }
-            "participant.removed" if self.feed(frame)? => {
+            // Without a place in the feed: the answer to a cursor of a conversation that is not theirs (any more).
+            "participant.removed" if frame["user_seq"].is_null() || self.feed(frame)? => {
                 let id = data(frame, "/data/conversation_id")?;
                 self.timelines.entry(id).or_default().gone = true;
             }

@@ -16,12 +16,14 @@ scenarios! {
     on_a_cluster: [
         a_removed_participant_hears_nothing_more_on_any_device,
         a_removal_that_races_with_messages_cuts_the_stream_at_one_place,
+        a_conversation_that_is_closed_for_all_is_over_for_those_here_and_those_away,
         an_outsider_cannot_tell_a_conversation_from_none,
         a_resume_that_names_a_foreign_conversation_gets_nothing_of_it,
     ];
     on_one_node: [
         a_removed_participant_hears_nothing_more_on_any_device,
         a_removal_that_races_with_messages_cuts_the_stream_at_one_place,
+        a_conversation_that_is_closed_for_all_is_over_for_those_here_and_those_away,
         an_outsider_cannot_tell_a_conversation_from_none,
         a_resume_that_names_a_foreign_conversation_gets_nothing_of_it,
     ];
@@ -149,6 +151,63 @@ async fn a_removal_that_races_with_messages_cuts_the_stream_at_one_place(cluster
         }
     }
     bens.iter().try_for_each(Client::check)
+}
+
+async fn a_conversation_that_is_closed_for_all_is_over_for_those_here_and_those_away(
+    cluster: &mut Cluster,
+) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let (anns, bens, away) =
+        (devices(cluster, &ann).await?, devices(cluster, &ben).await?, ben.connect_to(&cluster.gateways[0]).await?);
+    for round in 0..4 {
+        let id = ann.group(&format!("round {round}"), &[&ben]).await?;
+        agree(&ben, id, anns.iter().chain(&bens).chain([&away])).await?;
+        away.offline().await?;
+        // Closed in the middle of a talk.
+        let talking = bens.iter().enumerate().map(async |(who, device)| {
+            let mut last = 0;
+            for number in 0.. {
+                let text = format!("{number} of {who}");
+                let send = json!({"conversation_id": id, "content": text, "client_id": text});
+                let reply = device.command("message.send", send).await?;
+                if !reply.ok {
+                    ensure!(refusal(&reply)? == ErrorCode::NotFound, "{reply:?}");
+                    break;
+                }
+                last = done(reply)?["seq"].as_u64().unwrap_or(u64::MAX);
+            }
+            Ok(last)
+        });
+        let closing = async {
+            anns[0].sees(id, "3 of 0").await?;
+            ann.rest.delete(&format!("conversations/{id}")).await?.done()
+        };
+        let (said, ()) = tokio::try_join!(try_join_all(talking), closing)?;
+        let mut places = Vec::new();
+        for device in anns.iter().chain(&bens) {
+            let closed = device.until("the device learns that it is over", |view| {
+                let messages = view.timelines.get(&id)?.messages.values();
+                let mut closed = messages.filter(|message| message.system == Some(SystemChange::ConversationDeleted));
+                closed.next().map(|message| message.seq)
+            });
+            places.push(closed.await?);
+        }
+        let over = places[0];
+        ensure!(places.iter().all(|place| *place == over), "over at different places: {places:?}");
+        ensure!(said.iter().all(|last| *last < over), "acknowledged after the end at {over}: {said:?}");
+        for device in anns.iter().chain(&bens) {
+            ensure!(device.view().cursor(id) == Some(over), "something came after the end: {}", device.summary());
+        }
+        for person in [&ann, &ben] {
+            let answer = person.rest.get(&format!("conversations/{id}/messages")).await?;
+            ensure!(answer.problem()? == (404, "not_found".into()), "{answer:?}");
+        }
+        away.online().await?;
+        gone(&away, id).await?;
+        let heard = away.view().events_of("participant.removed").filter(|e| e["conversation_id"] == json!(id)).count();
+        ensure!(heard == 1, "told {heard} times; {}", away.summary());
+    }
+    anns.iter().chain(&bens).chain([&away]).try_for_each(Client::check)
 }
 
 async fn an_outsider_cannot_tell_a_conversation_from_none(cluster: &mut Cluster) -> Result<()> {
