@@ -59,6 +59,11 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
     let topic = Topic::Node(node.config.node);
     let mut status = node.bus.status();
     node.subscribe(&[topic]).await;
+    // Just started, the bus may not be up yet: that is nothing to warn of.
+    tokio::select! {
+        _ = timeout(DEADLINE, status.wait_for(|status| *status == BusStatus::Up)) => {}
+        () = node.stop.cancelled() => return,
+    }
     for number in 1.. {
         let started = Instant::now();
         let up = *status.borrow_and_update() == BusStatus::Up;
