@@ -27,11 +27,13 @@ pub(super) struct Task {
     shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
     next_ref: u64,
+    /// Conversations that are new and not fetched to their end: what one connection did not finish, the next does.
+    loading: Vec<ConversationId>,
 }
 
 impl Task {
     pub(super) fn new(shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>) -> Self {
-        Self { shared, orders, next_ref: 0 }
+        Self { shared, orders, next_ref: 0, loading: Vec::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -94,6 +96,7 @@ impl Task {
     async fn serve(&mut self, mut socket: Socket) -> Option<u16> {
         let mut waiting: Vec<(String, oneshot::Sender<Reply<Value>>)> = Vec::new();
         let (mut live, mut move_at) = (false, None);
+        let unfinished = self.loading.clone();
         loop {
             let frame = tokio::select! {
                 frame = socket.next() => frame,
@@ -141,11 +144,16 @@ impl Task {
                         state.live = true;
                         state.connections += 1;
                     });
+                    for id in &unfinished {
+                        if socket.send(&load(*id, 0)).await.is_err() {
+                            return Some(1006);
+                        }
+                    }
                 } else if let Some(id) = reference.strip_prefix(LOAD).and_then(|id| id.parse().ok()) {
-                    if let Some(next) = self.loaded(id, reply).await
-                        && socket.send(&next).await.is_err()
-                    {
-                        return Some(1006);
+                    match self.loaded(id, reply).await {
+                        Some(next) if socket.send(&next).await.is_err() => return Some(1006),
+                        Some(_) => {}
+                        None => self.loading.retain(|loading| *loading != id),
                     }
                 } else if let Some(at) = waiting.iter().position(|(waits, _)| *waits == reference) {
                     // Who asked may have given up.
@@ -165,6 +173,7 @@ impl Task {
             self.update(|state| state.view.event(frame));
             let new = self.shared.state.lock().view.take_to_load();
             for id in new {
+                self.loading.push(id);
                 if socket.send(&load(id, 0)).await.is_err() {
                     return Some(1006);
                 }

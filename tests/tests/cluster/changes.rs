@@ -8,8 +8,14 @@ use starling_tests::cluster::Cluster;
 use crate::world::{agree, devices, ensure_one_by_one, people, refusal, scenarios, texts};
 
 scenarios! {
-    on_a_cluster: [edits_and_deletions_travel_to_every_device, edits_and_deletions_that_race_end_the_same_for_everybody];
-    on_one_node: [edits_and_deletions_travel_to_every_device, edits_and_deletions_that_race_end_the_same_for_everybody];
+    on_a_cluster: [
+        edits_and_deletions_travel_to_every_device,
+        edits_and_deletions_that_race_end_the_same_for_everybody,
+    ];
+    on_one_node: [
+        edits_and_deletions_travel_to_every_device,
+        edits_and_deletions_that_race_end_the_same_for_everybody,
+    ];
 }
 
 async fn edits_and_deletions_travel_to_every_device(cluster: &mut Cluster) -> Result<()> {
