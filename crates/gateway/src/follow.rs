@@ -39,17 +39,23 @@ impl Node {
     /// with the hub's feeds.
     pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         self.subscribe(&[Topic::User(link.user())]).await;
-        let before = self.chat.memberships(link.user()).await?;
-        self.attach_all(link, &before.items).await;
-        // Read again: what happened before the subscriptions were confirmed is in this, what happens after it is
-        // held by the hub.
-        let memberships = self.chat.memberships(link.user()).await?;
+        let mut attached = HashSet::new();
+        // Read until a reading brings nothing that was not attached before it: only then is every head in it one
+        // that was read after the hub began to hold what comes.
+        let memberships = loop {
+            let memberships = self.chat.memberships(link.user()).await?;
+            let before = attached.len();
+            attached.extend(memberships.items.iter().map(|item| item.conversation_id));
+            if attached.len() == before {
+                break memberships;
+            }
+            self.attach_all(link, &memberships.items).await;
+        };
         // Likewise a session that was revoked: up to this feed's head it shows here, above it the feed tells.
         self.chat.recheck(&link.caller).await?;
-        self.attach_all(link, &memberships.items).await;
         let now: HashMap<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();
-        for gone in before.items.iter().filter(|m| !now.contains_key(&m.conversation_id)) {
-            self.leave(link, gone.conversation_id);
+        for gone in attached.iter().filter(|id| !now.contains_key(id)) {
+            self.leave(link, *gone);
         }
         for (id, head) in now {
             self.after(id, self.hub.establish(id, head));

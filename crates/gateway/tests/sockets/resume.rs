@@ -164,3 +164,47 @@ async fn who_says_nothing_goes_live_after_a_second_with_what_was_held() {
     let event = socket.next().await;
     assert_eq!((&event["type"], &event["seq"]), (&json!("message.created"), &json!(2)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_conversation_that_is_made_while_one_connects_has_no_hole() {
+    let world = World::start().await;
+    let (ada, ben, cat) = (world.user("ada").await, world.user("ben").await, world.user("cat").await);
+    // Ben's connection makes the node follow each room from its first moment.
+    let _ben = world.live(&ben).await;
+    for round in 0..100u64 {
+        let making = async {
+            tokio::time::sleep(std::time::Duration::from_micros(5_000 + 40 * round)).await;
+            let room = world.room(&ada, &[&ben, &cat]).await.id;
+            for n in 0..8 {
+                world.say(&ada, room, &n.to_string()).await;
+            }
+            room
+        };
+        let connecting = async {
+            let mut socket = world.connect(&cat).await;
+            let reply = socket.ask(json!({"type": "hello"})).await;
+            (socket, reply["data"]["heads"].clone())
+        };
+        let (room, (mut socket, heads)) = tokio::join!(making, connecting);
+        // Where the client stands when it hears of the room: the reply's head, or the event's.
+        let mut cursor = heads[room.to_string()].as_u64();
+        if cursor.is_none() {
+            let ours =
+                |frame: &Value| frame["type"] == "conversation.created" && frame["conversation_id"] == json!(room);
+            let event = match socket.seen(ours).first() {
+                Some(event) => event.clone(),
+                None => socket.until(ours).await,
+            };
+            cursor = event["data"]["last_seq"].as_u64();
+        }
+        let cursor = cursor.unwrap();
+        let last = world.say(&ada, room, "the last one").await.seq;
+        if seqs(&socket.seen(|_| true), room).last() != Some(&last) {
+            socket
+                .until(|frame| frame["conversation_id"] == json!(room) && (frame["seq"] == last || frame["to"] == last))
+                .await;
+        }
+        let got = seqs(&socket.seen(|_| true), room);
+        assert_eq!(got, (cursor + 1..=last).collect::<Vec<_>>(), "round {round}, from {cursor}");
+    }
+}
