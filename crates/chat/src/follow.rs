@@ -8,7 +8,7 @@ use protocol::{
 use serde::Serialize;
 use store::{FeedChange, FeedItem, Membership, Memberships};
 
-use crate::{Caller, Chat, ChatError, Result, check, envelope::FeedMoved};
+use crate::{Caller, Chat, ChatError, Result, check, envelope::FeedMoved, page};
 
 /// One event of a user's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,11 +70,13 @@ impl Chat {
     }
 
     /// The node's own gap fill: everything after `after`, whoever may see it. `None`: no such conversation.
+    /// A page may hold fewer than `limit`, as in [`Self::changes`].
     pub async fn fill(&self, conversation: ConversationId, after: Seq, limit: u32) -> Result<Option<Changes>> {
-        Ok(self.inner.store.changes(None, conversation, after, limit).await?)
+        Ok(self.inner.store.changes(None, conversation, after, limit).await?.map(page::cut))
     }
 
-    /// What the caller missed in a conversation after a cursor. `limit` 1–500 (500 when absent).
+    /// What the caller missed in a conversation after a cursor. `limit` 1–500 (500 when absent). A page is bounded in
+    /// bytes too, so it may hold fewer: go on from its `to` while it says that there is `more`.
     pub async fn changes(
         &self,
         caller: &Caller,
@@ -89,7 +91,7 @@ impl Chat {
             return Err(ChatError::field("after", "is past the conversation's head"));
         }
         let changes = self.inner.store.changes(Some(caller.user.id), conversation, after, limit).await?;
-        changes.ok_or_else(|| ChatError::not_found("conversation"))
+        changes.map(page::cut).ok_or_else(|| ChatError::not_found("conversation"))
     }
 
     /// What moved a user's feed after a cursor, and its head.

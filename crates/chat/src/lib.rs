@@ -16,6 +16,7 @@ mod error;
 mod follow;
 mod messages;
 mod metrics;
+mod page;
 mod policy;
 mod receipts;
 #[cfg(test)]
