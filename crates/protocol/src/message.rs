@@ -65,7 +65,8 @@ pub struct Quote {
     pub seq: Seq,
     /// Who wrote it.
     pub sender: Sender,
-    /// Its text, cut to 200 characters; empty when deleted.
+    /// Its text, cut to 200 characters; empty when deleted, and always where `history` is `since_join`: it may be from
+    /// before its reader came. There a client shows the text that it has of the message.
     pub content: String,
     /// Set when it was deleted.
     pub deleted_at: Option<Timestamp>,

@@ -22,13 +22,18 @@ macro_rules! user_columns {
 }
 pub(super) use user_columns;
 
-/// Columns of [`MessageRow`], from a table called `m` and [`message_joins`].
+/// Columns of [`MessageRow`], from a table called `m` and [`message_joins`]. Unless all may read everything, a quote
+/// has no text: it may be from before its reader came, and a live event is the same bytes for all. The subquery runs
+/// for replies alone; a join would be one more for the planner on every read.
 macro_rules! message_columns {
     () => {
         "m.id, m.conversation_id, m.seq, m.changed_seq, m.number, m.kind, m.content, m.system, m.client_id,
          m.edited_at, m.deleted_at, m.created_at, m.fingerprint, m.sender_id,
          s.username AS sender_username, s.display_name AS sender_display_name, s.avatar_url AS sender_avatar_url,
-         q.id AS quote_id, q.seq AS quote_seq, left(q.content, 200) AS quote_content,
+         q.id AS quote_id, q.seq AS quote_seq,
+         CASE WHEN q.id IS NULL THEN NULL
+              WHEN (SELECT qc.history FROM conversations qc WHERE qc.id = q.conversation_id) = 'all'
+              THEN left(q.content, 200) ELSE '' END AS quote_content,
          q.deleted_at AS quote_deleted_at, q.sender_id AS quote_sender_id, qs.username AS quote_username,
          qs.display_name AS quote_display_name, qs.avatar_url AS quote_avatar_url"
     };

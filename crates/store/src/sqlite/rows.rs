@@ -22,13 +22,17 @@ pub(super) use user_columns;
 
 /// Columns and tables of [`MessageRow`], of `messages m`, up to the joins: what comes next is `where`.
 /// `from` is what stands before `messages m` (a driving table and `join`, or nothing).
+/// Unless all may read everything, a quote has no text: it may be from before its reader came, and a live event is the
+/// same bytes for all.
 macro_rules! select_messages {
     ($from:literal, $on:literal) => {
         concat!(
             "select m.id, m.conversation_id, m.seq, m.changed_seq, m.number, m.kind, m.content, m.system, \
              m.client_id, m.fingerprint, m.edited_at, m.deleted_at, m.created_at, m.sender_id, \
              s.username as sender_username, s.display_name as sender_display_name, s.avatar_url as sender_avatar_url, \
-             q.id as quote_id, q.seq as quote_seq, substr(q.content, 1, 200) as quote_content, \
+             q.id as quote_id, q.seq as quote_seq, case when q.id is null then null \
+             when (select qc.history from conversations qc where qc.id = q.conversation_id) = 'all' \
+             then substr(q.content, 1, 200) else '' end as quote_content, \
              q.deleted_at as quote_deleted_at, q.sender_id as quote_sender_id, \
              qs.username as quote_username, qs.display_name as quote_display_name, qs.avatar_url as quote_avatar_url \
              from ",

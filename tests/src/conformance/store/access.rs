@@ -128,6 +128,55 @@ pub async fn history_since_join_begins_at_the_join(store: Arc<dyn Store>) {
     assert_eq!(world.store.access(bob.id, group).await.unwrap().unwrap().participant.unwrap().access_since_seq, 3);
 }
 
+/// A quoted message may be from before its reader came, and a live event is the same for all: so for nobody, on any way
+/// that a message is read.
+pub async fn where_history_begins_at_the_join_quotes_carry_no_text(store: Arc<dyn Store>) {
+    use HistoryWindow::{After, Around, Before, Latest};
+    let world = World::new(store).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    for (history, text) in [(History::SinceJoin, ""), (History::All, "secret")] {
+        let new = NewConversation { history, ..world.new_conversation(ConversationKind::Group, &[&ada]) };
+        let group = world.create(new).await.id;
+        let secret = world.send(group, &ada, "secret").await;
+        world.apply(&[Op::Join(group, bob.clone(), Role::Member)]).await;
+        let mut reply = Op::reply(group, &ada, "indeed", secret.id);
+        if let Op::Send { client_id, .. } = &mut reply {
+            *client_id = Some("once".into());
+        }
+        let sent = world.apply(std::slice::from_ref(&reply)).await.messages.into_values().next().unwrap();
+        let (_, again) = world.try_apply(&[reply]).await.unwrap();
+        assert_eq!(again[0].message, sent, "a retry");
+        let quote = sent.reply_to.clone().unwrap();
+        assert_eq!((quote.id, quote.seq, quote.sender.id), (secret.id, secret.seq, ada.id));
+        assert_eq!((quote.content.as_str(), quote.deleted_at), (text, None));
+
+        for viewer in [&ada, &bob] {
+            let store = &world.store;
+            assert_eq!(store.message(viewer.id, sent.id).await.unwrap().as_ref(), Some(&sent));
+            for window in [Latest, After(3), Before(5), Around(4)] {
+                let page = store.history(viewer.id, group, window, 50).await.unwrap();
+                assert_eq!(page.last(), Some(&sent), "{window:?}");
+            }
+            let changes = store.changes(Some(viewer.id), group, 3, 50).await.unwrap().unwrap();
+            assert_eq!(changes.changes.last().map(|change| &change.data), Some(&sent));
+            let shown = store.conversation(viewer.id, group).await.unwrap().unwrap();
+            assert_eq!(shown.last_message.as_deref(), Some(&sent));
+            let listed = store.conversations(viewer.id, None, 50).await.unwrap().items;
+            let listed = listed.into_iter().find(|item| item.id == group).unwrap();
+            assert_eq!(listed.last_message.as_deref(), Some(&sent));
+        }
+        assert_eq!(world.changes(group, 3).await.changes.last().map(|change| &change.data), Some(&sent));
+
+        world.apply(&[Op::Edit(group, secret.id, "another secret".into())]).await;
+        let edited = world.apply(&[Op::Edit(group, sent.id, "quite".into())]).await.messages[&sent.id].clone();
+        let expected = if text.is_empty() { "" } else { "another secret" };
+        assert_eq!(edited.reply_to.unwrap().content, expected, "an edit says no more");
+        world.apply(&[Op::Delete(group, secret.id)]).await;
+        let quote = world.store.message(bob.id, sent.id).await.unwrap().unwrap().reply_to.unwrap();
+        assert!(quote.content.is_empty() && quote.deleted_at.is_some(), "that it was deleted is told");
+    }
+}
+
 /// Reads find nothing; the gap fill of a node still finds the news of it.
 pub async fn a_deleted_conversation_is_gone_for_its_people_and_followed_by_nodes(store: Arc<dyn Store>) {
     let world = World::new(store).await;

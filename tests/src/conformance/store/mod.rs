@@ -69,6 +69,7 @@ macro_rules! store_conformance {
                 a_public_room_shows_its_description_but_not_its_messages,
                 who_left_reads_nothing_more_until_they_come_back,
                 history_since_join_begins_at_the_join,
+                where_history_begins_at_the_join_quotes_carry_no_text,
                 a_deleted_conversation_is_gone_for_its_people_and_followed_by_nodes,
                 roles_and_counts_are_read_under_the_lock,
             ],
