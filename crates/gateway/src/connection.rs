@@ -1,18 +1,20 @@
-//! One socket: reads frames, runs its commands, writes its outbox, keeps its timers. One task, no channel.
+//! One socket: reads frames, starts its commands, writes its outbox, keeps its timers.
+//!
+//! The connection's own task waits for its socket alone; commands and replays are tasks that put what they have into
+//! the outbox.
 //!
 //! Promise: everything that the outbox takes is written, or the connection ends with a close code that says what
 //! to do next. Commands of one connection reach the domain in the order they were sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
-use chat::{Caller, ChatError, Result};
-use futures_util::{
-    SinkExt, StreamExt,
-    future::BoxFuture,
-    stream::{FusedStream, FuturesUnordered},
-};
-use protocol::{AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello};
+use chat::ChatError;
+use futures_util::SinkExt;
+use protocol::{AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, Resume};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -42,11 +44,6 @@ pub(crate) struct Connection<'a> {
     /// Where the start found everything, until the client's first command or [`FIRST_COMMAND`].
     started: Option<Started>,
     first_command_by: Instant,
-    /// The replay, or going live, with the frame to send when it is done.
-    starting: Option<BoxFuture<'static, Result<Option<Utf8Bytes>>>>,
-    in_flight: FuturesUnordered<BoxFuture<'static, Utf8Bytes>>,
-    renewing: Option<BoxFuture<'static, (Option<String>, Result<Caller>)>>,
-    expires_at: Instant,
     next_heartbeat: Instant,
     /// The next write carries a WebSocket ping.
     ping_due: bool,
@@ -54,7 +51,7 @@ pub(crate) struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    pub(crate) fn new(node: &'a Arc<Node>, link: &'a Arc<Link>, socket: WebSocket, expires_at: Instant) -> Self {
+    pub(crate) fn new(node: &'a Arc<Node>, link: &'a Arc<Link>, socket: WebSocket) -> Self {
         let limits = node.chat.limits();
         let now = Instant::now();
         Self {
@@ -64,10 +61,6 @@ impl<'a> Connection<'a> {
             rate: Rate::new(limits.command_rate, limits.command_burst, now),
             started: None,
             first_command_by: now + FIRST_COMMAND,
-            starting: None,
-            in_flight: FuturesUnordered::new(),
-            renewing: None,
-            expires_at,
             next_heartbeat: now + node.config.heartbeat,
             ping_due: false,
             last_inbound: now,
@@ -106,28 +99,19 @@ impl<'a> Connection<'a> {
         let timer = self.next_timer();
         tokio::select! {
             () = self.link.outbox.ready() => self.write().await,
-            Some(reply) = self.in_flight.next(), if !self.in_flight.is_terminated() => {
-                self.push(reply);
-                Ok(())
-            }
-            started = poll(&mut self.starting) => self.live(started),
-            (reference, renewed) = poll(&mut self.renewing) => {
-                self.renewed(reference, renewed);
-                Ok(())
-            }
-            frame = self.socket.recv(), if self.in_flight.len() < IN_FLIGHT_MAX => self.read(frame).await,
+            frame = self.socket.recv(), if self.link.in_flight() < IN_FLIGHT_MAX => self.read(frame).await,
             () = tokio::time::sleep_until(timer) => self.tick(),
         }
     }
 
     fn next_timer(&self) -> Instant {
-        let timer = self.next_heartbeat.min(self.expires_at);
+        let timer = self.next_heartbeat.min(*self.link.expires_at.lock());
         if self.started.is_some() { timer.min(self.first_command_by) } else { timer }
     }
 
     fn tick(&mut self) -> std::result::Result<(), End> {
         let now = Instant::now();
-        if now >= self.expires_at {
+        if now >= *self.link.expires_at.lock() {
             return Err(End::Close(CloseCode::TokenExpired));
         }
         if self.started.is_some() && now >= self.first_command_by {
@@ -135,7 +119,7 @@ impl<'a> Connection<'a> {
         }
         if now >= self.next_heartbeat {
             // While commands pile up the socket is not read: that is our silence, not the client's.
-            if now >= self.silent_after() && self.in_flight.len() < IN_FLIGHT_MAX {
+            if now >= self.silent_after() && self.link.in_flight() < IN_FLIGHT_MAX {
                 return Err(End::Close(CloseCode::HeartbeatTimeout));
             }
             self.next_heartbeat = now + self.node.config.heartbeat;
@@ -182,14 +166,12 @@ impl<'a> Connection<'a> {
             Ok((reference, Command::AuthRenew(AuthRenew { token }))) => self.renew(reference, token),
             Ok((reference, command)) => {
                 self.go_live();
-                let (chat, caller) = (self.node.chat.clone(), Arc::clone(&self.link.caller));
-                let metrics = self.node.metrics.clone();
-                let mut work: BoxFuture<'static, Utf8Bytes> =
-                    Box::pin(dispatch::run(chat, caller, metrics, reference, command));
-                // Polled once right here, so that commands reach the writer's queue in the order they came.
-                match futures_util::poll!(&mut work) {
-                    std::task::Poll::Ready(reply) => self.push(reply),
-                    std::task::Poll::Pending => self.in_flight.push(work),
+                let mut work = Box::pin(work(Arc::clone(self.node), Arc::clone(self.link), reference, command));
+                // Polled once right here, so that commands reach the writer's queue in the order they came; then in
+                // a task of its own: while this one waits for a slow socket, nothing that holds a connection to the
+                // database may wait with it.
+                if futures_util::poll!(&mut work).is_pending() {
+                    self.node.connections.spawn(work);
                 }
             }
         }
@@ -209,62 +191,62 @@ impl<'a> Connection<'a> {
             );
             return self.push(dispatch::refused(reference, &error));
         }
-        let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
-        self.starting = Some(Box::pin(async move {
-            let reply = match hello.resume {
-                Some(resume) => node.resume(&link, started, &resume).await?,
-                None => node.go_live(&link, started).await?,
-            };
-            Ok(Some(dispatch::done(reference, reply)))
-        }));
+        self.start_flow(started, Some(Asked { reference, resume: hello.resume }));
     }
 
     /// The client did not say `hello`: what was held goes out.
     fn go_live(&mut self) {
         if let Some(started) = self.started.take() {
-            let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
-            self.starting = Some(Box::pin(async move { node.go_live(&link, started).await.map(|_| None) }));
+            self.start_flow(started, None);
         }
     }
 
-    fn live(&mut self, started: Result<Option<Utf8Bytes>>) -> std::result::Result<(), End> {
-        match started {
-            Ok(reply) => {
-                if let Some(reply) = reply {
-                    self.push(reply);
+    /// Replays what was missed, if asked to, and lets events flow, in a task of its own.
+    fn start_flow(&self, started: Started, asked: Option<Asked>) {
+        let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+        self.node.connections.spawn(async move {
+            let (reference, live) = match asked {
+                Some(Asked { reference, resume: Some(resume) }) => {
+                    (Some(reference), node.resume(&link, started, &resume).await)
                 }
-                Ok(())
+                Some(Asked { reference, resume: None }) => (Some(reference), node.go_live(&link, started).await),
+                None => (None, node.go_live(&link, started).await),
+            };
+            match live {
+                Ok(reply) => {
+                    if let Some(reference) = reference {
+                        link.outbox.push(dispatch::done(reference, reply), Class::Durable);
+                    }
+                }
+                Err(error) => {
+                    log_failure(&link, &error);
+                    link.outbox.close(close_code(&error));
+                }
             }
-            Err(error) => {
-                log_failure(self.link, &error);
-                Err(End::Close(close_code(&error)))
-            }
-        }
+        });
     }
 
-    fn renew(&mut self, reference: Option<String>, token: String) {
-        if self.renewing.is_some() {
+    fn renew(&self, reference: Option<String>, token: String) {
+        if self.link.renewing.swap(true, Ordering::AcqRel) {
             let error = ChatError::new(ErrorCode::Invalid, "a renewal is under way already");
             return self.push(dispatch::refused(reference, &error));
         }
-        let chat = self.node.chat.clone();
-        self.renewing = Some(Box::pin(async move { (reference, chat.authenticate(&token).await) }));
-    }
-
-    fn renewed(&mut self, reference: Option<String>, renewed: Result<Caller>) {
-        let mine = &self.link.caller;
-        let reply = match renewed {
-            Ok(caller) if caller.user.id == mine.user.id && caller.session == mine.session => {
-                self.expires_at = deadline_of(caller.expires_at);
-                dispatch::done(reference, serde_json::json!({ "expires_at": caller.expires_at }))
-            }
-            Ok(_) => {
-                let error = ChatError::field("token", "belongs to another user or session");
-                dispatch::refused(reference, &error)
-            }
-            Err(error) => dispatch::refused(reference, &error),
-        };
-        self.push(reply);
+        let (chat, link) = (self.node.chat.clone(), Arc::clone(self.link));
+        self.node.connections.spawn(async move {
+            let reply = match chat.authenticate(&token).await {
+                Ok(caller) if caller.user.id == link.user() && caller.session == link.caller.session => {
+                    *link.expires_at.lock() = deadline_of(caller.expires_at);
+                    dispatch::done(reference, serde_json::json!({ "expires_at": caller.expires_at }))
+                }
+                Ok(_) => {
+                    let error = ChatError::field("token", "belongs to another user or session");
+                    dispatch::refused(reference, &error)
+                }
+                Err(error) => dispatch::refused(reference, &error),
+            };
+            link.renewing.store(false, Ordering::Release);
+            link.outbox.push(reply, Class::Durable);
+        });
     }
 
     // ---- writing
@@ -310,6 +292,7 @@ impl<'a> Connection<'a> {
             }
             () = tokio::time::sleep_until(silent_after) => return Err(End::Close(CloseCode::HeartbeatTimeout)),
         };
+        self.link.outbox.written();
         self.node.metrics.frames_sent.inc_by(count);
         self.node.metrics.bytes_sent.inc_by(bytes);
         match (written, close) {
@@ -323,17 +306,26 @@ impl<'a> Connection<'a> {
     }
 }
 
+/// A `hello` that waits for its answer.
+struct Asked {
+    reference: Option<String>,
+    resume: Option<Resume>,
+}
+
 /// Conversations that a resume may name.
 const RESUME_CURSORS_MAX: usize = 1_000;
 
-/// Polls an optional future, which is gone when it is done; pending for ever when there is none.
-async fn poll<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
-    match slot {
-        Some(future) => {
-            let out = future.await;
-            *slot = None;
-            out
-        }
-        None => std::future::pending().await,
+/// Does one command and puts its reply into the outbox.
+async fn work(node: Arc<Node>, link: Arc<Link>, reference: Option<String>, command: Command) {
+    let counted = link.begin_command();
+    let reads_much = matches!(command, Command::ChangesGet(_));
+    let turn = if reads_much { Some(link.reads.lock().await) } else { None };
+    if reads_much && !link.outbox.room().await {
+        return;
     }
+    let reply = dispatch::run(&node.chat, &link.caller, &node.metrics, reference, command).await;
+    // Before the reply: it wakes the connection, which then may read on.
+    drop(counted);
+    link.outbox.push(reply, Class::Durable);
+    drop(turn);
 }

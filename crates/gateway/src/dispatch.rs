@@ -1,7 +1,5 @@
 //! Commands to use cases: decode happened before, here is one call of `chat` each, and the reply.
 
-use std::sync::Arc;
-
 use axum::extract::ws::Utf8Bytes;
 use chat::{Caller, Chat, ChatError, Result};
 use protocol::{Command, EditMessage, ErrorCode, Reply, ReplyError, SendMessage};
@@ -12,20 +10,20 @@ use crate::metrics::Metrics;
 
 /// Does a command and builds the reply frame. `hello` and `auth.renew` belong to the connection and do not get here.
 pub(crate) async fn run(
-    chat: Chat,
-    caller: Arc<Caller>,
-    metrics: Metrics,
+    chat: &Chat,
+    caller: &Caller,
+    metrics: &Metrics,
     reference: Option<String>,
     command: Command,
 ) -> Utf8Bytes {
     let kind = name(&command);
-    match reply_data(&chat, &caller, command).await {
+    match reply_data(chat, caller, command).await {
         Ok(data) => {
-            count(&metrics, kind, "ok");
+            count(metrics, kind, "ok");
             done(reference, data)
         }
         Err(error) => {
-            count(&metrics, kind, error.code.as_str());
+            count(metrics, kind, error.code.as_str());
             refused(reference, &error)
         }
     }

@@ -39,7 +39,7 @@ impl Node {
                         }
                     });
                     for (link, effect) in effects {
-                        self.apply(&link, effect).await;
+                        self.apply(&link, effect);
                     }
                 }
                 Err(error) => {
@@ -61,10 +61,11 @@ impl Node {
         }
     }
 
-    /// Does what a feed event means for one connection, besides telling it.
-    pub(crate) async fn apply(self: &Arc<Self>, link: &Arc<Link>, effect: FeedEffect) {
+    /// Does what a feed event means for one connection, besides telling it. Never waits: one slow connection must not
+    /// hold up the news of the user's others.
+    pub(crate) fn apply(self: &Arc<Self>, link: &Arc<Link>, effect: FeedEffect) {
         match effect {
-            FeedEffect::Joined(id, seq) => self.join(link, id, seq).await,
+            FeedEffect::Joined(id, seq) => self.join(link, id, seq),
             FeedEffect::SessionRevoked(session) if link.caller.session == Some(session) => {
                 link.outbox.close(CloseCode::SessionRevoked);
             }

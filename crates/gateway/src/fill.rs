@@ -22,7 +22,7 @@ pub(crate) const DISTANCE_MAX: Seq = 10_000;
 impl Node {
     /// Does what a call of the hub left to do.
     pub(crate) fn after(self: &Arc<Self>, id: ConversationId, after: After) {
-        for _ in after.gone {
+        for _ in 0..after.references {
             self.bus.unsubscribe(&[Topic::Conversation(id)]);
         }
         if let Some(when) = after.fill {

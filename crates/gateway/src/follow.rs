@@ -64,13 +64,25 @@ impl Node {
     }
 
     async fn attach_all(self: &Arc<Self>, link: &Arc<Link>, items: &[Membership]) {
-        let topics: Vec<_> = items
-            .iter()
-            .filter(|m| self.hub.attach(m.conversation_id, link))
-            .map(|m| Topic::Conversation(m.conversation_id))
-            .collect();
-        if !topics.is_empty() {
-            self.subscribe(&topics).await;
+        let ids = items.iter().map(|item| item.conversation_id);
+        let ids: Vec<_> = ids.filter(|id| self.hub.attach(*id, link)).collect();
+        self.subscribe_for(link, &ids).await;
+    }
+
+    /// Subscribes the topics of conversations that the link was just attached to. What it has left meanwhile is given
+    /// back: each attachment holds one reference of the bus, and no more.
+    async fn subscribe_for(&self, link: &Link, ids: &[ConversationId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let topics: Vec<_> = ids.iter().map(|id| Topic::Conversation(*id)).collect();
+        self.subscribe(&topics).await;
+        let unwanted: Vec<_> = {
+            let mut following = link.following.lock();
+            ids.iter().filter(|id| !following.hold_reference(**id)).map(|id| Topic::Conversation(*id)).collect()
+        };
+        if !unwanted.is_empty() {
+            self.bus.unsubscribe(&unwanted);
         }
     }
 
@@ -137,7 +149,7 @@ impl Node {
             self.push_feed(link, event);
         }
         for event in events {
-            self.apply(link, event.effect).await;
+            self.apply(link, event.effect);
         }
         self.feed_live(link, feed_head).await?;
         let all: HashMap<_, _> = items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
@@ -177,22 +189,26 @@ impl Node {
         self.chat.receipts(link.user(), &ids).await
     }
 
-    /// Follows a conversation that was added while the connection lives; the client knows it up to `after`.
-    pub(crate) async fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
-        if !self.hub.attach(id, link) {
-            return;
+    /// Follows a conversation that was added while the connection lives; the client knows it up to `after`. Attached at
+    /// once, so that a later departure finds it; the rest goes on by itself.
+    pub(crate) fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
+        if self.hub.attach(id, link) {
+            self.connections.spawn(Arc::clone(self).joined(Arc::clone(link), id, after));
         }
-        self.subscribe(&[Topic::Conversation(id)]).await;
-        let joined = async {
+    }
+
+    async fn joined(self: Arc<Self>, link: Arc<Link>, id: ConversationId, after: Seq) {
+        self.subscribe_for(&link, &[id]).await;
+        let live: Result<()> = async {
             let Some(membership) = self.chat.membership(link.user(), id).await? else {
-                self.leave(link, id);
+                self.leave(&link, id);
                 return Ok(());
             };
             self.after(id, self.hub.establish(id, membership.last_seq));
-            self.release(link, membership, after.min(membership.last_seq)).await
-        };
-        let joined: Result<()> = joined.await;
-        if let Err(error) = joined {
+            self.release(&link, membership, after.min(membership.last_seq)).await
+        }
+        .await;
+        if let Err(error) = live {
             // The store is out of reach: the client comes back by itself and resumes.
             tracing::debug!(connection.id = %link.id, error = %error, "joining a conversation failed");
             link.outbox.close(CloseCode::Internal);
@@ -206,8 +222,9 @@ impl Node {
         }
     }
 
-    /// Takes a connection out of everything.
+    /// Takes a connection out of everything, and ends what still works for it.
     pub(crate) fn end(&self, link: &Arc<Link>) {
+        link.outbox.close(CloseCode::GoingAway);
         self.hub.feeds.remove(link);
         let following = link.following.lock().end();
         let mut topics = vec![Topic::User(link.user())];
@@ -232,7 +249,9 @@ impl Node {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
             self.hub.rearm(id, link);
             loop {
-                link.outbox.room().await;
+                if !link.outbox.room().await {
+                    return Ok(());
+                }
                 let page = match self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await {
                     Ok(page) => page,
                     Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
@@ -283,7 +302,7 @@ impl Node {
             let (head, events) = self.chat.feed(link.user(), cursor).await?;
             for event in events {
                 self.push_feed(link, &event);
-                self.apply(link, event.effect).await;
+                self.apply(link, event.effect);
             }
             cursor = head.max(cursor + 1);
         }

@@ -1,16 +1,18 @@
 //! The part of a connection that others reach: the hub puts frames into its outbox, the drain closes it.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use chat::Caller;
 use parking_lot::Mutex;
 use protocol::{ConnectionId, ConversationId, UserId, UserSeq};
+
+use tokio::time::Instant;
 
 use crate::outbox::Outbox;
 
@@ -26,36 +28,77 @@ pub(crate) struct Link {
     /// the hub's own entry, by `follow`.
     pub(crate) following: Mutex<Following>,
     feed_cursor: AtomicU64,
+    /// When its token ends; `auth.renew` moves it.
+    pub(crate) expires_at: Mutex<Instant>,
+    /// A renewal is under way.
+    pub(crate) renewing: AtomicBool,
+    /// Commands under way.
+    in_flight: AtomicUsize,
+    /// Held by the one command that reads a lot: a connection never has several large answers in memory.
+    pub(crate) reads: tokio::sync::Mutex<()>,
 }
 
 /// The conversations of one connection.
 #[derive(Default)]
 pub(crate) struct Following {
-    ids: HashSet<ConversationId>,
+    /// Each with whether a reference of the bus is held for it.
+    ids: HashMap<ConversationId, bool>,
     ended: bool,
 }
 
 impl Following {
     /// Adds one: whether it was there already; none when the connection has ended.
     pub(crate) fn insert(&mut self, id: ConversationId) -> Option<bool> {
-        if self.ended { None } else { Some(!self.ids.insert(id)) }
+        if self.ended {
+            return None;
+        }
+        let known = self.ids.contains_key(&id);
+        self.ids.entry(id).or_insert(false);
+        Some(known)
     }
 
-    /// Takes one out; false when it was not there.
-    pub(crate) fn remove(&mut self, id: &ConversationId) -> bool {
-        self.ids.remove(id)
+    /// The bus holds a reference for this one now. False when it is not wanted (any more), or was there already: the
+    /// caller gives it back.
+    pub(crate) fn hold_reference(&mut self, id: ConversationId) -> bool {
+        self.ids.get_mut(&id).is_some_and(|held| !std::mem::replace(held, true))
+    }
+
+    /// Takes one out; true when the caller is to give its reference back to the bus.
+    pub(crate) fn remove(&mut self, id: ConversationId) -> bool {
+        self.ids.remove(&id).unwrap_or(false)
     }
 
     /// Nothing can be added from now on. What was there.
     pub(crate) fn end(&mut self) -> Vec<ConversationId> {
         self.ended = true;
-        self.ids.iter().copied().collect()
+        self.ids.keys().copied().collect()
     }
 }
 
 impl Link {
-    pub(crate) fn new(id: ConnectionId, caller: Arc<Caller>, outbox: Outbox) -> Self {
-        Self { id, caller, outbox, following: Mutex::default(), feed_cursor: AtomicU64::new(STARTING) }
+    pub(crate) fn new(id: ConnectionId, caller: Arc<Caller>, outbox: Outbox, expires_at: Instant) -> Self {
+        Self {
+            id,
+            caller,
+            outbox,
+            following: Mutex::default(),
+            feed_cursor: AtomicU64::new(STARTING),
+            expires_at: Mutex::new(expires_at),
+            renewing: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            reads: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Counts a command until the guard is dropped.
+    pub(crate) fn begin_command(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Commands under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
     }
 
     pub(crate) fn user(&self) -> UserId {
@@ -70,5 +113,14 @@ impl Link {
     /// Only under the lock of the user's entry in the hub.
     pub(crate) fn set_feed_cursor(&self, cursor: UserSeq) {
         self.feed_cursor.store(cursor, Ordering::Release);
+    }
+}
+
+/// One command under way.
+pub(crate) struct InFlight(Arc<Link>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

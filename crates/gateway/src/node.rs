@@ -11,6 +11,7 @@ use std::{
 use bus::{Bus, BusError, Topic};
 use chat::Chat;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{GatewayConfig, hub::Hub, metrics::Metrics};
@@ -26,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) connections: TaskTracker,
     /// Ends the background tasks.
     pub(crate) stop: CancellationToken,
+    /// Asks the sweeper for a whole comparison, as soon as it can.
+    pub(crate) sweep_now: Notify,
     pub(crate) draining: AtomicBool,
     /// Why events do not flow; none when they do. One log line per change.
     degraded: Mutex<Option<&'static str>>,
@@ -41,6 +44,7 @@ impl Node {
             metrics,
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
+            sweep_now: Notify::new(),
             draining: AtomicBool::new(false),
             degraded: Mutex::new(None),
         }

@@ -34,7 +34,7 @@ pub(crate) struct Outbox {
     // Held for a push or a swap only, never across an await.
     state: Mutex<State>,
     wake: Notify,
-    /// For the one task that replays what was missed; see [`Outbox::room`].
+    /// For who replays or reads a lot; see [`Outbox::room`].
     drained: Notify,
     limits: OutboxLimits,
 }
@@ -43,6 +43,8 @@ pub(crate) struct Outbox {
 struct State {
     queue: VecDeque<(Utf8Bytes, Class)>,
     bytes: usize,
+    /// Bytes that were taken and are not written yet: they are still in memory.
+    writing: usize,
     dropped: u64,
     close: Option<CloseCode>,
 }
@@ -75,6 +77,7 @@ impl Outbox {
                 state.bytes = 0;
                 drop(state);
                 self.wake.notify_one();
+                self.drained.notify_waiters();
                 return;
             }
         }
@@ -96,7 +99,7 @@ impl Outbox {
         }
         drop(state);
         self.wake.notify_one();
-        self.drained.notify_one();
+        self.drained.notify_waiters();
     }
 
     /// Waits until there is something to write or the connection is to end.
@@ -122,21 +125,30 @@ impl Outbox {
         }
     }
 
-    /// Waits until less than half of the bounds is used: a replay goes at the pace of its reader.
-    pub(crate) async fn room(&self) {
+    /// Waits until less than half of the bounds is used: a replay goes at the pace of its reader. False when the
+    /// connection is to end: nothing that is put in will be read.
+    pub(crate) async fn room(&self) -> bool {
         loop {
+            // Listening before looking: what happens in between is not missed.
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
             {
                 let state = self.state.lock();
-                let full = state.bytes > self.limits.bytes / 2 || state.queue.len() > self.limits.events / 2;
-                if !full || state.close.is_some() {
-                    return;
+                if state.close.is_some() {
+                    return false;
+                }
+                let bytes = state.bytes + state.writing;
+                if bytes <= self.limits.bytes / 2 && state.queue.len() <= self.limits.events / 2 {
+                    return true;
                 }
             }
-            self.drained.notified().await;
+            drained.await;
         }
     }
 
-    /// Takes what waits, at most about `bytes` (at least one frame), and the code to end with once nothing waits.
+    /// Takes what waits, at most about `bytes` (at least one frame), and the code to end with once nothing waits. It
+    /// counts until [`Outbox::written`].
     pub(crate) fn take(&self, bytes: usize) -> (Vec<Utf8Bytes>, Option<CloseCode>) {
         let mut state = self.state.lock();
         let mut taken = Vec::new();
@@ -148,14 +160,19 @@ impl Outbox {
             state.bytes -= frame.len() + OVERHEAD;
             taken.push(frame);
         }
+        state.writing += sum;
         if state.queue.is_empty() && state.queue.capacity() > 64 {
             // A burst is over: an idle connection keeps no room for the next one.
             state.queue = VecDeque::new();
         }
         let close = if state.queue.is_empty() { state.close } else { None };
-        drop(state);
-        self.drained.notify_one();
         (taken, close)
+    }
+
+    /// What was taken is with the kernel.
+    pub(crate) fn written(&self) {
+        self.state.lock().writing = 0;
+        self.drained.notify_waiters();
     }
 
     /// How many ephemeral frames were dropped since the last call.
@@ -166,7 +183,7 @@ impl Outbox {
 
 impl State {
     fn over(&self, limits: OutboxLimits, cost: usize) -> bool {
-        self.bytes + cost > limits.bytes || self.queue.len() >= limits.events
+        self.bytes + self.writing + cost > limits.bytes || self.queue.len() >= limits.events
     }
 
     fn drop_ephemeral(&mut self) {
@@ -228,5 +245,28 @@ mod tests {
         outbox.ready().await;
         assert_eq!(outbox.take(usize::MAX), (vec!["bye".into()], Some(CloseCode::GoingAway)));
         assert_eq!(outbox.closed().await, CloseCode::GoingAway);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_gets_it_when_something_was_written_and_is_sent_home_at_the_end() {
+        let outbox = std::sync::Arc::new(outbox(10));
+        outbox.push("x".repeat(600).into(), Class::Durable);
+        let wait = || {
+            let outbox = std::sync::Arc::clone(&outbox);
+            tokio::spawn(async move { outbox.room().await })
+        };
+        // Two of them: a wake-up must not be used up by the first.
+        let (one, two) = (wait(), wait());
+        tokio::task::yield_now().await;
+        assert_eq!(outbox.take(usize::MAX).0.len(), 1);
+        tokio::task::yield_now().await;
+        assert!(!one.is_finished() && !two.is_finished(), "what is being written still counts");
+        outbox.written();
+        assert!(one.await.unwrap() && two.await.unwrap());
+        outbox.push("x".repeat(600).into(), Class::Durable);
+        let overflowed = wait();
+        tokio::task::yield_now().await;
+        outbox.push("x".repeat(600).into(), Class::Durable);
+        assert!(!overflowed.await.unwrap());
     }
 }

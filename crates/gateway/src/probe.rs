@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{node::Node, sweep};
+use crate::node::Node;
 
 /// Between two probes.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -26,6 +26,9 @@ const INTERVAL: Duration = Duration::from_secs(3);
 const DEADLINE: Duration = Duration::from_secs(2);
 /// While events do not flow, heads are read this often.
 const DEGRADED_SWEEP: Duration = Duration::from_secs(1);
+
+/// Why events do not flow when what was published was not heard.
+const UNHEARD: &str = "the bus does not carry this node's own probe";
 
 /// The number of the last probe that was heard.
 #[derive(Default)]
@@ -67,22 +70,26 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
     for number in 1.. {
         let started = Instant::now();
         let up = *status.borrow_and_update() == BusStatus::Up;
-        let payload = Bytes::from(number.to_string());
-        let flows = up
-            && node.bus.publish(&[(topic, payload)]).await.is_ok()
-            && timeout(DEADLINE, probe.wait_for(number)).await.is_ok();
-        match (up, flows) {
-            (_, true) => node.set_degraded(None),
-            (true, false) => {
-                node.set_degraded(Some("the bus does not carry this node's own probe"));
+        let heard = async {
+            let payload = Bytes::from(number.to_string());
+            if !up || node.bus.publish(&[(topic, payload)]).await.is_err() {
+                return Err("the bus is out of reach");
+            }
+            let heard = timeout(DEADLINE, probe.wait_for(number)).await;
+            heard.map_err(|_| UNHEARD)
+        };
+        let flows = heard.await;
+        node.set_degraded(flows.err());
+        let pause = if flows.is_ok() {
+            INTERVAL
+        } else {
+            if flows == Err(UNHEARD) {
+                // Published and not heard: the connection that listens is dead, though it looks alive.
                 node.bus.reconnect();
             }
-            (false, false) => node.set_degraded(Some("the bus is out of reach")),
-        }
-        let pause = if flows { INTERVAL } else { DEGRADED_SWEEP };
-        if !flows {
-            sweep::all(&node).await;
-        }
+            node.sweep_now.notify_one();
+            DEGRADED_SWEEP
+        };
         tokio::select! {
             () = tokio::time::sleep_until(started + pause) => {}
             // A change of the bus' state is worth a look at once.

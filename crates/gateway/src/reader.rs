@@ -7,7 +7,7 @@ use bus::{Incoming, Topic};
 use chat::envelope::{ConversationEvent, FeedMoved};
 use tokio::sync::mpsc;
 
-use crate::{node::Node, probe::Probe, sweep};
+use crate::{node::Node, probe::Probe};
 
 /// Runs until the bus or the node ends.
 pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>, probe: Arc<Probe>) {
@@ -18,10 +18,7 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
         };
         match item {
             None => return,
-            Some(Incoming::Lost) => {
-                let node = Arc::clone(&node);
-                tokio::spawn(async move { sweep::all(&node).await });
-            }
+            Some(Incoming::Lost) => node.sweep_now.notify_one(),
             Some(Incoming::Event { topic: Topic::Conversation(id), payload }) => {
                 match ConversationEvent::decode(&payload) {
                     Ok(event) => {

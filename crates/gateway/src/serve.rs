@@ -20,6 +20,8 @@ use crate::{
     outbox::{Outbox, OutboxLimits},
 };
 
+/// Frames that a socket without credentials may send before it must have said `hello`.
+const HELLO_FRAMES_MAX: usize = 10;
 /// How long a farewell may take.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -37,35 +39,56 @@ pub(crate) async fn serve(node: Arc<Node>, mut socket: WebSocket, caller: Option
     };
     let expires_at = deadline_of(caller.expires_at);
     let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
-    let link = Arc::new(Link::new(ConnectionId::generate(), Arc::new(caller), Outbox::new(limits)));
+    let link = Arc::new(Link::new(ConnectionId::generate(), Arc::new(caller), Outbox::new(limits), expires_at));
     if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
         node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();
         return farewell(&mut socket, End::Close(CloseCode::RateLimited)).await;
     }
-    let opened = Instant::now();
-    node.metrics.opened.inc();
-    node.metrics.connections.inc();
+    let mut open = Open::new(&node, &link);
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
     let end = match node.start(&link).await {
-        Ok(started) => Connection::new(&node, &link, socket, expires_at).run(started, hello).await,
+        Ok(started) => Connection::new(&node, &link, socket).run(started, hello).await,
         Err(error) => {
             log_failure(&link, &error);
             farewell(&mut socket, End::Close(close_code(&error))).await;
             End::Close(close_code(&error))
         }
     };
-    node.end(&link);
-    node.metrics.connections.dec();
-    node.metrics.connection_seconds.observe(opened.elapsed().as_secs_f64());
-    node.metrics.closed.with_label_values(&[&end.label()]).inc();
-    node.metrics.ephemeral_dropped.inc_by(link.outbox.take_dropped());
+    open.end = end;
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), end = %end.label(), "disconnected");
+}
+
+/// A registered connection. Dropped, it is taken out of everything, also when its task ends in a panic.
+struct Open<'a> {
+    node: &'a Arc<Node>,
+    link: &'a Arc<Link>,
+    since: Instant,
+    end: End,
+}
+
+impl<'a> Open<'a> {
+    fn new(node: &'a Arc<Node>, link: &'a Arc<Link>) -> Self {
+        node.metrics.opened.inc();
+        node.metrics.connections.inc();
+        Self { node, link, since: Instant::now(), end: End::Close(CloseCode::Internal) }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.node.end(self.link);
+        let metrics = &self.node.metrics;
+        metrics.connections.dec();
+        metrics.connection_seconds.observe(self.since.elapsed().as_secs_f64());
+        metrics.closed.with_label_values(&[&self.end.label()]).inc();
+        metrics.ephemeral_dropped.inc_by(self.link.outbox.take_dropped());
+    }
 }
 
 /// Waits for a `hello` with a token.
 async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Caller, Option<String>, Hello), End> {
     let deadline = Instant::now() + node.config.hello_timeout;
-    loop {
+    for _ in 0..HELLO_FRAMES_MAX {
         let frame = tokio::time::timeout_at(deadline, socket.recv())
             .await
             .map_err(|_| End::Close(CloseCode::NotAuthenticated))?;
@@ -97,6 +120,7 @@ async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Call
             return Err(End::Gone);
         }
     }
+    Err(End::Close(CloseCode::NotAuthenticated))
 }
 
 /// When a token's end comes, on the runtime's clock.

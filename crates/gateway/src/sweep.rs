@@ -14,6 +14,8 @@ use crate::node::Node;
 
 /// Ids in one query.
 const BATCH: usize = 2_000;
+/// About so long between two comparisons that were asked for.
+const REST: Duration = Duration::from_millis(200);
 
 /// Runs until the node ends: a full rotation per interval, in evenly spread queries, with jitter so that nodes
 /// do not ask at the same moment.
@@ -44,16 +46,27 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Waits; true when the node ends.
-async fn pause(node: &Node, time: Duration) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(time) => false,
-        () = node.stop.cancelled() => true,
+/// Waits; true when the node ends. Whoever asks for a whole comparison meanwhile (see [`Node::sweep_now`]) gets it
+/// here: there is one sweeper, however many ask, and it rests between two.
+async fn pause(node: &Arc<Node>, time: Duration) -> bool {
+    let until = tokio::time::Instant::now() + time;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => return false,
+            () = node.stop.cancelled() => return true,
+            () = node.sweep_now.notified() => {}
+        }
+        all(node).await;
+        let rest = REST.mul_f64(rand::random_range(0.5..1.5));
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            () = node.stop.cancelled() => return true,
+        }
     }
 }
 
 /// One whole comparison at once: after the bus was away.
-pub(crate) async fn all(node: &Arc<Node>) {
+async fn all(node: &Arc<Node>) {
     for batch in node.hub.positions().chunks(BATCH) {
         compare_conversations(node, batch).await;
     }

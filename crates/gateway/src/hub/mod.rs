@@ -36,12 +36,12 @@ pub(crate) struct Hub {
 
 /// What is to be done after a call, outside the lock.
 #[must_use]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct After {
     /// Start a fill of the conversation: at once, or after the wait for a late event.
     pub(crate) fill: Option<FillWhen>,
-    /// Connections that no longer follow it: give their bus reference back.
-    pub(crate) gone: Vec<Arc<Link>>,
+    /// References of the bus to give back, of connections that no longer follow it.
+    pub(crate) references: usize,
 }
 
 /// When a fill starts.
@@ -51,14 +51,13 @@ pub(crate) enum FillWhen {
     Later,
 }
 
-impl From<(Next, Vec<Arc<Link>>)> for After {
-    fn from((next, gone): (Next, Vec<Arc<Link>>)) -> Self {
-        let fill = match next {
+impl From<Next> for Option<FillWhen> {
+    fn from(next: Next) -> Self {
+        match next {
             Next::Nothing => None,
             Next::FillLater => Some(FillWhen::Later),
             Next::FillNow => Some(FillWhen::Now),
-        };
-        Self { fill, gone }
+        }
     }
 }
 
@@ -91,28 +90,29 @@ impl Hub {
         true
     }
 
-    /// Takes a connection out. False when it was not attached. A conversation without connections is forgotten.
+    /// Takes a connection out; true when the caller is to give a reference back to the bus. A conversation without
+    /// connections is forgotten.
     pub(crate) fn detach(&self, id: ConversationId, link: &Arc<Link>) -> bool {
         let mut following = link.following.lock();
-        if !following.remove(&id) {
-            return false;
-        }
+        let reference = following.remove(id);
         if let Entry::Occupied(mut entry) = self.shard(id).lock().entry(id) {
             entry.get_mut().detach(link);
             if entry.get().is_empty() {
                 entry.remove();
             }
         }
-        true
+        reference
     }
 
-    /// Forgets that links follow a conversation from which the channel has taken them out already.
-    fn forget(&self, id: ConversationId, gone: &[Arc<Link>]) {
+    /// Forgets that links follow a conversation from which the channel has taken them out already. How many references
+    /// are to be given back to the bus.
+    fn forget(&self, id: ConversationId, gone: &[Arc<Link>]) -> usize {
+        let mut references = 0;
         for link in gone {
             let mut following = link.following.lock();
             // It may be back already.
             if !self.with(id, |channel| channel.has(link)) {
-                following.remove(&id);
+                references += usize::from(following.remove(id));
             }
         }
         if !gone.is_empty()
@@ -121,6 +121,7 @@ impl Hub {
         {
             entry.remove();
         }
+        references
     }
 
     /// Runs `work` on a conversation that has local connections.
@@ -128,16 +129,15 @@ impl Hub {
         self.shard(id).lock().get_mut(&id).map(work).unwrap_or_default()
     }
 
-    fn with_after<A: Into<After> + Default>(&self, id: ConversationId, work: impl FnOnce(&mut Channel) -> A) -> After {
-        let after: After = self.with(id, work).into();
-        self.forget(id, &after.gone);
-        after
+    fn with_after(&self, id: ConversationId, work: impl FnOnce(&mut Channel) -> (Next, Vec<Arc<Link>>)) -> After {
+        let (next, gone) = self.with(id, |channel| Some(work(channel))).unwrap_or((Next::Nothing, Vec::new()));
+        After { fill: next.into(), references: self.forget(id, &gone) }
     }
 
     /// An event came from the bus.
     pub(crate) fn offer(&self, id: ConversationId, event: ConversationEvent) -> After {
         if let Some(seq) = event.seq {
-            return self.with_after(id, |channel| Offer(channel.offer(event, seq)));
+            return self.with_after(id, |channel| channel.offer(event, seq));
         }
         if let Ok(frame) = Utf8Bytes::try_from(event.frame) {
             self.with(id, |channel| channel.offer_ephemeral(&frame));
@@ -147,12 +147,12 @@ impl Hub {
 
     /// The head as read from the store after the subscription was confirmed.
     pub(crate) fn establish(&self, id: ConversationId, head: Seq) -> After {
-        self.with_after(id, |channel| Offer(channel.establish(head)))
+        self.with_after(id, |channel| channel.establish(head))
     }
 
     /// The store says that `head` exists. The fill that it may call for.
     pub(crate) fn saw_head(&self, id: ConversationId, head: Seq) -> After {
-        self.with_after(id, |channel| Offer((channel.saw_head(head), Vec::new())))
+        self.with_after(id, |channel| (channel.saw_head(head), Vec::new()))
     }
 
     /// Where a fill goes on and how far it goes; none when it is over.
@@ -163,7 +163,7 @@ impl Hub {
     /// What the store had after a hole.
     pub(crate) fn fill(&self, page: Changes) -> After {
         let id = page.conversation_id;
-        self.with_after(id, |channel| Offer((Next::Nothing, channel.fill(page))))
+        self.with_after(id, |channel| (Next::Nothing, channel.fill(page)))
     }
 
     /// Gives up on a hole.
@@ -176,8 +176,8 @@ impl Hub {
         self.with(id, |channel| channel.rearm(link));
     }
 
-    /// A connection has everything up to `cursor`: it goes live, unless it fell behind meanwhile. `gone` holds it
-    /// when a held event removed it.
+    /// A connection has everything up to `cursor`: it goes live, unless it fell behind meanwhile, or a held event
+    /// removed it.
     pub(crate) fn release(
         &self,
         id: ConversationId,
@@ -187,8 +187,7 @@ impl Hub {
     ) -> Result<After, Behind> {
         let removed = self.with(id, |channel| Some(channel.release(link, cursor, visible_from))).transpose()?;
         let gone = if removed == Some(true) { vec![Arc::clone(link)] } else { Vec::new() };
-        self.forget(id, &gone);
-        Ok(After { fill: None, gone })
+        Ok(After { fill: None, references: self.forget(id, &gone) })
     }
 
     /// Every conversation with local connections, and how far it was delivered.
@@ -198,20 +197,5 @@ impl Hub {
             positions.extend(shard.lock().iter().filter_map(|(id, channel)| Some((*id, channel.delivered()?))));
         }
         positions
-    }
-}
-
-/// Result of a channel's call, with the default that a conversation nobody follows gives.
-struct Offer((Next, Vec<Arc<Link>>));
-
-impl Default for Offer {
-    fn default() -> Self {
-        Self((Next::Nothing, Vec::new()))
-    }
-}
-
-impl From<Offer> for After {
-    fn from(offer: Offer) -> Self {
-        offer.0.into()
     }
 }

@@ -14,7 +14,7 @@ fn patient() -> Limits {
     Limits { command_rate: 0, ..Limits::default() }
 }
 
-async fn guest(world: &World, name: &str) -> (Person, chat::Caller) {
+pub(crate) async fn guest(world: &World, name: &str) -> (Person, chat::Caller) {
     let request = GuestRequest { username: name.into(), device: None };
     let answer = world.chat.sign_in_guest(request).await.unwrap();
     let caller = world.chat.authenticate(&answer.access_token).await.unwrap();

@@ -23,7 +23,7 @@ use store::{
 use tempfile::TempDir;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{Error, Message, client::IntoClientRequest, http::Request, protocol::CloseFrame},
 };
 
@@ -100,6 +100,15 @@ impl World {
         Socket::open(request).await
     }
 
+    /// The same, with a kernel that takes in little; it is live.
+    pub(crate) async fn narrow(&self, who: &Person) -> Socket {
+        let mut request = self.request("");
+        request.headers_mut().insert("authorization", format!("Bearer {}", who.token).parse().unwrap());
+        let mut socket = Socket::open_narrow(self.address, request).await;
+        socket.ask(json!({"type": "hello"})).await;
+        socket
+    }
+
     /// A connection that is live.
     pub(crate) async fn live(&self, who: &Person) -> Socket {
         let mut socket = self.connect(who).await;
@@ -153,6 +162,16 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) async fn open(request: Request<()>) -> Self {
         let (inner, _) = timeout(DEADLINE, connect_async(request)).await.unwrap().unwrap();
+        Self { inner, seen: Vec::new(), refs: 0 }
+    }
+
+    /// A client whose kernel takes in very little while nobody reads.
+    pub(crate) async fn open_narrow(address: SocketAddr, request: Request<()>) -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let stream = timeout(DEADLINE, socket.connect(address)).await.unwrap().unwrap();
+        let (inner, _) =
+            timeout(DEADLINE, client_async(request, MaybeTlsStream::Plain(stream))).await.unwrap().unwrap();
         Self { inner, seen: Vec::new(), refs: 0 }
     }
 

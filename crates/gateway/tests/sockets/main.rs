@@ -6,3 +6,4 @@ mod delivery;
 mod ends;
 mod harness;
 mod resume;
+mod slow;
