@@ -77,7 +77,7 @@ impl From<store::StoreError> for ChatError {
         use store::{Conflict, StoreError};
         match error {
             StoreError::Unavailable(_) | StoreError::Locked(_) => {
-                Self::new(ErrorCode::Unavailable, "the database is out of reach; try again")
+                Self::new(ErrorCode::Unavailable, "the database is out of reach or too busy; try again")
                     .retry_after(UNAVAILABLE_RETRY_MS)
                     .because(error)
             }

@@ -58,8 +58,13 @@ pub fn check_username(text: &str) -> Result<(), TextError> {
     if starts_well && all_good { Ok(()) } else { Err(TextError::BadCharacter) }
 }
 
+/// White space, and what shows as nothing at all (zero-width space and joiners, word joiner, byte order mark).
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}')
+}
+
 fn check(text: &str, max: usize, forbidden: impl Fn(char) -> bool) -> Result<(), TextError> {
-    if text.chars().all(char::is_whitespace) {
+    if text.chars().all(is_blank) {
         return Err(TextError::Empty);
     }
     // Bytes first: counting the characters of a huge text is work an attacker would like us to do.
@@ -78,6 +83,7 @@ mod tests {
         assert_eq!(check_content("ééé", 3), Ok(()));
         assert_eq!(check_content("éééé", 3), Err(TextError::TooLong { max: 3 }));
         assert_eq!(check_content(" \n", 3), Err(TextError::Empty));
+        assert_eq!(check_content("\u{200B}\u{2060}", 3), Err(TextError::Empty));
         assert_eq!(check_content("a\0b", 3), Err(TextError::ControlCharacter));
         assert_eq!(check_content("a\nb", 3), Ok(()));
     }

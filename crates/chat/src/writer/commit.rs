@@ -165,7 +165,7 @@ fn fail(mut jobs: Vec<Job>, error: StoreError) {
     tracing::error!(changes = jobs.len(), error = %Chain(&error), "a batch of changes was not committed");
     let error = Arc::new(error);
     for job in jobs {
-        let answer = ChatError::new(ErrorCode::Unavailable, "the database is out of reach; try again")
+        let answer = ChatError::new(ErrorCode::Unavailable, "the database is out of reach or too busy; try again")
             .retry_after(UNAVAILABLE_RETRY_MS)
             .because(Arc::clone(&error));
         let _ = job.reply.send(Err(answer));
