@@ -23,7 +23,10 @@ async fn edits_and_deletions_travel_to_every_device(cluster: &mut Cluster) -> Re
     let (anns, bens) = (devices(cluster, &ann).await?, devices(cluster, &ben).await?);
     let all = || anns.iter().chain(&bens);
     let id = ann.group("plans", &[&ben]).await?;
-    anns[0].reaches(id, 1).await?;
+    // Who hears of the conversation later gets it in its present state, not change by change.
+    for device in all() {
+        device.reaches(id, 1).await?;
+    }
     let first = anns[0].send(id, "a tpyo").await?;
     let second = anns[0].send(id, "a secret").await?;
     // On another node than it was sent on.
