@@ -55,6 +55,7 @@ pub(crate) fn status(code: ErrorCode) -> StatusCode {
         | Code::Forbidden
         | Code::NotAParticipant
         | Code::PostingRestricted
+        | Code::EditWindowPassed
         | Code::Blocked => StatusCode::FORBIDDEN,
         Code::NotFound | Code::NoSuchRoute => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -63,7 +64,8 @@ pub(crate) fn status(code: ErrorCode) -> StatusCode {
         | Code::LastOwner
         | Code::MessageDeleted
         | Code::Archived
-        | Code::WrongKind => StatusCode::CONFLICT,
+        | Code::WrongKind
+        | Code::LimitReached => StatusCode::CONFLICT,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::RateLimited | Code::SlowMode => StatusCode::TOO_MANY_REQUESTS,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use protocol::{ConversationId, NodeId, PresenceState, UserId};
 use tokio::sync::{mpsc, watch};
 
 pub use error::BusError;
@@ -46,7 +47,32 @@ pub enum BusStatus {
     Down,
 }
 
-/// Pub/sub between nodes, and short-lived keys.
+/// What one node says of a user: the most active of their connections there, and what is on their screens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePresence {
+    /// Who.
+    pub user: UserId,
+    /// `Offline`: no connection there (any more).
+    pub state: PresenceState,
+    /// Conversations that have the focus.
+    pub focus: Vec<ConversationId>,
+}
+
+/// What all nodes that hold a lease say of a user together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPresence {
+    /// Who.
+    pub user: UserId,
+    /// The most active of all their connections.
+    pub state: PresenceState,
+    /// Conversations that have the focus on one of them.
+    pub focus: Vec<ConversationId>,
+}
+
+/// What a node says of a user is forgotten after this unless it says it again: no leftovers of dead nodes for ever.
+pub const PRESENCE_TTL: Duration = Duration::from_hours(3);
+
+/// Pub/sub between nodes, short-lived keys, and presence.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
     /// Publishes in order, in one round trip. Fails at once (within the command timeout, default 500 ms) when the
@@ -77,6 +103,21 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Reads and removes a value in one step: of two callers one gets it.
     async fn take(&self, key: &str) -> Result<Option<Bytes>>;
+
+    /// Holds the node's lease for `ttl` from now. What a node says of users counts while it holds one: a node that dies
+    /// takes its users with it when the lease ends. The nodes that hold a lease now, this one among them. Time is the
+    /// bus's own, so that clocks of nodes do not matter.
+    async fn hold_lease(&self, node: NodeId, ttl: Duration) -> Result<Vec<NodeId>>;
+
+    /// Gives the lease back at once.
+    async fn release_lease(&self, node: NodeId) -> Result<()>;
+
+    /// Keeps what a node says of users, in one round trip, until it says otherwise or its lease ends. What nobody says
+    /// again for [`PRESENCE_TTL`] may be forgotten.
+    async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()>;
+
+    /// Of each of the users, in order, what nodes with a lease say. One round trip for up to 500.
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<UserPresence>>;
 
     /// One round trip to the server, for health checks.
     async fn ping(&self) -> Result<Duration>;

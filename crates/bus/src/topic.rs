@@ -11,6 +11,8 @@ pub enum Topic {
     Conversation(ConversationId),
     /// A user's own events, for all their devices.
     User(UserId),
+    /// Whether a user is there, for those who watch them.
+    Presence(UserId),
     /// A node's probe of itself.
     Node(NodeId),
     /// An org's announcements.
@@ -27,6 +29,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Conversation(id) => write!(f, "c:{id}"),
             Self::User(id) => write!(f, "u:{id}"),
+            Self::Presence(id) => write!(f, "p:{id}"),
             Self::Node(id) => write!(f, "n:{id}"),
             Self::Org(id) => write!(f, "o:{id}"),
         }
@@ -41,6 +44,7 @@ impl std::str::FromStr for Topic {
         Ok(match kind {
             "c" => Self::Conversation(id.parse().map_err(|_| TopicParseError)?),
             "u" => Self::User(id.parse().map_err(|_| TopicParseError)?),
+            "p" => Self::Presence(id.parse().map_err(|_| TopicParseError)?),
             "n" => Self::Node(id.parse().map_err(|_| TopicParseError)?),
             "o" => Self::Org(id.parse().map_err(|_| TopicParseError)?),
             _ => return Err(TopicParseError),
@@ -57,6 +61,7 @@ mod tests {
         for topic in [
             Topic::Conversation(ConversationId::generate()),
             Topic::User(UserId::generate()),
+            Topic::Presence(UserId::generate()),
             Topic::Node(NodeId::generate()),
             Topic::Org(OrgId::generate()),
         ] {

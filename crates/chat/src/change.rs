@@ -51,6 +51,22 @@ pub(crate) enum Kind {
         /// Which.
         message: MessageId,
     },
+    /// A message is pinned, or no longer.
+    Pin {
+        /// Which.
+        message: MessageId,
+        /// Pinned.
+        pinned: bool,
+    },
+    /// Somebody reacts, or takes it back.
+    React {
+        /// To which.
+        message: MessageId,
+        /// With what; see [`crate::check::emoji`].
+        emoji: String,
+        /// Reacts.
+        add: bool,
+    },
     /// People are added.
     AddParticipants {
         /// Who, each once.
@@ -93,6 +109,8 @@ impl Kind {
             Self::Send { .. } => "send",
             Self::Edit { .. } => "edit",
             Self::Delete { .. } => "delete",
+            Self::Pin { .. } => "pin",
+            Self::React { .. } => "react",
             Self::AddParticipants { .. } => "add_participants",
             Self::RemoveParticipant { .. } => "remove_participant",
             Self::Join => "join",
@@ -107,7 +125,7 @@ impl Kind {
 pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scope {
     let (mut conversations, mut participants) = (HashSet::new(), HashSet::new());
     let (mut messages, mut users) = (HashSet::new(), HashSet::new());
-    let mut client_ids = HashSet::new();
+    let (mut client_ids, mut reactions) = (HashSet::new(), HashSet::new());
     for request in requests {
         let here = request.conversation;
         conversations.insert(here);
@@ -121,8 +139,12 @@ pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scop
                 client_ids.extend(client_id.iter().map(|id| (here, request.actor, id.clone())));
                 messages.extend(reply_to);
             }
-            Kind::Edit { message, .. } | Kind::Delete { message } => {
+            Kind::Edit { message, .. } | Kind::Delete { message } | Kind::Pin { message, .. } => {
                 messages.insert(*message);
+            }
+            Kind::React { message, emoji, .. } => {
+                messages.insert(*message);
+                reactions.insert((*message, request.actor, emoji.clone()));
             }
             Kind::AddParticipants { users: added } => {
                 participants.extend(added.iter().map(|user| (here, *user)));
@@ -141,6 +163,8 @@ pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scop
         client_ids: client_ids.into_iter().collect(),
         messages: messages.into_iter().collect(),
         users: users.into_iter().collect(),
+        reactions: reactions.into_iter().collect(),
+        notifies: false,
     }
 }
 
@@ -190,7 +214,7 @@ pub(crate) fn as_of(latest: &Message, change: &UpdateMessage) -> Message {
     let mut message = latest.clone();
     if message.changed_seq != change.changed_seq {
         message.changed_seq = change.changed_seq;
-        if let store::MessageUpdate::Edit { content } = &change.update {
+        if let store::MessageUpdate::Edit { content, .. } = &change.update {
             message.content.clone_from(content);
             message.edited_at = Some(change.at);
             message.deleted_at = None::<Timestamp>;

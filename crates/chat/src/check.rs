@@ -16,7 +16,7 @@ const SUBJECT_ID_MAX: usize = 120;
 /// Longest `Idempotency-Key`, characters.
 const IDEMPOTENCY_KEY_MAX: usize = 255;
 /// Longest text to search for, characters.
-const QUERY_MAX: usize = 120;
+pub(crate) const QUERY_MAX: usize = 120;
 /// Longest page cursor, bytes; ours are much shorter.
 const CURSOR_MAX: usize = 512;
 /// A page's length when none is asked for.
@@ -28,6 +28,11 @@ const CHANGES_MAX: u32 = 500;
 
 fn named(field: &str) -> impl Fn(TextError) -> ChatError {
     move |error| ChatError::field(field, error.message())
+}
+
+/// One emoji, as it is stored.
+pub(crate) fn emoji(text: &str) -> Result<String> {
+    Ok(text.to_owned())
 }
 
 /// A message's text.

@@ -1,7 +1,8 @@
 //! Conversations and who takes part: reading them and changing them. Making one is in `create`.
 
 use protocol::{
-    AddParticipants, Conversation, ConversationId, ConversationPatch, Page, Participant, ParticipantPatch, UserId,
+    AddParticipants, Conversation, ConversationFilter, ConversationId, ConversationPatch, Page, Participant,
+    ParticipantPatch, UserId,
 };
 
 use crate::{
@@ -16,12 +17,13 @@ impl Chat {
     pub async fn conversations(
         &self,
         caller: &Caller,
+        filter: &ConversationFilter,
         cursor: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Page<Conversation>> {
         let limit = check::limit(limit)?;
         check::cursor(cursor)?;
-        Ok(self.inner.store.conversations(caller.user.id, cursor, limit).await?)
+        Ok(self.inner.store.conversations(caller.user.id, filter, cursor, limit).await?)
     }
 
     /// The lobby: public rooms of the caller's org whose title contains `query`.
@@ -83,7 +85,7 @@ impl Chat {
         let limit = check::limit(limit)?;
         check::cursor(cursor)?;
         self.readable(caller, id).await?;
-        Ok(self.inner.store.participants(id, cursor, limit).await?)
+        Ok(self.inner.store.participants(caller.user.id, id, cursor, limit).await?)
     }
 
     /// Adds people (admins; in a public room nobody: people join). One system message for all of them; those who
@@ -110,18 +112,8 @@ impl Chat {
         patch: ParticipantPatch,
     ) -> Result<Participant> {
         self.change(caller, id, Kind::SetRole { user, role: patch.role }).await?;
-        // Roles change rarely: paging to one participant is good enough.
-        let mut cursor = None;
-        loop {
-            let page = self.inner.store.participants(id, cursor.as_deref(), check::PAGE_MAX).await?;
-            if let Some(found) = page.items.into_iter().find(|participant| participant.user.id == user) {
-                return Ok(found);
-            }
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Err(ChatError::not_found("participant"));
-            }
-        }
+        let participant = self.inner.store.participant(caller.user.id, id, user).await?;
+        participant.ok_or_else(|| ChatError::not_found("participant"))
     }
 
     /// Removes somebody (admins; an admin cannot remove an owner), or leaves when it is oneself. Removing somebody

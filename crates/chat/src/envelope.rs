@@ -5,7 +5,7 @@
 //! not received (the hole it leaves is filled from the store).
 
 use bytes::Bytes;
-use protocol::{Seq, UserId, UserSeq};
+use protocol::{Presence, Seq, UserId, UserSeq};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -32,6 +32,33 @@ pub struct FeedMoved {
     pub v: u32,
     /// The feed's new head.
     pub user_seq: UserSeq,
+}
+
+/// On a user's topic: what all nodes of their connections do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserEvent {
+    /// Their feed moved.
+    FeedMoved(UserSeq),
+    /// An ephemeral frame for all their devices (their own receipt in a large conversation), UTF-8 JSON.
+    Frame(Bytes),
+}
+
+/// On a user's presence topic: what all nodes together say of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceChanged {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What is told.
+    pub presence: Presence,
+}
+
+/// On an org's topic: there is an announcement; nodes read it from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnouncementMoved {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The last announcement's seq.
+    pub seq: u64,
 }
 
 /// Not a payload of this version.
@@ -79,6 +106,59 @@ impl FeedMoved {
     /// As payload.
     pub fn encode(user_seq: UserSeq) -> Bytes {
         Bytes::from(format!("{{\"v\":{VERSION},\"user_seq\":{user_seq}}}"))
+    }
+
+    /// Reads a payload.
+    pub fn decode(payload: &[u8]) -> Result<Self, EnvelopeError> {
+        serde_json::from_slice(payload).ok().filter(|moved: &Self| moved.v == VERSION).ok_or(EnvelopeError)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct UserWire<'a> {
+    v: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_seq: Option<UserSeq>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    frame: Option<&'a RawValue>,
+}
+
+impl UserEvent {
+    /// An ephemeral frame as payload.
+    pub fn encode_frame(event: &impl Serialize) -> serde_json::Result<Bytes> {
+        let frame = serde_json::value::to_raw_value(event)?;
+        serde_json::to_vec(&UserWire { v: VERSION, user_seq: None, frame: Some(&frame) }).map(Bytes::from)
+    }
+
+    /// Reads a payload; a frame shares the payload's memory.
+    pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
+        let wire: UserWire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
+        match wire {
+            UserWire { v: VERSION, user_seq: Some(user_seq), frame: None } => Ok(Self::FeedMoved(user_seq)),
+            UserWire { v: VERSION, user_seq: None, frame: Some(frame) } => {
+                Ok(Self::Frame(payload.slice_ref(frame.get().as_bytes())))
+            }
+            _ => Err(EnvelopeError),
+        }
+    }
+}
+
+impl PresenceChanged {
+    /// As payload.
+    pub fn encode(presence: Presence) -> serde_json::Result<Bytes> {
+        serde_json::to_vec(&Self { v: VERSION, presence }).map(Bytes::from)
+    }
+
+    /// Reads a payload.
+    pub fn decode(payload: &[u8]) -> Result<Self, EnvelopeError> {
+        serde_json::from_slice(payload).ok().filter(|changed: &Self| changed.v == VERSION).ok_or(EnvelopeError)
+    }
+}
+
+impl AnnouncementMoved {
+    /// As payload.
+    pub fn encode(seq: u64) -> Bytes {
+        Bytes::from(format!("{{\"v\":{VERSION},\"seq\":{seq}}}"))
     }
 
     /// Reads a payload.

@@ -147,6 +147,26 @@ fn feed_event(user: UserId, item: FeedItem) -> Result<FeedEvent> {
             let data = SessionRevoked { session_id: None };
             (frame(EventType::SessionRevoked, None, user_seq, data)?, FeedEffect::Disabled)
         }
+        FeedChange::Preferences(preferences) => {
+            let id = preferences.conversation_id;
+            (frame(EventType::PreferencesUpdated, Some(id), user_seq, preferences)?, FeedEffect::None)
+        }
+        FeedChange::NotificationPreferences(preferences) => {
+            (frame(EventType::NotificationPreferencesUpdated, None, user_seq, preferences)?, FeedEffect::None)
+        }
+        FeedChange::Notification(notification) => {
+            let kind = if notification.read_at.is_some() {
+                EventType::NotificationUpdated
+            } else {
+                EventType::NotificationCreated
+            };
+            let id = notification.conversation_id;
+            (frame(kind, Some(id), user_seq, notification)?, FeedEffect::None)
+        }
+        FeedChange::Blocked(user_id, blocked) => {
+            let kind = if blocked { EventType::UserBlocked } else { EventType::UserUnblocked };
+            (frame(kind, None, user_seq, protocol::UserBlocked { user_id })?, FeedEffect::None)
+        }
         FeedChange::Disabled(false) => (frame(EventType::Heartbeat, None, user_seq, Nothing {})?, FeedEffect::None),
     };
     Ok(FeedEvent { user_seq, frame, effect })

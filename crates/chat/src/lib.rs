@@ -4,6 +4,7 @@
 //! How a change travels: `messages` / `conversations` build a `change::Request`, `writer` commits it with whatever
 //! else is waiting, `decide` says under the lock what it does, [`envelope`] is what the bus then carries.
 
+mod announcements;
 mod auth;
 mod change;
 mod check;
@@ -16,11 +17,16 @@ mod error;
 mod follow;
 mod messages;
 mod metrics;
+mod moderation;
+mod notifications;
 mod page;
 mod policy;
+mod presence;
 mod receipts;
+mod search;
 #[cfg(test)]
 mod testing;
+mod typing;
 #[cfg(test)]
 mod use_case_tests;
 mod users;
@@ -34,6 +40,8 @@ pub use auth::{AuthConfig, ExternalClaims, JwksSource, VerifyKey, mint_external}
 pub use config::{ChatConfig, Clock, SystemClock, WriterConfig};
 pub use error::{ChatError, Result};
 pub use follow::{FeedEffect, FeedEvent};
+pub use search::SearchRequest;
+pub use store::{OrgUsersFilter, Seen};
 
 /// Somebody who proved who they are.
 #[derive(Debug, Clone)]

@@ -1,7 +1,10 @@
 //! Messages: sending, editing, deleting and reading them.
 
-use protocol::{ConversationId, EditMessage, ErrorCode, HistoryWindow, Message, MessageId, Page, SendMessage};
-use store::Access;
+use protocol::{
+    ConversationId, EditMessage, ErrorCode, HistoryWindow, Message, MessageId, MessageReceipts, MessageVersions, Page,
+    Reactor, SendMessage, ThreadPage,
+};
+use store::{Access, StoreError};
 
 use crate::{
     Caller, Chat, ChatError, Result,
@@ -48,19 +51,103 @@ impl Chat {
         message_of(self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?)
     }
 
+    /// Pins a message (true), or no longer; doing it twice is fine. In groups and public rooms admins; in a direct
+    /// conversation both.
+    pub async fn pin(&self, caller: &Caller, id: MessageId, pinned: bool) -> Result<Message> {
+        self.change_message(caller, id, Kind::Pin { message: id, pinned }).await
+    }
+
+    /// Reacts to a message with an emoji (true), or takes it back; doing it twice is fine. At most 20 distinct emoji.
+    pub async fn react(&self, caller: &Caller, id: MessageId, emoji: &str, add: bool) -> Result<Message> {
+        let emoji = check::emoji(emoji)?;
+        self.change_message(caller, id, Kind::React { message: id, emoji, add }).await?;
+        self.message(caller, id).await
+    }
+
+    /// A thread: its root, and replies after a cursor, ascending. `limit` 1–100 (50 when absent).
+    pub async fn thread(
+        &self,
+        caller: &Caller,
+        root: MessageId,
+        cursor: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<ThreadPage> {
+        let limit = check::limit(limit)?;
+        let after =
+            cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(|_| ChatError::from(StoreError::BadCursor)))?;
+        let found = self.inner.store.thread(caller.user.id, root, check::seq(after), limit + 1).await?;
+        let Some((root, items)) = found else { return Err(self.no_message(caller, root).await?) };
+        let page = page(items, HistoryWindow::After(after), limit as usize);
+        Ok(ThreadPage { root, items: page.items, next_cursor: page.next_cursor })
+    }
+
+    /// Pinned messages, the last pinned first.
+    pub async fn pins(&self, caller: &Caller, conversation: ConversationId) -> Result<Page<Message>> {
+        self.readable(caller, conversation).await?;
+        let items = self.inner.store.pins(caller.user.id, conversation).await?;
+        Ok(Page { items, next_cursor: None })
+    }
+
+    /// What a message said before each edit.
+    pub async fn versions(&self, caller: &Caller, id: MessageId) -> Result<MessageVersions> {
+        match self.inner.store.versions(caller.user.id, id).await? {
+            Some(items) => Ok(MessageVersions { items }),
+            None => Err(self.no_message(caller, id).await?),
+        }
+    }
+
+    /// Who reacted to a message. `limit` 1–100 (50 when absent).
+    pub async fn reactors(
+        &self,
+        caller: &Caller,
+        id: MessageId,
+        emoji: Option<&str>,
+        cursor: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Page<Reactor>> {
+        let limit = check::limit(limit)?;
+        check::cursor(cursor)?;
+        let emoji = emoji.map(check::emoji).transpose()?;
+        match self.inner.store.reactors(caller.user.id, id, emoji.as_deref(), cursor, limit).await? {
+            Some(page) => Ok(page),
+            None => Err(self.no_message(caller, id).await?),
+        }
+    }
+
+    /// How far a message got with each participant. `limit` 1–100 (50 when absent).
+    pub async fn message_receipts(
+        &self,
+        caller: &Caller,
+        id: MessageId,
+        cursor: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<MessageReceipts> {
+        let limit = check::limit(limit)?;
+        check::cursor(cursor)?;
+        match self.inner.store.message_receipts(caller.user.id, id, cursor, limit).await? {
+            Some(receipts) => Ok(receipts),
+            None => Err(self.no_message(caller, id).await?),
+        }
+    }
+
     /// One message.
     pub async fn message(&self, caller: &Caller, id: MessageId) -> Result<Message> {
         if let Some(message) = self.inner.store.message(caller.user.id, id).await? {
             return Ok(message);
         }
+        Err(self.no_message(caller, id).await?)
+    }
+
+    /// Why a message is not there for the caller.
+    async fn no_message(&self, caller: &Caller, id: MessageId) -> Result<ChatError> {
         // Of a public room one may know that joining would help; of all else nothing.
         if let Some(conversation) = self.inner.store.locate(id).await? {
             let access = self.inner.store.access(caller.user.id, conversation).await?;
             if policy::reading(access.as_ref()) == Err(Refusal::NotAParticipant) {
-                return Err(Refusal::NotAParticipant.into());
+                return Ok(Refusal::NotAParticipant.into());
             }
         }
-        Err(ChatError::not_found("message"))
+        Ok(ChatError::not_found("message"))
     }
 
     /// A page of history, ascending by seq. `limit` 1–100 (50 when absent). `next_cursor` is the seq to go on with

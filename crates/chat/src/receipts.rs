@@ -2,8 +2,8 @@
 //! when resuming.
 
 use bus::Topic;
-use protocol::{ConversationId, Event, EventType, Receipt, Seq};
-use store::Mark;
+use protocol::{BulkRead, ConversationId, Event, EventType, Receipt, Seq};
+use store::{Mark, MarkRow};
 
 use crate::{Caller, Chat, Result, check, envelope::ConversationEvent, policy::Refusal};
 
@@ -21,8 +21,24 @@ impl Chat {
         self.mark(caller, conversation, Mark::Delivered(check::seq(seq))).await
     }
 
+    /// Moves many read markers at once (1–100, each conversation once). Conversations that the caller does not take
+    /// part in are left out of the answer.
+    pub async fn mark_many(&self, caller: &Caller, request: BulkRead) -> Result<Vec<Receipt>> {
+        let mut receipts = Vec::new();
+        for item in request.items {
+            receipts.push(self.mark_read(caller, item.conversation_id, item.seq).await?);
+        }
+        Ok(receipts)
+    }
+
     async fn mark(&self, caller: &Caller, conversation: ConversationId, mark: Mark) -> Result<Receipt> {
-        let Some(marked) = self.inner.store.mark(caller.user.id, conversation, mark).await? else {
+        let row = MarkRow {
+            user_id: caller.user.id,
+            conversation_id: conversation,
+            delivered_seq: if let Mark::Delivered(seq) = mark { Some(seq) } else { None },
+            read_seq: if let Mark::Read(seq) = mark { Some(seq) } else { None },
+        };
+        let Some(marked) = self.inner.store.mark(&[row]).await?.pop().flatten() else {
             self.readable(caller, conversation).await?;
             // They joined between the two looks: to them it was not there yet.
             return Err(Refusal::NotFound.into());

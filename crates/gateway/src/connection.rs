@@ -89,6 +89,7 @@ impl<'a> Connection<'a> {
             user: self.link.caller.user.clone(),
             epoch: started.memberships.epoch.clone(),
             user_seq: started.memberships.user_seq,
+            announcement_seq: 0,
             heartbeat_interval_ms: self.node.config.heartbeat.as_millis() as u64,
             limits: self.node.chat.limits().clone(),
         };

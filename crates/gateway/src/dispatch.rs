@@ -32,22 +32,42 @@ pub(crate) async fn run(
 async fn reply_data(chat: &Chat, caller: &Caller, command: Command) -> Result<Box<serde_json::value::RawValue>> {
     match command {
         Command::MessageSend(send) => {
-            let request =
-                SendMessage { content: send.content, client_id: Some(send.client_id), reply_to_id: send.reply_to_id };
+            let request = SendMessage {
+                content: send.content,
+                client_id: Some(send.client_id),
+                reply_to_id: send.reply_to_id,
+                thread_root_id: send.thread_root_id,
+                mentions: send.mentions,
+                attachments: send.attachments,
+            };
             raw(&chat.send(caller, send.conversation_id, request).await?.0)
         }
-        Command::MessageEdit(edit) => {
-            raw(&chat.edit(caller, edit.message_id, EditMessage { content: edit.content }).await?)
-        }
+        Command::MessageEdit(edit) => raw(&chat
+            .edit(caller, edit.message_id, EditMessage { content: edit.content, mentions: edit.mentions })
+            .await?),
         Command::MessageDelete(delete) => raw(&chat.delete(caller, delete.message_id).await?),
+        Command::MessagePin(pin) => raw(&chat.pin(caller, pin.message_id, true).await?),
+        Command::MessageUnpin(pin) => raw(&chat.pin(caller, pin.message_id, false).await?),
+        Command::ReactionAdd(react) => raw(&chat.react(caller, react.message_id, &react.emoji, true).await?),
+        Command::ReactionRemove(react) => raw(&chat.react(caller, react.message_id, &react.emoji, false).await?),
+        Command::TypingStart(typing) => done_with(chat.typing(caller, typing.conversation_id, true).await?),
+        Command::TypingStop(typing) => done_with(chat.typing(caller, typing.conversation_id, false).await?),
         Command::ReceiptRead(mark) => raw(&chat.mark_read(caller, mark.conversation_id, mark.seq).await?),
         Command::ReceiptDelivered(mark) => raw(&chat.mark_delivered(caller, mark.conversation_id, mark.seq).await?),
         Command::ChangesGet(get) => raw(&chat.changes(caller, get.conversation_id, get.after, get.limit).await?),
         Command::Ping => raw(&json!({})),
-        Command::Hello(_) | Command::AuthRenew(_) => {
+        Command::Hello(_)
+        | Command::AuthRenew(_)
+        | Command::PresenceSet(_)
+        | Command::PresenceWatch(_)
+        | Command::PresenceUnwatch(_) => {
             Err(ChatError::new(ErrorCode::Internal, "this command belongs to the connection"))
         }
     }
+}
+
+fn done_with((): ()) -> Result<Box<serde_json::value::RawValue>> {
+    raw(&json!({}))
 }
 
 fn raw(data: &impl Serialize) -> Result<Box<serde_json::value::RawValue>> {
@@ -94,6 +114,15 @@ pub(crate) fn name(command: &Command) -> &'static str {
         Command::MessageSend(_) => "message.send",
         Command::MessageEdit(_) => "message.edit",
         Command::MessageDelete(_) => "message.delete",
+        Command::MessagePin(_) => "message.pin",
+        Command::MessageUnpin(_) => "message.unpin",
+        Command::ReactionAdd(_) => "reaction.add",
+        Command::ReactionRemove(_) => "reaction.remove",
+        Command::TypingStart(_) => "typing.start",
+        Command::TypingStop(_) => "typing.stop",
+        Command::PresenceSet(_) => "presence.set",
+        Command::PresenceWatch(_) => "presence.watch",
+        Command::PresenceUnwatch(_) => "presence.unwatch",
         Command::ReceiptRead(_) => "receipt.read",
         Command::ReceiptDelivered(_) => "receipt.delivered",
         Command::ChangesGet(_) => "changes.get",

@@ -41,7 +41,7 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                 probe.heard(&payload);
             }
             // Announcements are not sent yet.
-            Some(Incoming::Event { topic: Topic::Org(_), .. }) => {}
+            Some(Incoming::Event { topic: Topic::Org(_) | Topic::Presence(_), .. }) => {}
         }
     }
 }

@@ -76,6 +76,7 @@ impl People {
             subject: None,
             posting: Posting::default(),
             history: History::default(),
+            slow_mode_seconds: 0,
         };
         let made: Conversation = self.post("/v1/conversations", &owner.token, &body).await?;
         for chunk in chunks {

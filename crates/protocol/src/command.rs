@@ -5,7 +5,10 @@ use std::{borrow::Cow, collections::HashMap};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ConversationId, ErrorCode, MessageId, Receipt, ReplyError, Seq, UserSeq};
+use crate::{
+    Attachment, ConversationId, ErrorCode, MentionRange, MessageId, PresenceSet, PresenceWatch, ReactionCommand,
+    Receipt, ReplyError, Seq, TypingCommand, UserSeq,
+};
 
 /// Longest `ref`, in characters.
 pub const REF_MAX: usize = 64;
@@ -21,6 +24,9 @@ pub struct Resume {
     #[serde(default)]
     #[schema(value_type = HashMap<String, u64>)]
     pub cursors: HashMap<ConversationId, Seq>,
+    /// `seq` of the last announcement that the client has: later ones are sent. Absent: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement_seq: Option<u64>,
 }
 
 /// Fields of `hello`.
@@ -42,6 +48,9 @@ pub struct HelloReply {
     pub heads: HashMap<ConversationId, Seq>,
     /// Markers of the caller, and of all participants of conversations of ≤ 100.
     pub receipts: Vec<Receipt>,
+    /// `seq` of the org's last announcement; 0 when there is none.
+    #[serde(default)]
+    pub announcement_seq: u64,
 }
 
 /// Fields of `message.send`.
@@ -49,13 +58,23 @@ pub struct HelloReply {
 pub struct MessageSend {
     /// Where.
     pub conversation_id: ConversationId,
-    /// The text.
+    /// The text; may be empty when there are attachments.
+    #[serde(default)]
     pub content: String,
     /// Required here; see [`crate::SendMessage::client_id`].
     pub client_id: String,
     /// A message of the same conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to_id: Option<MessageId>,
+    /// See [`crate::SendMessage::thread_root_id`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_root_id: Option<MessageId>,
+    /// See [`crate::SendMessage::mentions`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mentions: Option<Vec<MentionRange>>,
+    /// Files that go with it, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 /// Fields of `message.edit`.
@@ -65,11 +84,14 @@ pub struct MessageEdit {
     pub message_id: MessageId,
     /// The new text.
     pub content: String,
+    /// See [`crate::SendMessage::mentions`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mentions: Option<Vec<MentionRange>>,
 }
 
-/// Fields of `message.delete`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MessageDelete {
+/// Fields of `message.delete`, `message.pin` and `message.unpin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageRef {
     /// Which.
     pub message_id: MessageId,
 }
@@ -112,7 +134,25 @@ pub enum Command {
     /// Edit one's own message.
     MessageEdit(MessageEdit),
     /// Delete a message.
-    MessageDelete(MessageDelete),
+    MessageDelete(MessageRef),
+    /// Pin a message.
+    MessagePin(MessageRef),
+    /// Unpin it.
+    MessageUnpin(MessageRef),
+    /// React to a message.
+    ReactionAdd(ReactionCommand),
+    /// Take a reaction back.
+    ReactionRemove(ReactionCommand),
+    /// One is typing.
+    TypingStart(TypingCommand),
+    /// Not any more.
+    TypingStop(TypingCommand),
+    /// What this connection says of its user.
+    PresenceSet(PresenceSet),
+    /// Be told of users' presence.
+    PresenceWatch(PresenceWatch),
+    /// No longer.
+    PresenceUnwatch(PresenceWatch),
     /// Move one's read marker.
     ReceiptRead(ReceiptMark),
     /// Move one's delivered marker.
@@ -149,6 +189,15 @@ impl Command {
         "message.send",
         "message.edit",
         "message.delete",
+        "message.pin",
+        "message.unpin",
+        "reaction.add",
+        "reaction.remove",
+        "typing.start",
+        "typing.stop",
+        "presence.set",
+        "presence.watch",
+        "presence.unwatch",
         "receipt.read",
         "receipt.delivered",
         "changes.get",
@@ -173,6 +222,15 @@ impl Command {
             "message.send" => fields(frame).map(Self::MessageSend),
             "message.edit" => fields(frame).map(Self::MessageEdit),
             "message.delete" => fields(frame).map(Self::MessageDelete),
+            "message.pin" => fields(frame).map(Self::MessagePin),
+            "message.unpin" => fields(frame).map(Self::MessageUnpin),
+            "reaction.add" => fields(frame).map(Self::ReactionAdd),
+            "reaction.remove" => fields(frame).map(Self::ReactionRemove),
+            "typing.start" => fields(frame).map(Self::TypingStart),
+            "typing.stop" => fields(frame).map(Self::TypingStop),
+            "presence.set" => fields(frame).map(Self::PresenceSet),
+            "presence.watch" => fields(frame).map(Self::PresenceWatch),
+            "presence.unwatch" => fields(frame).map(Self::PresenceUnwatch),
             "receipt.read" => fields(frame).map(Self::ReceiptRead),
             "receipt.delivered" => fields(frame).map(Self::ReceiptDelivered),
             "changes.get" => fields(frame).map(Self::ChangesGet),

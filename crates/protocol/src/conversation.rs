@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ConversationId, Message, Seq, Timestamp, User, UserId};
+use crate::{ConversationId, Message, Presence, Seq, Timestamp, User, UserId};
 
 /// What a conversation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -97,12 +97,20 @@ pub struct Conversation {
     pub subject: Option<Subject>,
     /// The other one in a direct conversation.
     pub other: Option<User>,
+    /// Whether the other one is there; null unless direct, and where it is not told (events, a block).
+    pub other_presence: Option<Presence>,
+    /// The other one's delivered marker; null unless direct.
+    pub other_delivered_seq: Option<Seq>,
+    /// The other one's read marker; null unless direct.
+    pub other_read_seq: Option<Seq>,
     /// The viewer's role; null when they only look at a public room from outside.
     pub role: Option<Role>,
     /// Who may send.
     pub posting: Posting,
     /// What new participants may read.
     pub history: History,
+    /// Seconds between two messages of one member; 0 = no slow mode. Admins are free.
+    pub slow_mode_seconds: u32,
     /// What the viewer wants to be told of.
     pub notify: Notify,
     /// How many take part.
@@ -122,6 +130,8 @@ pub struct Conversation {
     pub read_seq: Seq,
     /// Muted until then.
     pub muted_until: Option<Timestamp>,
+    /// When the viewer pinned it to the top of their list.
+    pub pinned_at: Option<Timestamp>,
     /// Set when archived: nothing may be sent.
     pub archived_at: Option<Timestamp>,
     /// When it was made.
@@ -155,6 +165,9 @@ pub struct CreateConversation {
     /// What new participants may read.
     #[serde(default)]
     pub history: History,
+    /// Seconds between two messages of one member, ≤ 86,400; 0 = no slow mode.
+    #[serde(default)]
+    pub slow_mode_seconds: u32,
 }
 
 /// `PATCH /v1/conversations/{id}` (admins): only the named fields change; `null` clears.
@@ -175,6 +188,23 @@ pub struct ConversationPatch {
     /// Who may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posting: Option<Posting>,
+    /// Seconds between two messages of one member, ≤ 86,400; 0 = no slow mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_mode_seconds: Option<u32>,
+    /// Into the archive (nothing may be sent any more), or out of it. Not together with another field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+}
+
+/// Which of one's conversations; what is absent does not matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConversationFilter {
+    /// Of this kind.
+    pub kind: Option<ConversationKind>,
+    /// With messages that are not read (true), or without.
+    pub unread: Option<bool>,
+    /// Archived (true), or not.
+    pub archived: Option<bool>,
 }
 
 /// One participant.
@@ -188,8 +218,10 @@ pub struct Participant {
     pub joined_at: Timestamp,
     /// Their read marker.
     pub read_seq: Seq,
-    /// Their delivered marker.
+    /// Their delivered marker. Not kept above 100 participants.
     pub delivered_seq: Seq,
+    /// The caller blocked them: hide what they write.
+    pub blocked: bool,
 }
 
 /// `POST /v1/conversations/{id}/participants` (admins).

@@ -71,6 +71,10 @@ codes! {
     LastOwner = "last_owner",
     /// The message is deleted.
     MessageDeleted = "message_deleted",
+    /// The time within which one may edit has passed.
+    EditWindowPassed = "edit_window_passed",
+    /// There are as many of these as there may be; the message names the limit.
+    LimitReached = "limit_reached",
     /// The conversation is archived.
     Archived = "archived",
     /// Not possible in a conversation of this kind.

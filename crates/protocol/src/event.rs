@@ -26,6 +26,39 @@ pub enum EventType {
     /// Durable, user feed: it is no longer; data: [`crate::ParticipantRemoved`].
     #[serde(rename = "participant.removed")]
     ParticipantRemoved,
+    /// Durable, conversation: somebody reacted; data: [`crate::ReactionEvent`].
+    #[serde(rename = "reaction.added")]
+    ReactionAdded,
+    /// Durable, conversation: somebody took a reaction back; data: [`crate::ReactionEvent`].
+    #[serde(rename = "reaction.removed")]
+    ReactionRemoved,
+    /// Durable, user feed: the receiver's settings of a conversation; data: [`crate::Preferences`].
+    #[serde(rename = "preferences.updated")]
+    PreferencesUpdated,
+    /// Durable, user feed: data: [`crate::Notification`].
+    #[serde(rename = "notification.created")]
+    NotificationCreated,
+    /// Durable, user feed: it was read; data: [`crate::Notification`].
+    #[serde(rename = "notification.updated")]
+    NotificationUpdated,
+    /// Durable, user feed: the receiver's settings for all conversations; data: [`crate::NotificationPreferences`].
+    #[serde(rename = "notification_preferences.updated")]
+    NotificationPreferencesUpdated,
+    /// Durable, user feed: the receiver blocked somebody; data: [`crate::UserBlocked`].
+    #[serde(rename = "user.blocked")]
+    UserBlocked,
+    /// Durable, user feed: and no longer; data: [`crate::UserBlocked`].
+    #[serde(rename = "user.unblocked")]
+    UserUnblocked,
+    /// To an org; dense by its `seq`; data: [`crate::Announcement`].
+    #[serde(rename = "announcement")]
+    Announcement,
+    /// Ephemeral, conversation; data: [`crate::Typing`].
+    #[serde(rename = "typing")]
+    Typing,
+    /// Ephemeral, to who watches the user; data: [`crate::Presence`].
+    #[serde(rename = "presence.updated")]
+    PresenceUpdated,
     /// Durable, user feed: a session ended; data: `{session_id}` (null: all).
     #[serde(rename = "session.revoked")]
     SessionRevoked,
@@ -80,6 +113,8 @@ pub struct Connected {
     pub epoch: String,
     /// Head of the user's feed.
     pub user_seq: UserSeq,
+    /// `seq` of the org's last announcement; 0 when there is none.
+    pub announcement_seq: u64,
     /// Silence of two of these means a dead server.
     pub heartbeat_interval_ms: u64,
     /// What this connection may do.

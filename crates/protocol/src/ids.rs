@@ -58,4 +58,12 @@ id! {
     ConnectionId,
     /// One running process of the cluster.
     NodeId,
+    /// A notification to one user.
+    NotificationId,
+    /// An announcement to an org.
+    AnnouncementId,
+    /// A report of a message or a user.
+    ReportId,
+    /// An entry of an org's audit log.
+    AuditId,
 }

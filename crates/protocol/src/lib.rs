@@ -3,6 +3,7 @@
 //! Types and serde only: no I/O, no policy. Every other crate (and the load tester, which is a client)
 //! speaks through these, and the OpenAPI document is generated from them.
 
+mod attachment;
 mod auth;
 mod close;
 mod command;
@@ -11,11 +12,20 @@ mod error;
 mod event;
 mod ids;
 mod limits;
+mod mention;
 mod message;
+mod moderation;
+mod notification;
+mod preferences;
+mod presence;
+mod reaction;
+mod receipt;
+mod search;
 mod text;
 mod timestamp;
 mod user;
 
+pub use attachment::*;
 pub use auth::*;
 pub use close::*;
 pub use command::*;
@@ -24,7 +34,15 @@ pub use error::*;
 pub use event::*;
 pub use ids::*;
 pub use limits::*;
+pub use mention::*;
 pub use message::*;
+pub use moderation::*;
+pub use notification::*;
+pub use preferences::*;
+pub use presence::*;
+pub use reaction::*;
+pub use receipt::*;
+pub use search::*;
 pub use text::*;
 pub use timestamp::*;
 pub use user::*;

@@ -18,6 +18,10 @@ pub struct Limits {
     pub user_connections: u32,
     /// Conversations that one connection follows, the most recent first; 0 = unlimited.
     pub connection_conversations: u32,
+    /// One's own messages may be edited within this, seconds; 0 = for ever.
+    pub edit_window_seconds: u64,
+    /// Most pinned messages in one conversation.
+    pub pins: u32,
 }
 
 impl Default for Limits {
@@ -29,6 +33,8 @@ impl Default for Limits {
             command_burst: 60,
             user_connections: 20,
             connection_conversations: 10_000,
+            edit_window_seconds: 0,
+            pins: 50,
         }
     }
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ConversationId, ConversationPatch, MessageId, Role, Sender, Seq, Timestamp, UserId};
+use crate::{
+    Attachment, ConversationId, ConversationPatch, Mention, MentionRange, MessageId, Reaction, Role, Sender, Seq,
+    Timestamp, UserId,
+};
 
 /// Who made a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +34,12 @@ pub enum SystemChange {
         /// The new values of what changed.
         changes: ConversationPatch,
     },
+    /// Put aside: nothing may be sent until somebody takes it out again.
+    #[serde(rename = "conversation.archived")]
+    ConversationArchived,
+    /// Taken out of the archive.
+    #[serde(rename = "conversation.unarchived")]
+    ConversationUnarchived,
     /// Closed for all; nothing may be sent any more.
     #[serde(rename = "conversation.deleted")]
     ConversationDeleted,
@@ -72,6 +81,20 @@ pub struct Quote {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// The thread under a message. Derived: it changes with the replies' own events and takes no seq.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Thread {
+    /// Replies, deleted ones included (as in `number`).
+    pub reply_count: u64,
+    /// When the last one came.
+    pub last_reply_at: Timestamp,
+    /// Who wrote the last ones, the latest first, each once, at most three.
+    pub last_repliers: Vec<Sender>,
+}
+
+/// How many of the last repliers a [`Thread`] names.
+pub const THREAD_REPLIERS_SHOWN: usize = 3;
+
 /// A message in its present state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Message {
@@ -97,6 +120,19 @@ pub struct Message {
     pub client_id: Option<String>,
     /// What it replies to.
     pub reply_to: Option<Quote>,
+    /// The message whose thread it is in.
+    pub thread_root_id: Option<MessageId>,
+    /// The thread under it.
+    #[schema(no_recursion)]
+    pub thread: Option<Thread>,
+    /// Who is mentioned and where, by offset.
+    pub mentions: Vec<Mention>,
+    /// Files that go with it; none when deleted.
+    pub attachments: Vec<Attachment>,
+    /// Emoji under it, in the order in which each was first used.
+    pub reactions: Vec<Reaction>,
+    /// When it was pinned.
+    pub pinned_at: Option<Timestamp>,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,
     /// When it was deleted: then this is a tombstone.
@@ -106,10 +142,11 @@ pub struct Message {
 }
 
 /// `POST /v1/conversations/{id}/messages`, and the body of the command `message.send`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
-    /// The text, 1–4,000 characters.
+    /// The text, 1–4,000 characters; may be empty when there are attachments.
+    #[serde(default)]
     pub content: String,
     /// 1–64 characters, unique per sender and conversation: a retry with it gets the first message back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,14 +154,54 @@ pub struct SendMessage {
     /// A message of the same conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to_id: Option<MessageId>,
+    /// The message of the same conversation whose thread this belongs to; itself in no thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_root_id: Option<MessageId>,
+    /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
+    /// admins, are found in the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mentions: Option<Vec<MentionRange>>,
+    /// Files that go with it, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
 }
 
 /// `PATCH /v1/messages/{id}` (the sender).
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EditMessage {
-    /// The new text.
+    /// The new text; may be empty when the message has attachments.
     pub content: String,
+    /// As in [`SendMessage::mentions`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mentions: Option<Vec<MentionRange>>,
+}
+
+/// What a message said before an edit, in `GET /v1/messages/{id}/edits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageVersion {
+    /// The text then.
+    pub content: String,
+    /// When it was replaced.
+    pub replaced_at: Timestamp,
+}
+
+/// `GET /v1/messages/{id}/edits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageVersions {
+    /// Oldest first, the present text not included; empty for a message that was never edited, or was deleted.
+    pub items: Vec<MessageVersion>,
+}
+
+/// `GET /v1/messages/{id}/thread`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ThreadPage {
+    /// The message that the thread hangs under.
+    pub root: Message,
+    /// Replies, ascending by seq.
+    pub items: Vec<Message>,
+    /// The seq to go on after; null at the end.
+    pub next_cursor: Option<String>,
 }
 
 /// What a change is.

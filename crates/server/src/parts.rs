@@ -92,6 +92,7 @@ pub(crate) fn chat(config: &Config) -> Result<ChatConfig, Failure> {
             command_burst: s.command_burst,
             user_connections: s.user_connections,
             connection_conversations: s.connection_conversations,
+            ..Limits::default()
         },
         writer: WriterConfig {
             lanes: s.writer_lanes as usize,

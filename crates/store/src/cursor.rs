@@ -20,6 +20,24 @@ pub(crate) enum List {
     Public = 2,
     /// A conversation's participants.
     Participants = 3,
+    /// Who reacted to a message.
+    Reactors = 4,
+    /// How far a message got.
+    Receipts = 5,
+    /// Messages that were found, newest first.
+    SearchNewest = 6,
+    /// Messages that were found, best first: the cursor's time stands for how many came before.
+    SearchBest = 7,
+    /// A user's notifications.
+    Notifications = 8,
+    /// An org's announcements.
+    Announcements = 9,
+    /// Whom a user blocked.
+    Blocked = 10,
+    /// An org's reports.
+    Reports = 11,
+    /// An org's audit log.
+    Audit = 12,
 }
 
 /// Bytes of a cursor: the list, milliseconds since 1970 (big endian), the id.

@@ -7,18 +7,24 @@
 
 mod cursor;
 mod error;
+mod inbox;
+mod library;
 mod model;
+mod people;
 pub mod postgres;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use protocol::{
-    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, OrgRole, Page, Participant,
-    ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page,
+    Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 
 pub use error::{Conflict, StoreError};
+pub use inbox::Inbox;
+pub use library::Library;
 pub use model::*;
+pub use people::People;
 
 /// Result of a store call.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -27,9 +33,10 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// database asks for a retry.
 pub type Decide<'a> = &'a (dyn Fn(&Locked) -> Writes + Send + Sync);
 
-/// Everything that outlives a process.
+/// Everything that outlives a process: this, and [`Library`] (what is read around messages), [`Inbox`] (what is told
+/// to people) and [`People`] (who they are to each other).
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     // ---- the store itself
 
     /// Applies the migrations that are missing. Safe to call from many nodes at once.
@@ -60,11 +67,6 @@ pub trait Store: Send + Sync + 'static {
     async fn search_users(&self, org: OrgId, query: &str, after: Option<&str>, limit: u32) -> Result<Page<User>>;
     /// Changes a profile. `None`: no such user.
     async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>>;
-    /// Disables or enables a user, moving their feed. `None`: no such user.
-    async fn set_disabled(&self, id: UserId, disabled: bool, now: Timestamp) -> Result<Option<UserSeq>>;
-    /// Sets a user's role in the org. `None`: no such user.
-    async fn set_org_role(&self, id: UserId, role: OrgRole) -> Result<Option<User>>;
-
     // ---- sessions
 
     /// Opens a session.
@@ -101,9 +103,10 @@ pub trait Store: Send + Sync + 'static {
     /// writes what it says, numbers feeds (users locked by id), commits. Serialisation failures and deadlocks are
     /// retried inside. When [`StoreError::Unavailable`] comes back, the commit may have happened.
     async fn change(&self, scope: &Scope, decide: Decide<'_>) -> Result<Committed>;
-    /// Moves a participant's markers forward (never back), clamped to the head; `read` implies `delivered`.
-    /// `None`: not a participant. `moved` is false when neither marker moved.
-    async fn mark(&self, user: UserId, conversation: ConversationId, mark: Mark) -> Result<Option<Marked>>;
+    /// Moves participants' markers forward (never back), clamped to the head; `read` implies `delivered`, which is not
+    /// kept above 100 participants unless it comes with `read`. One statement however many rows; each (user,
+    /// conversation) at most once. An answer per row, in order; `None`: not a participant.
+    async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>>;
 
     // ---- conversations: reading. Every read that takes a viewer shows them only what they may see.
 
@@ -114,8 +117,14 @@ pub trait Store: Send + Sync + 'static {
     /// The conversation as the viewer sees it; `None` when they neither take part nor is it public in their org.
     async fn conversation(&self, viewer: UserId, id: ConversationId) -> Result<Option<Conversation>>;
     /// The viewer's conversations, last activity first, in a bounded number of statements. `cursor` is the
-    /// `next_cursor` of the page before; [`StoreError::BadCursor`] when it is not one.
-    async fn conversations(&self, viewer: UserId, cursor: Option<&str>, limit: u32) -> Result<Page<Conversation>>;
+    /// `next_cursor` of the page before; [`StoreError::BadCursor`] when it is not one. `other_presence` is left empty.
+    async fn conversations(
+        &self,
+        viewer: UserId,
+        filter: &ConversationFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Conversation>>;
     /// Public conversations of the org whose title contains `query` (any case), last activity first.
     async fn public_conversations(
         &self,
@@ -124,13 +133,21 @@ pub trait Store: Send + Sync + 'static {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>>;
-    /// Active participants by join time.
+    /// Active participants by join time, as the viewer sees them (`blocked`).
     async fn participants(
         &self,
+        viewer: UserId,
         conversation: ConversationId,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>>;
+    /// One active participant, as the viewer sees them.
+    async fn participant(
+        &self,
+        viewer: UserId,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<Option<Participant>>;
     /// Messages of a window, ascending by seq, at most `limit`; empty for a viewer who does not take part.
     async fn history(
         &self,
@@ -139,6 +156,7 @@ pub trait Store: Send + Sync + 'static {
         window: HistoryWindow,
         limit: u32,
     ) -> Result<Vec<Message>>;
+    // Reads with a viewer fill `mine` of reactions; reads without one leave it absent.
     /// One message; `None` when it is not there or the viewer may not see it.
     async fn message(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>>;
 

@@ -58,7 +58,9 @@ async fn list_conversations(
     Query(params): Query<PageParams>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let page = chat.conversations(&caller, params.cursor.as_deref(), params.limit).await?;
+    let page = chat
+        .conversations(&caller, &protocol::ConversationFilter::default(), params.cursor.as_deref(), params.limit)
+        .await?;
     etag::json(&headers, &page)
 }
 

@@ -165,6 +165,22 @@ impl Bus for RedisBus {
         Ok(self.keys.take(key).await?)
     }
 
+    async fn hold_lease(&self, node: protocol::NodeId, _ttl: Duration) -> Result<Vec<protocol::NodeId>> {
+        Ok(vec![node])
+    }
+
+    async fn release_lease(&self, _node: protocol::NodeId) -> Result<()> {
+        Ok(())
+    }
+
+    async fn set_presence(&self, _node: protocol::NodeId, _users: &[crate::NodePresence]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn presence(&self, _users: &[protocol::UserId]) -> Result<Vec<crate::UserPresence>> {
+        Ok(Vec::new())
+    }
+
     async fn ping(&self) -> Result<Duration> {
         Ok(self.keys.ping().await?)
     }

@@ -89,6 +89,9 @@ impl<'a> Draft<'a> {
             content: content.to_owned(),
             system: None,
             reply_to_id: reply_to,
+            thread_root_id: None,
+            mentions: Vec::new(),
+            attachments: Vec::new(),
             client_id: client_id.cloned(),
             fingerprint: fingerprint.to_vec(),
             created_at: self.now,
@@ -109,6 +112,9 @@ impl<'a> Draft<'a> {
             content: String::new(),
             system: Some(system),
             reply_to_id: None,
+            thread_root_id: None,
+            mentions: Vec::new(),
+            attachments: Vec::new(),
             client_id: None,
             fingerprint: Vec::new(),
             created_at: self.now,
@@ -150,7 +156,15 @@ impl<'a> Draft<'a> {
         };
         row.participant_count += 1;
         row.owner_count += u64::from(role == Role::Owner);
-        self.participants.insert((conversation, user), LockedParticipant { role, active: true, access_since_seq });
+        let participant = LockedParticipant {
+            role,
+            active: true,
+            access_since_seq,
+            last_sent_at: None,
+            notify: protocol::Notify::default(),
+            muted_until: None,
+        };
+        self.participants.insert((conversation, user), participant);
         self.write_participant(conversation, user, seq, ParticipantWrite::Join { role, access_since_seq });
         self.access_changed(conversation, seq);
         Ok(())
@@ -210,6 +224,8 @@ impl<'a> Draft<'a> {
             description: patch.description.or(earlier.description),
             avatar_url: patch.avatar_url.or(earlier.avatar_url),
             posting: patch.posting.or(earlier.posting),
+            slow_mode_seconds: patch.slow_mode_seconds.or(earlier.slow_mode_seconds),
+            archived: None,
         });
         Ok(())
     }

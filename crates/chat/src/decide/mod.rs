@@ -46,6 +46,7 @@ fn one(draft: &mut Draft<'_>, request: &Request) -> Decided {
         }
         Kind::Edit { message, content } => edit(draft, request, *message, content),
         Kind::Delete { message } => delete(draft, request, *message),
+        Kind::Pin { .. } | Kind::React { .. } => Err(ChatError::new(ErrorCode::Internal, "not there yet")),
         Kind::AddParticipants { users } => add(draft, request, users),
         Kind::RemoveParticipant { user } if *user == request.actor => leave(draft, request),
         Kind::RemoveParticipant { user } => remove(draft, request, *user),
@@ -106,7 +107,7 @@ fn same(now: &[u8], then: &[u8]) -> Result<(), ChatError> {
 fn edit(draft: &mut Draft<'_>, request: &Request, id: MessageId, content: &str) -> Decided {
     let message = visible(draft, request, id)?.0;
     policy::edit(draft.conversation(request.conversation)?, request.actor, message, draft.is_deleted(message))?;
-    let update = MessageUpdate::Edit { content: content.to_owned() };
+    let update = MessageUpdate::Edit { content: content.to_owned(), mentions: Vec::new() };
     Ok(Outcome::Updated(Box::new(draft.change_message(request.conversation, id, update)?)))
 }
 

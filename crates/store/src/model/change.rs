@@ -1,10 +1,10 @@
 //! A batch of durable changes: what it touches, what was read under the locks, what it writes, what it made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use protocol::{
-    ConversationId, ConversationKind, History, Message, MessageId, OrgId, Posting, Role, Seq, SystemChange, Timestamp,
-    User, UserId, UserSeq,
+    Attachment, ConversationId, ConversationKind, History, Message, MessageId, NotificationId, NotificationKind,
+    NotificationPreferences, Notify, OrgId, Posting, Role, Seq, SystemChange, Timestamp, User, UserId, UserSeq,
 };
 
 /// What a batch of changes touches: locked (conversations) and read after the lock (the rest).
@@ -20,6 +20,11 @@ pub struct Scope {
     pub messages: Vec<MessageId>,
     /// Users to read.
     pub users: Vec<UserId>,
+    /// Reactions to look for: (message, user, emoji).
+    pub reactions: Vec<(MessageId, UserId, String)>,
+    /// Somebody may be notified: reads [`Locked::preferences`] and [`Locked::blocks`], and adds the senders of
+    /// `messages` (and of the roots of their threads) to the participants and users that are read.
+    pub notifies: bool,
 }
 
 /// A conversation's row under its lock.
@@ -45,6 +50,12 @@ pub struct LockedConversation {
     pub participant_count: u64,
     /// How many active owners.
     pub owner_count: u64,
+    /// Seconds between two messages of one member; 0 = none.
+    pub slow_mode_seconds: u32,
+    /// Pinned messages.
+    pub pin_count: u32,
+    /// Direct, and one of the two has blocked the other.
+    pub blocked: bool,
     /// Archived.
     pub archived_at: Option<Timestamp>,
     /// Deleted for all.
@@ -60,6 +71,12 @@ pub struct LockedParticipant {
     pub active: bool,
     /// What they may read begins after this.
     pub access_since_seq: Seq,
+    /// When they last sent a message here.
+    pub last_sent_at: Option<Timestamp>,
+    /// What they want to be told of.
+    pub notify: Notify,
+    /// Muted until then.
+    pub muted_until: Option<Timestamp>,
 }
 
 /// A message as stored, with the request it came from.
@@ -84,6 +101,23 @@ pub struct Locked {
     pub messages: HashMap<MessageId, Message>,
     /// The named users.
     pub users: HashMap<UserId, User>,
+    /// The named reactions that are there.
+    pub reactions: HashSet<(MessageId, UserId, String)>,
+    /// Settings of the named users who have any. Only where [`Scope::notifies`].
+    pub preferences: HashMap<UserId, NotificationPreferences>,
+    /// (who blocked, whom) among the named users. Only where [`Scope::notifies`].
+    pub blocks: HashSet<(UserId, UserId)>,
+}
+
+/// A mention to store: a range of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredMention {
+    /// Where it begins, UTF-16 code units.
+    pub offset: u32,
+    /// How long it is, UTF-16 code units.
+    pub length: u32,
+    /// Who; none: everybody.
+    pub user: Option<UserId>,
 }
 
 /// A message to insert. Its sender must be in `users` of the scope.
@@ -105,6 +139,12 @@ pub struct InsertMessage {
     pub system: Option<SystemChange>,
     /// What it replies to.
     pub reply_to_id: Option<MessageId>,
+    /// The message whose thread it is in. The store counts it there (`thread` of the root; no seq).
+    pub thread_root_id: Option<MessageId>,
+    /// Who is mentioned.
+    pub mentions: Vec<StoredMention>,
+    /// Files that go with it.
+    pub attachments: Vec<Attachment>,
     /// What the sender called it.
     pub client_id: Option<String>,
     /// SHA-256 of the request.
@@ -135,9 +175,46 @@ pub enum MessageUpdate {
     Edit {
         /// The new text.
         content: String,
+        /// Who is mentioned now.
+        mentions: Vec<StoredMention>,
     },
-    /// Becomes a tombstone: `deleted_at` is set, text and history are erased.
+    /// Becomes a tombstone: `deleted_at` is set, text, attachments, mentions, reactions, pin and history are erased.
     Delete,
+    /// Pinned (`pinned_at` is set), or not any more. The pin count is in [`WriteConversation`].
+    Pin(bool),
+    /// Somebody reacts.
+    React {
+        /// Who.
+        user: UserId,
+        /// With what.
+        emoji: String,
+    },
+    /// Somebody takes a reaction back.
+    Unreact {
+        /// Who.
+        user: UserId,
+        /// Which.
+        emoji: String,
+    },
+}
+
+/// A notification to store; the user's feed moves.
+#[derive(Debug, Clone)]
+pub struct WriteNotification {
+    /// Id.
+    pub id: NotificationId,
+    /// To whom.
+    pub user_id: UserId,
+    /// Why.
+    pub kind: NotificationKind,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Which message.
+    pub message_id: MessageId,
+    /// Who did it.
+    pub actor_id: UserId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A participant's row to insert or change.
@@ -183,15 +260,18 @@ pub struct WriteConversation {
     pub access_seq: Option<Seq>,
     /// When the last message came; none: unchanged.
     pub last_activity_at: Option<Timestamp>,
-    /// New title, description, picture, posting.
+    /// New title, description, picture, posting, slow mode (its `archived` is ignored here).
     pub patch: Option<protocol::ConversationPatch>,
+    /// New count of pinned messages.
+    pub pin_count: Option<u32>,
     /// Archived (some) or not any more (none).
     pub archived_at: Option<Option<Timestamp>>,
     /// Deleted for all.
     pub deleted_at: Option<Timestamp>,
 }
 
-/// What a batch writes. Senders' markers are moved to their own newest text by the store.
+/// What a batch writes. Senders' markers are moved to their own newest text by the store, which notes when they sent it
+/// (`last_sent_at`).
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
     /// New messages, any conversations, ascending by seq within one.
@@ -202,6 +282,8 @@ pub struct Writes {
     pub participants: Vec<WriteParticipant>,
     /// Conversations' rows.
     pub conversations: HashMap<ConversationId, WriteConversation>,
+    /// Notifications, at most one per user, message and kind.
+    pub notifications: Vec<WriteNotification>,
 }
 
 impl Writes {
@@ -211,14 +293,15 @@ impl Writes {
             && self.updates.is_empty()
             && self.participants.is_empty()
             && self.conversations.is_empty()
+            && self.notifications.is_empty()
     }
 }
 
 /// What a committed batch made.
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
-    /// Present state, as read in the same transaction, of every message inserted or updated.
+    /// Present state, as read in the same transaction, of every message inserted or updated; reactions without `mine`.
     pub messages: HashMap<MessageId, Message>,
-    /// New feed heads, one entry per join or leave, in the order of `Writes::participants`.
+    /// New feed heads, one entry per join or leave, in the order of `Writes::participants`, then one per notification.
     pub feeds: Vec<(ConversationId, UserId, UserSeq)>,
 }

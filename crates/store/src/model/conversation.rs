@@ -28,6 +28,8 @@ pub struct NewConversation {
     pub posting: Posting,
     /// What new participants may read.
     pub history: History,
+    /// Seconds between two messages of one member; 0 = none.
+    pub slow_mode_seconds: u32,
     /// Unique per org for a direct conversation: pair and subject.
     pub direct_key: Option<String>,
     /// The first participants and their roles, the creator among them.
@@ -36,6 +38,8 @@ pub struct NewConversation {
     pub message_id: MessageId,
     /// What the first system message says.
     pub system: SystemChange,
+    /// Who is told that they were added.
+    pub notifications: Vec<super::WriteNotification>,
     /// The caller's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// SHA-256 of the request, compared when the key is used again.
@@ -55,6 +59,6 @@ pub struct CreatedConversation {
     pub fingerprint: Vec<u8>,
     /// The first system message, when made now.
     pub message: Option<Message>,
-    /// New heads of the participants' feeds, when made now.
+    /// New heads of the participants' feeds (each once, the highest), when made now.
     pub feeds: Vec<(UserId, UserSeq)>,
 }

@@ -1,6 +1,9 @@
 //! Markers, access, and what a gateway follows: memberships and feeds.
 
-use protocol::{Conversation, ConversationId, ConversationKind, Seq, SessionId, UserSeq};
+use protocol::{
+    Conversation, ConversationId, ConversationKind, Notification, NotificationPreferences, Posting, Preferences, Seq,
+    SessionId, Timestamp, UserId, UserSeq,
+};
 
 use super::change::LockedParticipant;
 
@@ -11,6 +14,19 @@ pub enum Mark {
     Read(Seq),
     /// Delivered up to here.
     Delivered(Seq),
+}
+
+/// One marker to move, of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkRow {
+    /// Whose.
+    pub user_id: UserId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Delivered up to here; none: not asked. Not kept above 100 participants.
+    pub delivered_seq: Option<Seq>,
+    /// Read up to here (and so delivered); none: not asked.
+    pub read_seq: Option<Seq>,
 }
 
 /// Where the markers are now.
@@ -35,6 +51,14 @@ pub struct Access {
     pub participant: Option<LockedParticipant>,
     /// Head.
     pub last_seq: Seq,
+    /// Who may send.
+    pub posting: Posting,
+    /// Archived.
+    pub archived_at: Option<Timestamp>,
+    /// Direct, and one of the two has blocked the other.
+    pub blocked: bool,
+    /// How many take part.
+    pub participant_count: u64,
 }
 
 /// The conversations a user takes part in.
@@ -88,4 +112,12 @@ pub enum FeedChange {
     SessionRevoked(SessionId),
     /// The user was disabled or enabled.
     Disabled(bool),
+    /// The user's settings of a conversation that they take part in.
+    Preferences(Preferences),
+    /// The user's settings for all conversations.
+    NotificationPreferences(NotificationPreferences),
+    /// A notification came, or was read.
+    Notification(Box<Notification>),
+    /// The user blocked somebody (true), or no longer.
+    Blocked(UserId, bool),
 }

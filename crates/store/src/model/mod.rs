@@ -3,11 +3,13 @@
 mod change;
 mod conversation;
 mod follow;
+mod inbox;
 mod people;
 
 pub use change::*;
 pub use conversation::*;
 pub use follow::*;
+pub use inbox::*;
 pub use people::*;
 
 /// How the store is.

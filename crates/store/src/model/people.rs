@@ -103,3 +103,12 @@ pub enum Rotation {
     /// Unknown, expired or revoked.
     Invalid,
 }
+
+/// Somebody whose presence may be told, with when they were last connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Who.
+    pub user_id: UserId,
+    /// When they were last connected, if that was noted.
+    pub last_seen_at: Option<Timestamp>,
+}

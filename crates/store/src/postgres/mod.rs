@@ -12,9 +12,12 @@ mod fault;
 mod feed;
 mod follow;
 mod history;
+mod inbox_impl;
+mod library_impl;
 mod markers;
 mod participants;
 mod people;
+mod people_impl;
 mod rows;
 mod schema;
 mod sessions;
@@ -24,16 +27,17 @@ use std::future::Future;
 
 use async_trait::async_trait;
 use protocol::{
-    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, OrgRole, Page, Participant,
-    ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page, Participant, ProfilePatch,
+    Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::PgPool;
 
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, Marked, Memberships, NewConversation,
-    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, MarkRow, Marked, Memberships,
+    NewConversation, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError,
+    StoreHealth,
 };
 use fault::Outcome;
 
@@ -108,14 +112,6 @@ impl Store for PostgresStore {
         self.call(people::update_profile(&self.pool, id, patch)).await
     }
 
-    async fn set_disabled(&self, id: UserId, disabled: bool, now: Timestamp) -> Result<Option<UserSeq>> {
-        self.call(people::set_disabled(&self.pool, id, disabled, now)).await
-    }
-
-    async fn set_org_role(&self, id: UserId, role: OrgRole) -> Result<Option<User>> {
-        self.call(people::set_org_role(&self.pool, id, role)).await
-    }
-
     async fn create_session(&self, session: NewSession) -> Result<()> {
         self.call(sessions::create(&self.pool, session)).await
     }
@@ -155,8 +151,13 @@ impl Store for PostgresStore {
         self.call(change::change(&self.pool, scope, decide)).await
     }
 
-    async fn mark(&self, user: UserId, conversation: ConversationId, mark: Mark) -> Result<Option<Marked>> {
-        self.call(markers::mark(&self.pool, user, conversation, mark)).await
+    async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
+        let mut marked = Vec::new();
+        for row in rows {
+            let mark = row.read_seq.map_or(Mark::Delivered(row.delivered_seq.unwrap_or(0)), Mark::Read);
+            marked.push(self.call(markers::mark(&self.pool, row.user_id, row.conversation_id, mark)).await?);
+        }
+        Ok(marked)
     }
 
     async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>> {
@@ -171,7 +172,13 @@ impl Store for PostgresStore {
         self.call(conversations::one(&self.pool, viewer, id)).await
     }
 
-    async fn conversations(&self, viewer: UserId, cursor: Option<&str>, limit: u32) -> Result<Page<Conversation>> {
+    async fn conversations(
+        &self,
+        viewer: UserId,
+        _filter: &protocol::ConversationFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Conversation>> {
         self.call(conversations::of_user(&self.pool, viewer, cursor, limit)).await
     }
 
@@ -185,8 +192,18 @@ impl Store for PostgresStore {
         self.call(conversations::public(&self.pool, viewer, query, cursor, limit)).await
     }
 
+    async fn participant(
+        &self,
+        _viewer: UserId,
+        _conversation: ConversationId,
+        _user: UserId,
+    ) -> Result<Option<Participant>> {
+        Ok(None)
+    }
+
     async fn participants(
         &self,
+        _viewer: UserId,
         conversation: ConversationId,
         cursor: Option<&str>,
         limit: u32,

@@ -56,6 +56,7 @@ pub(super) async fn list(
             joined_at: Timestamp::new(row.joined_at),
             read_seq: count(row.read_seq),
             delivered_seq: count(row.delivered_seq),
+            blocked: false,
         });
     }
     let next_cursor =
@@ -82,8 +83,19 @@ pub(super) async fn access(pool: &PgPool, viewer: UserId, conversation: Conversa
             role: Role::of(&role)?,
             active: true,
             access_since_seq: count(access_since_seq.unwrap_or(0)),
+            last_sent_at: None,
+            notify: protocol::Notify::All,
+            muted_until: None,
         }),
         None => None,
     };
-    Ok(Some(Access { kind: ConversationKind::of(&kind)?, participant, last_seq: count(last_seq) }))
+    Ok(Some(Access {
+        kind: ConversationKind::of(&kind)?,
+        participant,
+        last_seq: count(last_seq),
+        posting: protocol::Posting::Everyone,
+        archived_at: None,
+        blocked: false,
+        participant_count: 0,
+    }))
 }

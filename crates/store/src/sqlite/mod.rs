@@ -10,8 +10,11 @@ mod config;
 mod create;
 mod error;
 mod follow;
+mod inbox_impl;
+mod library_impl;
 mod lock;
 mod messages;
+mod people_impl;
 mod rows;
 mod sessions;
 #[cfg(test)]
@@ -23,8 +26,8 @@ use std::{collections::HashSet, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use protocol::{
-    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, OrgRole, Page, Participant,
-    ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page, Participant, ProfilePatch,
+    Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -37,8 +40,9 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, Marked, Memberships, NewConversation,
-    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, MarkRow, Marked, Memberships,
+    NewConversation, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError,
+    StoreHealth,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -191,20 +195,6 @@ impl Store for SqliteStore {
         Ok(user)
     }
 
-    async fn set_disabled(&self, id: UserId, disabled: bool, now: Timestamp) -> Result<Option<UserSeq>> {
-        let mut tx = self.write().await?;
-        let seq = users::set_disabled(&mut tx, id, disabled, now).await?;
-        tx.commit().await.db()?;
-        Ok(seq)
-    }
-
-    async fn set_org_role(&self, id: UserId, role: OrgRole) -> Result<Option<User>> {
-        let mut tx = self.write().await?;
-        let user = users::set_role(&mut tx, id, role).await?;
-        tx.commit().await.db()?;
-        Ok(user)
-    }
-
     async fn create_session(&self, session: NewSession) -> Result<()> {
         let mut tx = self.write().await?;
         sessions::create(&mut tx, &session).await?;
@@ -263,10 +253,14 @@ impl Store for SqliteStore {
         Ok(committed)
     }
 
-    async fn mark(&self, user: UserId, conversation: ConversationId, mark: Mark) -> Result<Option<Marked>> {
-        let mut tx = self.write().await?;
-        let marked = follow::mark(&mut tx, user, conversation, mark).await?;
-        tx.commit().await.db()?;
+    async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
+        let mut marked = Vec::new();
+        for row in rows {
+            let mark = row.read_seq.map_or(Mark::Delivered(row.delivered_seq.unwrap_or(0)), Mark::Read);
+            let mut tx = self.write().await?;
+            marked.push(follow::mark(&mut tx, row.user_id, row.conversation_id, mark).await?);
+            tx.commit().await.db()?;
+        }
         Ok(marked)
     }
 
@@ -282,7 +276,13 @@ impl Store for SqliteStore {
         views::one(&mut *self.snapshot().await?, viewer, id).await
     }
 
-    async fn conversations(&self, viewer: UserId, cursor: Option<&str>, limit: u32) -> Result<Page<Conversation>> {
+    async fn conversations(
+        &self,
+        viewer: UserId,
+        _filter: &protocol::ConversationFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Conversation>> {
         views::mine(&mut *self.snapshot().await?, viewer, cursor, limit).await
     }
 
@@ -296,8 +296,18 @@ impl Store for SqliteStore {
         views::lobby(&mut *self.snapshot().await?, viewer, query, cursor, limit).await
     }
 
+    async fn participant(
+        &self,
+        _viewer: UserId,
+        _conversation: ConversationId,
+        _user: UserId,
+    ) -> Result<Option<Participant>> {
+        Ok(None)
+    }
+
     async fn participants(
         &self,
+        _viewer: UserId,
         conversation: ConversationId,
         cursor: Option<&str>,
         limit: u32,

@@ -66,6 +66,11 @@ impl ViewRow {
             avatar_url: self.avatar_url,
             subject: subject.map_err(|_| corrupt("a subject"))?,
             other,
+            other_presence: None,
+            other_delivered_seq: None,
+            other_read_seq: None,
+            slow_mode_seconds: 0,
+            pinned_at: None,
             role: self.role.as_deref().map(Role::parse).transpose()?,
             posting: Posting::parse(&self.posting)?,
             history: History::parse(&self.history)?,
@@ -269,6 +274,7 @@ pub(super) async fn participants(
                 joined_at: time(row.joined_at)?,
                 read_seq: from_db(row.read_seq),
                 delivered_seq: from_db(row.delivered_seq),
+                blocked: false,
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -293,12 +299,25 @@ pub(super) async fn access(
     .db()?;
     let Some((kind, last_seq, role, since)) = row else { return Ok(None) };
     let participant = match (role, since) {
-        (Some(role), Some(since)) => {
-            Some(LockedParticipant { role: Role::parse(&role)?, active: true, access_since_seq: from_db(since) })
-        }
+        (Some(role), Some(since)) => Some(LockedParticipant {
+            role: Role::parse(&role)?,
+            active: true,
+            access_since_seq: from_db(since),
+            last_sent_at: None,
+            notify: protocol::Notify::All,
+            muted_until: None,
+        }),
         _ => None,
     };
-    Ok(Some(Access { kind: ConversationKind::parse(&kind)?, participant, last_seq: from_db(last_seq) }))
+    Ok(Some(Access {
+        kind: ConversationKind::parse(&kind)?,
+        participant,
+        last_seq: from_db(last_seq),
+        posting: protocol::Posting::Everyone,
+        archived_at: None,
+        blocked: false,
+        participant_count: 0,
+    }))
 }
 
 /// What the viewer may read begins after this; `None` unless they take part in a conversation that is not deleted.

@@ -54,7 +54,8 @@ fn sum(updates: &[UpdateMessage]) -> Vec<Sum<'_>> {
         match &update.update {
             // What is deleted stays deleted.
             MessageUpdate::Edit { .. } if sum.deleted_at.is_some() => {}
-            MessageUpdate::Edit { content } => {
+            MessageUpdate::Pin(_) | MessageUpdate::React { .. } | MessageUpdate::Unreact { .. } => {}
+            MessageUpdate::Edit { content, .. } => {
                 sum.replaced.push((update.changed_seq, update.at, sum.content));
                 sum.content = Some(content);
                 sum.edited_at = Some(update.at);

@@ -64,6 +64,9 @@ async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked
             owner_count: count(row.owner_count),
             archived_at: moment(row.archived_at),
             deleted_at: moment(row.deleted_at),
+            slow_mode_seconds: 0,
+            pin_count: 0,
+            blocked: false,
         };
         locked.conversations.insert(ConversationId(row.id), conversation);
     }
@@ -88,8 +91,14 @@ async fn participants(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked)
     .fetch_all(tx)
     .await?;
     for (conversation, user, role, active, access_since_seq) in rows {
-        let participant =
-            LockedParticipant { role: Role::of(&role)?, active, access_since_seq: count(access_since_seq) };
+        let participant = LockedParticipant {
+            role: Role::of(&role)?,
+            active,
+            access_since_seq: count(access_since_seq),
+            last_sent_at: None,
+            notify: protocol::Notify::All,
+            muted_until: None,
+        };
         locked.participants.insert((ConversationId(conversation), UserId(user)), participant);
     }
     Ok(())

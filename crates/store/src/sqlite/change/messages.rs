@@ -41,7 +41,10 @@ pub(super) async fn update_message(conn: &mut SqliteConnection, update: &UpdateM
     let (id, place) = (update.id.0, update.conversation_id.0);
     let (seq, at) = (to_db(update.changed_seq), update.at.unix_millis());
     let done = match &update.update {
-        MessageUpdate::Edit { content } => {
+        MessageUpdate::Pin(_) | MessageUpdate::React { .. } | MessageUpdate::Unreact { .. } => {
+            return Err(crate::StoreError::Internal("not there yet".into()));
+        }
+        MessageUpdate::Edit { content, .. } => {
             sqlx::query(
                 "insert into message_edits (conversation_id, seq, changed_seq, content, replaced_at) \
                  select conversation_id, seq, ?3, content, ?4 from messages where id = ?1 and conversation_id = ?2",

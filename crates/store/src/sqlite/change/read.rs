@@ -41,7 +41,7 @@ pub(in super::super) async fn read(conn: &mut SqliteConnection, scope: &Scope) -
         ids => users::many(conn, None, ids).await?,
     };
     let users = users.into_iter().map(|user| (user.id, user)).collect();
-    Ok(Locked { conversations, participants, by_client_id, messages, users })
+    Ok(Locked { conversations, participants, by_client_id, messages, users, ..Locked::default() })
 }
 
 async fn conversations(
@@ -87,6 +87,9 @@ async fn conversations(
                 owner_count: from_db(row.owner_count),
                 archived_at: time_opt(row.archived_at)?,
                 deleted_at: time_opt(row.deleted_at)?,
+                slow_mode_seconds: 0,
+                pin_count: 0,
+                blocked: false,
             };
             Ok((ConversationId(row.id), locked))
         })
@@ -108,7 +111,14 @@ async fn participants(
     .db()?;
     rows.into_iter()
         .map(|(conversation, user, role, active, since)| {
-            let row = LockedParticipant { role: Role::parse(&role)?, active, access_since_seq: from_db(since) };
+            let row = LockedParticipant {
+                role: Role::parse(&role)?,
+                active,
+                access_since_seq: from_db(since),
+                last_sent_at: None,
+                notify: protocol::Notify::All,
+                muted_until: None,
+            };
             Ok(((ConversationId(conversation), UserId(user)), row))
         })
         .collect()
