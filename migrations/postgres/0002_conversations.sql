@@ -25,6 +25,7 @@ ALTER TABLE messages
     -- Of the thread under this message: derived, moved by its replies under the conversation's lock, no change of
     -- this message (no changed_seq).
     ADD reply_count bigint NOT NULL DEFAULT 0,
+    ADD last_reply_seq bigint,
     ADD last_reply_at timestamptz,
     -- The last ones first, each once, at most three.
     ADD last_repliers uuid[];

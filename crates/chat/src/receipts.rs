@@ -48,6 +48,7 @@ impl Chat {
             user_id: caller.user.id,
             delivered_seq: marked.delivered_seq,
             read_seq: marked.read_seq,
+            read_number: marked.read_number,
         };
         if marked.moved && marked.participant_count <= PUSHED_UP_TO {
             let event = Event {

@@ -122,12 +122,18 @@ pub struct Conversation {
     pub last_message: Option<Box<Message>>,
     /// When the last message came.
     pub last_activity_at: Timestamp,
+    /// Number of the newest message: `unread_count` is this less `read_number`.
+    pub last_number: u64,
     /// Messages after the viewer's read marker.
     pub unread_count: u64,
     /// Mentions of the viewer among them.
     pub mention_count: u64,
+    /// Places of the first 100 of these mentions, ascending: to jump to, and to keep the count right from events.
+    pub mention_seqs: Vec<Seq>,
     /// The viewer's read marker.
     pub read_seq: Seq,
+    /// Number of the last message at or before the read marker.
+    pub read_number: u64,
     /// Muted until then.
     pub muted_until: Option<Timestamp>,
     /// When the viewer pinned it to the top of their list.
@@ -251,6 +257,8 @@ pub struct Receipt {
     pub delivered_seq: Seq,
     /// Everything up to here was read.
     pub read_seq: Seq,
+    /// Number of the last message at or before `read_seq`.
+    pub read_number: u64,
 }
 
 /// `POST /v1/conversations/{id}/read` and `…/delivered`; also the body of the commands.

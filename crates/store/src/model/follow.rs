@@ -36,6 +36,8 @@ pub struct Marked {
     pub delivered_seq: Seq,
     /// Read marker.
     pub read_seq: Seq,
+    /// Number of the last message at or before the read marker.
+    pub read_number: u64,
     /// One of them moved.
     pub moved: bool,
     /// How many take part: receipts of large conversations are not pushed.

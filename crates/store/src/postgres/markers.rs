@@ -87,6 +87,7 @@ pub(super) async fn receipts(pool: &PgPool, user: UserId, conversations: &[Conve
     .fetch_all(pool)
     .await?;
     let receipt = |(conversation, user, delivered_seq, read_seq)| Receipt {
+        read_number: 0,
         conversation_id: ConversationId(conversation),
         user_id: UserId(user),
         delivered_seq: count(delivered_seq),

@@ -143,6 +143,7 @@ pub(super) async fn receipts(
     Ok(rows
         .into_iter()
         .map(|(conversation, user, delivered_seq, read_seq)| Receipt {
+            read_number: 0,
             conversation_id: ConversationId(conversation),
             user_id: UserId(user),
             delivered_seq: from_db(delivered_seq),
@@ -191,6 +192,7 @@ pub(super) async fn mark(
         .db()?;
     }
     Ok(Some(Marked {
+        read_number: 0,
         delivered_seq: from_db(new_delivered),
         read_seq: from_db(new_read),
         moved,
