@@ -60,6 +60,7 @@ pub(super) async fn mark(
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| Marked {
+        read_number: 0,
         delivered_seq: count(row.delivered_seq),
         read_seq: count(row.read_seq),
         moved: row.moved,
