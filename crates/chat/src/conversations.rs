@@ -88,6 +88,13 @@ impl Chat {
         Ok(self.inner.store.participants(caller.user.id, id, cursor, limit).await?)
     }
 
+    /// One active participant, of a conversation that the caller may read.
+    pub async fn participant(&self, caller: &Caller, id: ConversationId, user: UserId) -> Result<Participant> {
+        self.readable(caller, id).await?;
+        let participant = self.inner.store.participant(caller.user.id, id, user).await?;
+        participant.ok_or_else(|| ChatError::not_found("participant"))
+    }
+
     /// Adds people (admins; in a public room nobody: people join). One system message for all of them; those who
     /// take part already are left as they are.
     pub async fn add_participants(
