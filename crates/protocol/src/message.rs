@@ -86,8 +86,7 @@ pub struct Quote {
 pub struct Thread {
     /// Replies, deleted ones included (as in `number`).
     pub reply_count: u64,
-    /// The last one's place: a client that sees a reply with a greater seq counts it, and no other (root's column
-    /// `last_reply_seq`).
+    /// The last one's place. A client adds what it knows of replies with a greater seq, in whatever order they came.
     pub last_reply_seq: Seq,
     /// When the last one came.
     pub last_reply_at: Timestamp,

@@ -24,7 +24,7 @@ use self::task::Task;
 pub use self::{
     rest::{Answer, Rest},
     socket::{Frame, Socket},
-    view::{Timeline, View},
+    view::{Timeline, View, shared},
 };
 
 /// Nothing that a test waits for takes longer, unless it says so.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Result;
 use protocol::{
     Change, ChangeType, Changes, Conversation, ConversationId, HelloReply, Message, MessageId, MessageKind, Resume,
-    Seq, UserSeq,
+    Seq, THREAD_REPLIERS_SHOWN, Thread, UserSeq,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub struct Timeline {
     pub applied: Vec<(Seq, ChangeType, MessageId)>,
     /// The user was removed.
     pub gone: bool,
+    /// Threads as the server last told them, by their root.
+    told: HashMap<MessageId, Option<Thread>>,
 }
 
 /// Everything a client knows.
@@ -33,6 +35,8 @@ pub struct View {
     pub epoch: String,
     /// Cursor of the user's feed.
     pub user_seq: UserSeq,
+    /// `seq` of the last announcement.
+    pub announcement_seq: u64,
     /// By conversation.
     pub timelines: HashMap<ConversationId, Timeline>,
     /// Every event frame of any kind, as it came, over all connections.
@@ -54,7 +58,12 @@ impl View {
     pub fn resume(&self) -> Option<Resume> {
         let here = self.timelines.iter().filter(|(_, timeline)| !timeline.gone);
         let cursors = here.map(|(id, timeline)| (*id, timeline.cursor)).collect();
-        (!self.epoch.is_empty()).then(|| Resume { epoch: self.epoch.clone(), user_seq: self.user_seq, cursors })
+        (!self.epoch.is_empty()).then(|| Resume {
+            epoch: self.epoch.clone(),
+            user_seq: self.user_seq,
+            cursors,
+            announcement_seq: Some(self.announcement_seq),
+        })
     }
 
     /// The texts of a conversation in their order, without deleted ones.
@@ -89,8 +98,9 @@ impl View {
     pub(super) fn loaded(&mut self, page: Changes) {
         let Some(timeline) = self.timelines.get_mut(&page.conversation_id) else { return };
         for Change { data, .. } in page.changes {
-            if timeline.messages.get(&data.seq).is_none_or(|known| known.changed_seq < data.changed_seq) {
-                timeline.messages.insert(data.seq, data);
+            let known = timeline.messages.get(&data.seq);
+            if known.is_none_or(|known| known.changed_seq <= data.changed_seq) {
+                timeline.put(data);
             }
         }
     }
@@ -121,9 +131,12 @@ impl View {
                 if self.epoch.is_empty() {
                     self.epoch = data(frame, "/data/epoch")?;
                     self.user_seq = data(frame, "/data/user_seq")?;
+                    self.announcement_seq = data(frame, "/data/announcement_seq")?;
                 }
             }
-            "message.created" | "message.updated" | "message.deleted" => self.durable(frame)?,
+            "message.created" | "message.updated" | "message.deleted" | "reaction.added" | "reaction.removed" => {
+                self.durable(frame)?;
+            }
             "changes" => {
                 let page: Changes = data(frame, "")?;
                 if self.known(page.conversation_id, frame) {
@@ -144,7 +157,20 @@ impl View {
                 let id = data(frame, "/data/conversation_id")?;
                 self.timelines.entry(id).or_default().gone = true;
             }
-            "session.revoked" => drop(self.feed(frame)?),
+            "session.revoked"
+            | "preferences.updated"
+            | "notification.created"
+            | "notification.updated"
+            | "notification_preferences.updated"
+            | "user.blocked"
+            | "user.unblocked" => drop(self.feed(frame)?),
+            "announcement" => {
+                let seq: u64 = data(frame, "/data/seq")?;
+                if seq > self.announcement_seq + 1 {
+                    self.violations.push(format!("announcement {seq} came after {}", self.announcement_seq));
+                }
+                self.announcement_seq = self.announcement_seq.max(seq);
+            }
             "resync_required" => {
                 self.resyncs.push(frame["data"].clone());
                 match data::<Option<ConversationId>>(frame, "/data/conversation_id")? {
@@ -152,7 +178,13 @@ impl View {
                     None => self.forget(),
                 }
             }
-            "receipt.updated" | "reconnect" | "heartbeat" | "conversation.created" | "participant.removed" => {}
+            "receipt.updated"
+            | "typing"
+            | "presence.updated"
+            | "reconnect"
+            | "heartbeat"
+            | "conversation.created"
+            | "participant.removed" => {}
             other => anyhow::bail!("an event of unknown type `{other}`"),
         }
         Ok(())
@@ -206,7 +238,7 @@ impl View {
     }
 
     fn durable(&mut self, frame: &Value) -> Result<()> {
-        let change: Change = data(frame, "")?;
+        let change = change(frame)?;
         let id: ConversationId = data(frame, "/conversation_id")?;
         anyhow::ensure!(change.data.conversation_id == id, "the event is of another conversation than its message");
         anyhow::ensure!(change.seq == change.data.changed_seq, "the event's seq is not its message's changed_seq");
@@ -252,8 +284,76 @@ impl Timeline {
     fn take(&mut self, change: Change) {
         self.cursor = change.seq;
         self.applied.push((change.seq, change.kind, change.data.id));
-        self.messages.insert(change.data.seq, change.data);
+        let message = change.data;
+        self.follow_quotes(&message);
+        self.put(message);
     }
+
+    /// Takes a message as the server tells it. Its thread's counts follow from its replies' own events.
+    fn put(&mut self, message: Message) {
+        let (id, root) = (message.id, message.thread_root_id);
+        self.told.insert(id, message.thread.clone());
+        self.messages.insert(message.seq, shared(message));
+        for root in [Some(id), root].into_iter().flatten() {
+            self.count_replies(root);
+        }
+    }
+
+    /// Quotes show the present text of what they quote; that changes by its own event, not by one of theirs.
+    fn follow_quotes(&mut self, quoted: &Message) {
+        for message in self.messages.values_mut() {
+            if let Some(quote) = message.reply_to.as_mut().filter(|quote| quote.id == quoted.id) {
+                quote.content = quoted.content.chars().take(QUOTED_CHARS).collect();
+                quote.deleted_at = quoted.deleted_at;
+            }
+        }
+    }
+
+    /// What the server told of the thread, and the replies that came after that.
+    fn count_replies(&mut self, root: MessageId) {
+        let Some(told) = self.told.get(&root) else { return };
+        let mut thread = told.clone();
+        let counted = told.as_ref().map_or(0, |thread| thread.last_reply_seq);
+        for reply in self.messages.values().filter(|m| m.thread_root_id == Some(root) && m.seq > counted) {
+            let (count, mut repliers) = match thread {
+                Some(thread) => (thread.reply_count, thread.last_repliers),
+                None => (0, Vec::new()),
+            };
+            repliers.retain(|replier| replier.id != reply.sender.id);
+            repliers.insert(0, reply.sender.clone());
+            repliers.truncate(THREAD_REPLIERS_SHOWN);
+            thread = Some(Thread {
+                reply_count: count + 1,
+                last_reply_seq: reply.seq,
+                last_reply_at: reply.created_at,
+                last_repliers: repliers,
+            });
+        }
+        if let Some(message) = self.messages.values_mut().find(|message| message.id == root) {
+            message.thread = thread;
+        }
+    }
+}
+
+/// How much of a quoted text is shown.
+const QUOTED_CHARS: usize = 200;
+
+/// A message as everybody sees it: without what depends on the reader.
+pub fn shared(mut message: Message) -> Message {
+    for reaction in &mut message.reactions {
+        reaction.mine = None;
+    }
+    message
+}
+
+/// A durable event of a conversation as a change of a message.
+fn change(frame: &Value) -> Result<Change> {
+    let kind = match frame["type"].as_str() {
+        Some("message.created") => ChangeType::Created,
+        Some("message.deleted") => ChangeType::Deleted,
+        _ => ChangeType::Updated,
+    };
+    Ok(Change { kind, seq: data(frame, "/seq")?, data: data(frame, "/data")? })
 }
 
 fn data<T: DeserializeOwned>(frame: &Value, pointer: &str) -> Result<T> {
@@ -273,7 +373,8 @@ mod tests {
         json!({
             "id": MessageId::generate(), "conversation_id": id, "seq": place, "changed_seq": changed, "number": place,
             "kind": "text", "sender": {"id": UserId::generate(), "username": "a", "display_name": "A", "avatar_url": null},
-            "content": content, "system": null, "client_id": null, "reply_to": null, "edited_at": null,
+            "content": content, "system": null, "client_id": null, "reply_to": null, "thread_root_id": null,
+            "thread": null, "mentions": [], "attachments": [], "reactions": [], "pinned_at": null, "edited_at": null,
             "deleted_at": null, "created_at": now,
         })
     }
@@ -284,7 +385,7 @@ mod tests {
 
     fn live_at(id: ConversationId, head: Seq) -> View {
         let mut view = View::default();
-        view.hello(HelloReply { heads: HashMap::from([(id, head)]), receipts: Vec::new() });
+        view.hello(HelloReply { heads: HashMap::from([(id, head)]), ..HelloReply::default() });
         view
     }
 
@@ -314,7 +415,7 @@ mod tests {
         for frame in [created(id, 4, "four"), created(id, 5, "five"), created(other, 1, "?")] {
             view.event(frame);
         }
-        view.hello(HelloReply { heads: HashMap::from([(id, 4)]), receipts: Vec::new() });
+        view.hello(HelloReply { heads: HashMap::from([(id, 4)]), ..HelloReply::default() });
         assert_eq!(view.texts(id), ["five"]);
         assert_eq!((view.repeats, view.unannounced()), (0, vec![other]));
     }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use protocol::{Changes, ConversationId, ErrorCode, Message, Reply, Seq};
 use serde_json::Value;
 use starling_tests::{
-    client::Client,
+    client::{Client, shared},
     cluster::{Cluster, ClusterConfig, Person},
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -167,7 +167,7 @@ pub(crate) async fn committed(person: &Person, id: ConversationId) -> Result<(BT
     loop {
         let path = format!("conversations/{id}/changes?after={after}&limit=500");
         let page: Changes = person.rest.get(&path).await?.ok()?;
-        messages.extend(page.changes.into_iter().map(|change| (change.data.seq, change.data)));
+        messages.extend(page.changes.into_iter().map(|change| (change.data.seq, shared(change.data))));
         after = page.to;
         if !page.more {
             return Ok((messages, after));
