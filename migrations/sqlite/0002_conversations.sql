@@ -23,7 +23,6 @@ alter table messages add reaction_count integer not null default 0;
 -- Of the thread under this message: derived, moved by its replies, no change of this message (no changed_seq).
 alter table messages add reply_count integer not null default 0;
 alter table messages add last_reply_seq integer;
-alter table messages add last_reply_seq integer;
 alter table messages add last_reply_at integer;
 -- User ids as a JSON list of texts, the last ones first, each once, at most three.
 alter table messages add last_repliers text;
