@@ -41,6 +41,8 @@ CREATE TABLE reactions (
     seq bigint NOT NULL,
     emoji text COLLATE "C" NOT NULL,
     user_id uuid NOT NULL,
+    -- The change that it came with: their order, whatever the clocks say.
+    changed_seq bigint NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (conversation_id, seq, emoji, user_id),
     FOREIGN KEY (conversation_id, seq) REFERENCES messages (conversation_id, seq)

@@ -212,7 +212,7 @@ async fn complete(tx: &mut PgConnection, viewer: UserId, rows: Vec<ConversationR
     let inside: Vec<Uuid> = rows.iter().filter(|row| row.role.is_some()).map(|row| row.id).collect();
     let direct: Vec<Uuid> =
         rows.iter().filter(|row| row.kind == ConversationKind::Direct.word()).map(|row| row.id).collect();
-    let mut last = last_messages(tx, &inside).await?;
+    let mut last = last_messages(tx, viewer, &inside).await?;
     let mut others = others(tx, viewer, &direct).await?;
     rows.into_iter()
         .map(|row| {
@@ -222,7 +222,11 @@ async fn complete(tx: &mut PgConnection, viewer: UserId, rows: Vec<ConversationR
         .collect()
 }
 
-async fn last_messages(tx: &mut PgConnection, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, Message>> {
+async fn last_messages(
+    tx: &mut PgConnection,
+    viewer: UserId,
+    ids: &[Uuid],
+) -> Outcome<HashMap<ConversationId, Message>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -235,9 +239,10 @@ async fn last_messages(tx: &mut PgConnection, ids: &[Uuid]) -> Outcome<HashMap<C
         message_joins!()
     ))
     .bind(ids)
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(messages(rows)?.into_iter().map(|message| (message.conversation_id, message)).collect())
+    let messages = messages(tx, rows, Some(viewer)).await?;
+    Ok(messages.into_iter().map(|message| (message.conversation_id, message)).collect())
 }
 
 #[derive(FromRow)]

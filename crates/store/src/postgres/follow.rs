@@ -1,10 +1,12 @@
-//! What a gateway asks so that nothing is missed. Each answer comes from one statement, which is one snapshot.
+//! What a gateway asks so that nothing is missed. Each answer comes from one statement, which is one snapshot
+//! (reactions are read after it: a newer one is told again by its own change).
 
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, UserId, UserSeq};
 use sqlx::{FromRow, PgPool, Row};
 use uuid::Uuid;
 
 use super::{
+    details::messages,
     fault::{Fault, Outcome},
     rows::{MessageRow, message_columns, message_joins},
     values::{count, int},
@@ -52,15 +54,16 @@ pub(super) async fn changes(
         Some(viewer) => query.bind(viewer.0),
         None => query,
     };
-    let rows = query.fetch_all(pool).await?;
+    let mut connection = pool.acquire().await?;
+    let rows = query.fetch_all(&mut *connection).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let head = count(first.try_get("head")?);
-    let mut changes = Vec::with_capacity(rows.len());
+    let mut changed = Vec::with_capacity(rows.len());
     for row in &rows {
-        if let Some(message) = MessageRow::optional(row)? {
-            changes.push(Change::of(message, after));
-        }
+        changed.extend(MessageRow::optional(row)?);
     }
+    let changed = messages(&mut connection, changed, viewer).await?;
+    let changes: Vec<Change> = changed.into_iter().map(|message| Change::of(message, after)).collect();
     // A full page may have more behind it; any other moves the cursor to the head, whatever it left out.
     let to = match changes.last() {
         Some(last) if changes.len() == limit as usize => last.seq,

@@ -5,8 +5,9 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{
+    details::{self, messages},
     fault::Outcome,
-    rows::{MessageRow, message_columns, message_joins, messages},
+    rows::{MessageRow, message_columns, message_joins},
     values::int,
 };
 
@@ -21,6 +22,7 @@ pub(super) async fn locate(pool: &PgPool, message: MessageId) -> Outcome<Option<
 
 /// One message that the viewer may see.
 pub(super) async fn message(pool: &PgPool, viewer: UserId, id: MessageId) -> Outcome<Option<Message>> {
+    let mut connection = pool.acquire().await?;
     let row: Option<MessageRow> = sqlx::query_as(concat!(
         "SELECT ",
         message_columns!(),
@@ -32,9 +34,9 @@ pub(super) async fn message(pool: &PgPool, viewer: UserId, id: MessageId) -> Out
     ))
     .bind(id.0)
     .bind(viewer.0)
-    .fetch_optional(pool)
+    .fetch_optional(&mut *connection)
     .await?;
-    row.map(MessageRow::message).transpose()
+    details::message(&mut connection, row, Some(viewer)).await
 }
 
 /// A statement that reads `$messages`, a subquery over the viewer's row `v`, and orders the page.
@@ -85,14 +87,15 @@ pub(super) async fn window(
         HistoryWindow::After(seq) => (AFTER, int(seq)),
         HistoryWindow::Around(seq) => (AROUND, int(seq)),
     };
+    let mut connection = pool.acquire().await?;
     let rows: Vec<MessageRow> = sqlx::query_as(sql)
         .bind(conversation.0)
         .bind(viewer.0)
         .bind(seq)
         .bind(i64::from(limit))
-        .fetch_all(pool)
+        .fetch_all(&mut *connection)
         .await?;
-    let page = messages(rows)?;
+    let page = messages(&mut connection, rows, Some(viewer)).await?;
     Ok(match window {
         HistoryWindow::Around(seq) => middle(page, seq, limit as usize),
         _ => page,

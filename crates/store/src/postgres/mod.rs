@@ -8,6 +8,7 @@ mod change;
 mod config;
 mod conversations;
 mod create;
+mod details;
 mod fault;
 mod feed;
 mod follow;

@@ -1,17 +1,20 @@
-//! Rows as they come, and the wire's types made of them.
+//! Rows as they come, and the wire's types made of them (messages with what `details.rs` reads for them).
 
 use protocol::{
-    ConversationId, Message, MessageId, MessageKind, OrgId, OrgRole, Quote, Sender, SystemChange, Timestamp, User,
-    UserId,
+    Attachment, ConversationId, Message, MessageId, MessageKind, OrgId, OrgRole, Quote, Reaction, Sender, SystemChange,
+    Thread, Timestamp, User, UserId,
 };
 use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    details::{MentionCell, Names, mentions},
     fault::Outcome,
     values::{Word, count, moment},
 };
+
+pub(super) use super::details::messages;
 
 /// Columns of [`UserRow`], from a table called `u`.
 macro_rules! user_columns {
@@ -28,7 +31,9 @@ pub(super) use user_columns;
 macro_rules! message_columns {
     () => {
         "m.id, m.conversation_id, m.seq, m.changed_seq, m.number, m.kind, m.content, m.system, m.client_id,
-         m.edited_at, m.deleted_at, m.created_at, m.fingerprint, m.sender_id,
+         m.edited_at, m.deleted_at, m.created_at, m.fingerprint, m.sender_id, m.thread_root_id, m.mentions,
+         m.attachments, m.pinned_at, m.reaction_count, m.reply_count, m.last_reply_seq,
+         m.last_reply_at, m.last_repliers,
          s.username AS sender_username, s.display_name AS sender_display_name, s.avatar_url AS sender_avatar_url,
          q.id AS quote_id, q.seq AS quote_seq,
          CASE WHEN q.id IS NULL THEN NULL
@@ -104,8 +109,24 @@ pub(super) struct MessageRow {
     sender_username: String,
     sender_display_name: String,
     sender_avatar_url: Option<String>,
+    thread_root_id: Option<Uuid>,
+    mentions: Option<Json<Vec<MentionCell>>>,
+    attachments: Option<Json<Vec<Attachment>>>,
+    pinned_at: Option<OffsetDateTime>,
+    reaction_count: i32,
+    #[sqlx(flatten)]
+    thread: ThreadRow,
     #[sqlx(flatten)]
     quote: QuoteRow,
+}
+
+/// What hangs under a message.
+#[derive(FromRow)]
+struct ThreadRow {
+    reply_count: i64,
+    last_reply_seq: Option<i64>,
+    last_reply_at: Option<OffsetDateTime>,
+    last_repliers: Option<Vec<Uuid>>,
 }
 
 /// What a message replies to: all or nothing.
@@ -123,8 +144,19 @@ struct QuoteRow {
 }
 
 impl MessageRow {
+    /// Those whose names the message shows, besides its sender and quote.
+    pub(super) fn named(&self) -> Vec<Uuid> {
+        let mentioned = self.mentions.iter().flat_map(|Json(cells)| cells.iter().filter_map(MentionCell::user));
+        mentioned.chain(self.thread.last_repliers.iter().flatten().copied()).collect()
+    }
+
+    /// Where its reactions are, when it has any.
+    pub(super) fn reacted(&self) -> Option<(Uuid, i64)> {
+        (self.reaction_count > 0).then_some((self.conversation_id, self.seq))
+    }
+
     /// In its present state.
-    pub(super) fn message(self) -> Outcome<Message> {
+    pub(super) fn message(self, names: &Names, reactions: Vec<Reaction>) -> Outcome<Message> {
         Ok(Message {
             id: MessageId(self.id),
             conversation_id: ConversationId(self.conversation_id),
@@ -142,12 +174,12 @@ impl MessageRow {
             system: self.system.map(|Json(system)| system),
             client_id: self.client_id,
             reply_to: self.quote.quote(),
-            thread_root_id: None,
-            thread: None,
-            mentions: Vec::new(),
-            attachments: Vec::new(),
-            reactions: Vec::new(),
-            pinned_at: None,
+            thread_root_id: self.thread_root_id.map(MessageId),
+            thread: self.thread.thread(names),
+            mentions: self.mentions.map_or_else(Vec::new, |Json(cells)| mentions(cells, names)),
+            attachments: self.attachments.map_or_else(Vec::new, |Json(attachments)| attachments),
+            reactions,
+            pinned_at: moment(self.pinned_at),
             edited_at: moment(self.edited_at),
             deleted_at: moment(self.deleted_at),
             created_at: Timestamp::new(self.created_at),
@@ -155,11 +187,22 @@ impl MessageRow {
     }
 
     /// The message of a row that has none where an outer join found nothing.
-    pub(super) fn optional(row: &PgRow) -> Outcome<Option<Message>> {
+    pub(super) fn optional(row: &PgRow) -> Outcome<Option<Self>> {
         match row.try_get::<Option<Uuid>, _>("id")? {
             None => Ok(None),
-            Some(_) => Self::from_row(row)?.message().map(Some),
+            Some(_) => Ok(Some(Self::from_row(row)?)),
         }
+    }
+}
+
+impl ThreadRow {
+    fn thread(self, names: &Names) -> Option<Thread> {
+        Some(Thread {
+            reply_count: count(self.reply_count),
+            last_reply_seq: count(self.last_reply_seq?),
+            last_reply_at: Timestamp::new(self.last_reply_at?),
+            last_repliers: self.last_repliers.into_iter().flatten().filter_map(|id| names.get(&id).cloned()).collect(),
+        })
     }
 }
 
@@ -178,11 +221,6 @@ impl QuoteRow {
             deleted_at: moment(self.quote_deleted_at),
         })
     }
-}
-
-/// All rows as messages.
-pub(super) fn messages(rows: Vec<MessageRow>) -> Outcome<Vec<Message>> {
-    rows.into_iter().map(MessageRow::message).collect()
 }
 
 /// All rows as users.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::{
+    details,
     fault::Outcome,
     rows::{MessageRow, UserRow, message_columns, message_joins, user_columns},
     values::{Word, count, moment},
@@ -121,11 +122,11 @@ async fn by_client_id(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked)
     .bind(scope.client_ids.iter().map(|(conversation, _, _)| conversation.0).collect::<Vec<_>>())
     .bind(scope.client_ids.iter().map(|(_, sender, _)| sender.0).collect::<Vec<_>>())
     .bind(scope.client_ids.iter().map(|(_, _, client_id)| client_id.as_str()).collect::<Vec<_>>())
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    for mut row in rows {
-        let fingerprint = std::mem::take(&mut row.fingerprint);
-        let message = row.message()?;
+    let fingerprints: Vec<Vec<u8>> = rows.iter().map(|row| row.fingerprint.clone()).collect();
+    let messages = details::messages(tx, rows, None).await?;
+    for (message, fingerprint) in messages.into_iter().zip(fingerprints) {
         if let Some(client_id) = message.client_id.clone() {
             let key = (message.conversation_id, message.sender.id, client_id);
             locked.by_client_id.insert(key, StoredMessage { message, fingerprint });
@@ -160,9 +161,9 @@ pub(super) async fn by_ids(
     ))
     .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
     .bind(conversations.iter().map(|id| id.0).collect::<Vec<_>>())
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    super::super::rows::messages(rows)
+    details::messages(tx, rows, None).await
 }
 
 async fn users(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {

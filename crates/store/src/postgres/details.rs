@@ -1,0 +1,143 @@
+//! What a message shows from other tables: names of those whom it mentions or who replied in its thread, and
+//! reactions. However many messages, one statement each, and none where no message has any.
+
+use std::collections::{HashMap, HashSet};
+
+use protocol::{Mention, Message, REACTION_USERS_SHOWN, Reaction, Sender, UserId};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    fault::Outcome,
+    rows::MessageRow,
+    values::count,
+};
+use crate::StoredMention;
+
+/// A mention as the column `mentions` holds it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct MentionCell {
+    #[serde(rename = "o")]
+    offset: u32,
+    #[serde(rename = "l")]
+    length: u32,
+    #[serde(rename = "u")]
+    user: Option<Uuid>,
+}
+
+impl MentionCell {
+    /// Who; none: everybody.
+    pub(super) fn user(&self) -> Option<Uuid> {
+        self.user
+    }
+}
+
+impl From<&StoredMention> for MentionCell {
+    fn from(mention: &StoredMention) -> Self {
+        Self { offset: mention.offset, length: mention.length, user: mention.user.map(|user| user.0) }
+    }
+}
+
+/// People by their id.
+pub(super) type Names = HashMap<Uuid, Sender>;
+
+/// Makes messages of all rows, in their order. With a viewer, reactions say which are theirs.
+pub(super) async fn messages(
+    tx: &mut PgConnection,
+    rows: Vec<MessageRow>,
+    viewer: Option<UserId>,
+) -> Outcome<Vec<Message>> {
+    let named: HashSet<Uuid> = rows.iter().flat_map(MessageRow::named).collect();
+    let names = names(tx, named).await?;
+    let reacted: Vec<(Uuid, i64)> = rows.iter().filter_map(MessageRow::reacted).collect();
+    let mut reactions = reactions(tx, &reacted, viewer).await?;
+    rows.into_iter()
+        .map(|row| {
+            let reactions = row.reacted().and_then(|key| reactions.remove(&key)).unwrap_or_default();
+            row.message(&names, reactions)
+        })
+        .collect()
+}
+
+/// The message of a row that may be there.
+pub(super) async fn message(
+    tx: &mut PgConnection,
+    row: Option<MessageRow>,
+    viewer: Option<UserId>,
+) -> Outcome<Option<Message>> {
+    Ok(messages(tx, row.into_iter().collect(), viewer).await?.pop())
+}
+
+/// The mentions of a message; one of somebody who is not known any more is left out.
+pub(super) fn mentions(cells: Vec<MentionCell>, names: &Names) -> Vec<Mention> {
+    let mention = |cell: MentionCell| {
+        let user = match cell.user {
+            Some(id) => Some(names.get(&id)?.clone()),
+            None => None,
+        };
+        Some(Mention { offset: cell.offset, length: cell.length, user })
+    };
+    cells.into_iter().filter_map(mention).collect()
+}
+
+async fn names(tx: &mut PgConnection, ids: HashSet<Uuid>) -> Outcome<Names> {
+    if ids.is_empty() {
+        return Ok(Names::new());
+    }
+    let rows: Vec<(Uuid, String, String, Option<String>)> =
+        sqlx::query_as("SELECT id, username, display_name, avatar_url FROM users WHERE id = ANY($1)")
+            .bind(ids.into_iter().collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
+    let sender = |(id, username, display_name, avatar_url)| {
+        (id, Sender { id: UserId(id), username, display_name, avatar_url })
+    };
+    Ok(rows.into_iter().map(sender).collect())
+}
+
+#[derive(FromRow)]
+struct ReactionRow {
+    conversation_id: Uuid,
+    seq: i64,
+    emoji: String,
+    users: i64,
+    user_ids: Vec<Uuid>,
+    mine: Option<bool>,
+}
+
+/// Emoji in the order in which each was first used, with the first users of each. Changes order them, not clocks.
+async fn reactions(
+    tx: &mut PgConnection,
+    of: &[(Uuid, i64)],
+    viewer: Option<UserId>,
+) -> Outcome<HashMap<(Uuid, i64), Vec<Reaction>>> {
+    let mut reactions: HashMap<(Uuid, i64), Vec<Reaction>> = HashMap::new();
+    if of.is_empty() {
+        return Ok(reactions);
+    }
+    let (conversations, seqs): (Vec<Uuid>, Vec<i64>) = of.iter().copied().unzip();
+    let rows: Vec<ReactionRow> = sqlx::query_as(
+        "SELECT r.conversation_id, r.seq, r.emoji, count(*) AS users, bool_or(r.user_id = $3) AS mine,
+                (array_agg(r.user_id ORDER BY r.changed_seq))[:$4] AS user_ids
+         FROM unnest($1::uuid[], $2::bigint[]) AS k (conversation_id, seq)
+         JOIN reactions r ON r.conversation_id = k.conversation_id AND r.seq = k.seq
+         GROUP BY r.conversation_id, r.seq, r.emoji
+         ORDER BY min(r.changed_seq)",
+    )
+    .bind(conversations)
+    .bind(seqs)
+    .bind(viewer.map(|viewer| viewer.0))
+    .bind(i32::try_from(REACTION_USERS_SHOWN).unwrap_or(i32::MAX))
+    .fetch_all(tx)
+    .await?;
+    for row in rows {
+        reactions.entry((row.conversation_id, row.seq)).or_default().push(Reaction {
+            emoji: row.emoji,
+            count: count(row.users),
+            user_ids: row.user_ids.into_iter().map(UserId).collect(),
+            mine: row.mine,
+        });
+    }
+    Ok(reactions)
+}
