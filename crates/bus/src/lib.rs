@@ -7,6 +7,7 @@
 mod error;
 mod inbox;
 pub mod local;
+mod presence;
 pub mod redis;
 mod topic;
 
@@ -14,10 +15,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use protocol::{ConversationId, NodeId, PresenceState, UserId};
+use protocol::{NodeId, UserId};
 use tokio::sync::{mpsc, watch};
 
 pub use error::BusError;
+pub use presence::{FOCUS_MAX, NodePresence, UserPresence};
 pub use topic::{Topic, TopicParseError};
 
 /// Result of a bus call.
@@ -45,28 +47,6 @@ pub enum BusStatus {
     Up,
     /// Not connected, or not all subscriptions are back.
     Down,
-}
-
-/// What one node says of a user: the most active of their connections there, and what is on their screens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodePresence {
-    /// Who.
-    pub user: UserId,
-    /// `Offline`: no connection there (any more).
-    pub state: PresenceState,
-    /// Conversations that have the focus.
-    pub focus: Vec<ConversationId>,
-}
-
-/// What all nodes that hold a lease say of a user together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserPresence {
-    /// Who.
-    pub user: UserId,
-    /// The most active of all their connections.
-    pub state: PresenceState,
-    /// Conversations that have the focus on one of them.
-    pub focus: Vec<ConversationId>,
 }
 
 /// What a node says of a user is forgotten after this unless it says it again: no leftovers of dead nodes for ever.
@@ -112,8 +92,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Gives the lease back at once.
     async fn release_lease(&self, node: NodeId) -> Result<()>;
 
-    /// Keeps what a node says of users, in one round trip, until it says otherwise or its lease ends. What nobody says
-    /// again for [`PRESENCE_TTL`] may be forgotten.
+    /// Keeps what a node says of users, in one round trip, until it says otherwise or its lease ends: a node whose lease
+    /// ended says everything again when it holds one. What nobody says again for [`PRESENCE_TTL`] may be forgotten.
     async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()>;
 
     /// Of each of the users, in order, what nodes with a lease say. One round trip for up to 500.

@@ -4,6 +4,7 @@
 //! that were published. Handles made by [`LocalBus::node`] are further nodes on the same bus.
 
 mod keys;
+mod presence;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,10 +18,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use protocol::{NodeId, UserId};
 use tokio::sync::{mpsc, watch};
 
-use self::keys::Keys;
-use crate::{Bus, BusStatus, Incoming, Result, Topic, inbox::Inbox};
+use self::{keys::Keys, presence::Presence};
+use crate::{Bus, BusStatus, Incoming, NodePresence, Result, Topic, UserPresence, inbox::Inbox};
 
 /// Most events that wait for a node's reader.
 const QUEUE: usize = 65_536;
@@ -43,6 +45,7 @@ struct Hub {
     /// Who listens where. Publishers read it, so that they do not wait for each other.
     listeners: RwLock<HashMap<Topic, Vec<(u64, Inbox)>>>,
     keys: Mutex<Keys>,
+    presence: Mutex<Presence>,
 }
 
 impl LocalBus {
@@ -159,20 +162,22 @@ impl Bus for LocalBus {
         Ok(self.hub.keys.lock().take(key))
     }
 
-    async fn hold_lease(&self, node: protocol::NodeId, _ttl: Duration) -> Result<Vec<protocol::NodeId>> {
-        Ok(vec![node])
+    async fn hold_lease(&self, node: NodeId, ttl: Duration) -> Result<Vec<NodeId>> {
+        Ok(self.hub.presence.lock().hold(node, ttl))
     }
 
-    async fn release_lease(&self, _node: protocol::NodeId) -> Result<()> {
+    async fn release_lease(&self, node: NodeId) -> Result<()> {
+        self.hub.presence.lock().release(node);
         Ok(())
     }
 
-    async fn set_presence(&self, _node: protocol::NodeId, _users: &[crate::NodePresence]) -> Result<()> {
+    async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()> {
+        self.hub.presence.lock().set(node, users);
         Ok(())
     }
 
-    async fn presence(&self, _users: &[protocol::UserId]) -> Result<Vec<crate::UserPresence>> {
-        Ok(Vec::new())
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<UserPresence>> {
+        Ok(self.hub.presence.lock().get(users))
     }
 
     async fn ping(&self) -> Result<Duration> {

@@ -13,7 +13,7 @@ use super::failure::Failure;
 
 pub(super) struct Keys {
     pool: Pool,
-    prefix: String,
+    pub(super) prefix: String,
     limit: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Keys {
         self.pool.retain(|_, _| false);
     }
 
-    async fn within<T, F>(&self, ask: F) -> Result<T, Failure>
+    pub(super) async fn within<T, F>(&self, ask: F) -> Result<T, Failure>
     where
         F: AsyncFnOnce(&mut Connection) -> redis::RedisResult<T>,
     {

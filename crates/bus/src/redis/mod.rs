@@ -7,6 +7,7 @@ mod config;
 mod failure;
 mod keys;
 mod link;
+mod presence;
 mod publisher;
 mod registry;
 
@@ -17,6 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use protocol::{NodeId, UserId};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
@@ -31,7 +33,7 @@ use self::{
     publisher::Publisher,
     registry::Registry,
 };
-use crate::{Bus, BusError, BusStatus, Incoming, Result, Topic, inbox::Inbox};
+use crate::{Bus, BusError, BusStatus, Incoming, NodePresence, Result, Topic, UserPresence, inbox::Inbox};
 
 /// A node's connections to Redis.
 pub struct RedisBus {
@@ -165,20 +167,20 @@ impl Bus for RedisBus {
         Ok(self.keys.take(key).await?)
     }
 
-    async fn hold_lease(&self, node: protocol::NodeId, _ttl: Duration) -> Result<Vec<protocol::NodeId>> {
-        Ok(vec![node])
+    async fn hold_lease(&self, node: NodeId, ttl: Duration) -> Result<Vec<NodeId>> {
+        Ok(self.keys.hold_lease(node, ttl).await?)
     }
 
-    async fn release_lease(&self, _node: protocol::NodeId) -> Result<()> {
-        Ok(())
+    async fn release_lease(&self, node: NodeId) -> Result<()> {
+        Ok(self.keys.release_lease(node).await?)
     }
 
-    async fn set_presence(&self, _node: protocol::NodeId, _users: &[crate::NodePresence]) -> Result<()> {
-        Ok(())
+    async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()> {
+        Ok(self.keys.set_presence(node, users).await?)
     }
 
-    async fn presence(&self, _users: &[protocol::UserId]) -> Result<Vec<crate::UserPresence>> {
-        Ok(Vec::new())
+    async fn presence(&self, users: &[UserId]) -> Result<Vec<UserPresence>> {
+        Ok(self.keys.presence(users).await?)
     }
 
     async fn ping(&self) -> Result<Duration> {
