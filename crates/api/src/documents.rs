@@ -33,7 +33,11 @@ const PROBLEM: &str = "Problem";
         (name = "conversations", description = "Direct, group and public conversations."),
         (name = "participants", description = "Who takes part."),
         (name = "messages", description = "Messages, and what changed."),
-        (name = "receipts", description = "Delivered and read markers."),
+        (name = "receipts", description = "Delivered and read markers, typing."),
+        (name = "presence", description = "Who is there now."),
+        (name = "search", description = "Searching messages."),
+        (name = "notifications", description = "Notifications, announcements, badges, and what one wants to be told of."),
+        (name = "org", description = "For admins of an org."),
         (name = "system", description = "About this server."),
     ),
 )]

@@ -7,10 +7,14 @@ use axum::{
 };
 use chat::Chat;
 use http::{HeaderMap, StatusCode};
-use protocol::{Conversation, ConversationId, ConversationPatch, CreateConversation, Page};
+use protocol::{
+    Conversation, ConversationFilter, ConversationId, ConversationKind, ConversationPatch, CreateConversation, Page,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{PageParams, SearchParams, created_or_found};
+use super::{SearchParams, created_or_found};
 use crate::{
     error::Result,
     etag,
@@ -25,6 +29,24 @@ pub(super) fn routes() -> OpenApiRouter<Chat> {
         .routes(routes!(get_conversation, update_conversation, delete_conversation))
         .routes(routes!(join_conversation))
         .routes(routes!(leave_conversation))
+}
+
+/// Which of one's conversations.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListParams {
+    /// Of this kind.
+    #[param(inline)]
+    kind: Option<ConversationKind>,
+    /// With messages that are not read (true), or without.
+    unread: Option<bool>,
+    /// Archived ones (true), or the others; all when absent.
+    archived: Option<bool>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1–100; 50 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
 }
 
 /// Make a conversation. A direct one is found when the two have it already.
@@ -47,7 +69,7 @@ async fn create_conversation(
 }
 
 /// One's own conversations, last activity first. Takes `If-None-Match`.
-#[utoipa::path(get, path = "/conversations", tag = "conversations", params(PageParams),
+#[utoipa::path(get, path = "/conversations", tag = "conversations", params(ListParams),
     responses(
         (status = 200, description = "A page.", body = Page<Conversation>),
         (status = 304, description = "As the client has it."),
@@ -55,12 +77,11 @@ async fn create_conversation(
 async fn list_conversations(
     State(chat): State<Chat>,
     Auth(caller): Auth,
-    Query(params): Query<PageParams>,
+    Query(params): Query<ListParams>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let page = chat
-        .conversations(&caller, &protocol::ConversationFilter::default(), params.cursor.as_deref(), params.limit)
-        .await?;
+    let filter = ConversationFilter { kind: params.kind, unread: params.unread, archived: params.archived };
+    let page = chat.conversations(&caller, &filter, params.cursor.as_deref(), params.limit).await?;
     etag::json(&headers, &page)
 }
 
@@ -88,7 +109,7 @@ async fn get_conversation(
     Ok(Body(chat.conversation(&caller, id).await?))
 }
 
-/// Change title, description, picture or policy (admins).
+/// Change title, description, picture or policy, or put it into the archive or take it out (admins).
 #[utoipa::path(patch, path = "/conversations/{id}", tag = "conversations", request_body = ConversationPatch,
     params(("id" = ConversationId, Path, description = "Which.")),
     responses((status = 200, description = "The conversation, changed.", body = Conversation)),

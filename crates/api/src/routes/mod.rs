@@ -1,10 +1,18 @@
 //! The routes, a file per group. The doc comment of a handler is its entry in the OpenAPI document.
 
+mod announcements;
 mod auth;
 mod conversations;
+mod details;
 mod messages;
+mod moderation;
+mod notifications;
+mod org;
 mod participants;
+mod presence;
+mod reactions;
 mod receipts;
+mod search;
 mod system;
 mod users;
 
@@ -28,7 +36,15 @@ pub(crate) fn routes() -> OpenApiRouter<Chat> {
         .merge(conversations::routes())
         .merge(participants::routes())
         .merge(messages::routes())
+        .merge(details::routes())
+        .merge(reactions::routes())
         .merge(receipts::routes())
+        .merge(presence::routes())
+        .merge(search::routes())
+        .merge(notifications::routes())
+        .merge(announcements::routes())
+        .merge(moderation::routes())
+        .merge(org::routes())
         .merge(system::routes())
         .route(&format!("/{CATCH_ALL}"), any(no_such_route));
     OpenApiRouter::with_openapi(Head::openapi())

@@ -14,9 +14,11 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Chat> {
-    OpenApiRouter::new()
-        .routes(routes!(list_participants, add_participants))
-        .routes(routes!(update_participant, remove_participant))
+    OpenApiRouter::new().routes(routes!(list_participants, add_participants)).routes(routes!(
+        get_participant,
+        update_participant,
+        remove_participant
+    ))
 }
 
 /// Participants by the time they joined.
@@ -44,6 +46,18 @@ async fn add_participants(
     Json(request): Json<AddParticipants>,
 ) -> Result<Body<Conversation>> {
     Ok(Body(chat.add_participants(&caller, id, request).await?))
+}
+
+/// One participant.
+#[utoipa::path(get, path = "/conversations/{id}/participants/{user_id}", tag = "participants",
+    params(("id" = ConversationId, Path, description = "Where."), ("user_id" = UserId, Path, description = "Who.")),
+    responses((status = 200, description = "The participant.", body = Participant)), security(("bearer" = [])))]
+async fn get_participant(
+    State(chat): State<Chat>,
+    Auth(caller): Auth,
+    Path((id, user)): Path<(ConversationId, UserId)>,
+) -> Result<Body<Participant>> {
+    Ok(Body(chat.participant(&caller, id, user).await?))
 }
 
 /// Change somebody's role (owners).
