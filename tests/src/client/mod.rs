@@ -3,6 +3,7 @@
 //! Promises to do what `docs/protocol.md` asks of a client, and to write down each time the server did not do its
 //! part: see [`View::violations`], which [`Client::check`] turns into a failure.
 
+mod list;
 mod rest;
 mod socket;
 mod task;
@@ -22,6 +23,7 @@ use tokio::{
 
 use self::task::Task;
 pub use self::{
+    list::List,
     rest::{Answer, Rest},
     socket::{Frame, Socket},
     view::{Timeline, View, shared},

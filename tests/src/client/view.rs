@@ -11,7 +11,7 @@ use protocol::{
     Seq, THREAD_REPLIERS_SHOWN, Thread, UserSeq,
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One conversation.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +107,10 @@ impl View {
 
     /// Takes the data of a reply to `hello`.
     pub(super) fn hello(&mut self, reply: HelloReply) {
+        // As if they had come as events: markers are state, and these are what a resume tells of it.
+        for receipt in &reply.receipts {
+            self.events.push(json!({"type": "receipt.updated", "data": receipt}));
+        }
         for (id, head) in reply.heads {
             let timeline = self.timelines.entry(id).or_default();
             if timeline.gone {
@@ -336,7 +340,7 @@ impl Timeline {
 }
 
 /// How much of a quoted text is shown.
-const QUOTED_CHARS: usize = 200;
+pub(super) const QUOTED_CHARS: usize = 200;
 
 /// A message as everybody sees it: without what depends on the reader.
 pub fn shared(mut message: Message) -> Message {
@@ -363,10 +367,8 @@ fn data<T: DeserializeOwned>(frame: &Value, pointer: &str) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::UserId;
-    use serde_json::json;
-
     use super::*;
+    use protocol::UserId;
 
     fn message(id: ConversationId, place: Seq, changed: Seq, content: &str) -> Value {
         let now = "2026-01-01T00:00:00.000Z";
