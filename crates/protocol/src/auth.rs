@@ -83,6 +83,7 @@ pub struct Session {
     /// Id.
     pub id: SessionId,
     /// What the device called itself.
+    #[schema(required)]
     pub device: Option<String>,
     /// When it signed in.
     pub created_at: Timestamp,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Attachment, ConversationId, ErrorCode, MentionRange, MessageId, PresenceSet, PresenceWatch, ReactionCommand,
-    Receipt, ReplyError, Seq, TypingCommand, UserSeq,
+    Receipt, ReplyError, Seq, Timestamp, TypingCommand, UserSeq,
 };
 
 /// Longest `ref`, in characters.
@@ -50,6 +50,7 @@ pub struct HelloReply {
     pub receipts: Vec<Receipt>,
     /// `seq` of the org's last announcement; 0 when there is none.
     #[serde(default)]
+    #[schema(required)]
     pub announcement_seq: u64,
 }
 
@@ -61,15 +62,16 @@ pub struct MessageSend {
     /// The text; may be empty when there are attachments.
     #[serde(default)]
     pub content: String,
-    /// Required here; see [`crate::SendMessage::client_id`].
+    /// 1–64 characters, unique per sender and conversation: a retry with it gets the first message back.
     pub client_id: String,
     /// A message of the same conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to_id: Option<MessageId>,
-    /// See [`crate::SendMessage::thread_root_id`].
+    /// The message of the same conversation whose thread this belongs to; itself in no thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_root_id: Option<MessageId>,
-    /// See [`crate::SendMessage::mentions`].
+    /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
+    /// admins, are found in the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
     /// Files that go with it, at most 10.
@@ -84,7 +86,8 @@ pub struct MessageEdit {
     pub message_id: MessageId,
     /// The new text.
     pub content: String,
-    /// See [`crate::SendMessage::mentions`].
+    /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
+    /// admins, are found in the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
 }
@@ -122,6 +125,13 @@ pub struct ChangesGet {
 pub struct AuthRenew {
     /// A fresh access token of the same user.
     pub token: String,
+}
+
+/// Data of the reply to `auth.renew`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthRenewed {
+    /// When the new token ends.
+    pub expires_at: Timestamp,
 }
 
 /// A decoded command.

@@ -88,22 +88,31 @@ pub struct Conversation {
     /// Kind.
     pub kind: ConversationKind,
     /// Name; null in a direct conversation.
+    #[schema(required)]
     pub title: Option<String>,
     /// More about it.
+    #[schema(required)]
     pub description: Option<String>,
     /// Picture, if any.
+    #[schema(required)]
     pub avatar_url: Option<String>,
     /// What it is about.
+    #[schema(required)]
     pub subject: Option<Subject>,
     /// The other one in a direct conversation.
+    #[schema(required)]
     pub other: Option<User>,
     /// Whether the other one is there; null unless direct, and where it is not told (events, a block).
+    #[schema(required)]
     pub other_presence: Option<Presence>,
     /// The other one's delivered marker; null unless direct.
+    #[schema(required)]
     pub other_delivered_seq: Option<Seq>,
     /// The other one's read marker; null unless direct.
+    #[schema(required)]
     pub other_read_seq: Option<Seq>,
     /// The viewer's role; null when they only look at a public room from outside.
+    #[schema(required)]
     pub role: Option<Role>,
     /// Who may send.
     pub posting: Posting,
@@ -118,7 +127,7 @@ pub struct Conversation {
     /// The conversation's head.
     pub last_seq: Seq,
     /// The newest message, system messages included; null for a viewer who may not read it.
-    #[schema(no_recursion)]
+    #[schema(required, no_recursion)]
     pub last_message: Option<Box<Message>>,
     /// When the last message came.
     pub last_activity_at: Timestamp,
@@ -135,10 +144,13 @@ pub struct Conversation {
     /// Number of the last message at or before the read marker.
     pub read_number: u64,
     /// Muted until then.
+    #[schema(required)]
     pub muted_until: Option<Timestamp>,
     /// When the viewer pinned it to the top of their list.
+    #[schema(required)]
     pub pinned_at: Option<Timestamp>,
     /// Set when archived: nothing may be sent.
+    #[schema(required)]
     pub archived_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,

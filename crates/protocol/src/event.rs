@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{ConnectionId, ConversationId, Limits, ReplyError, Seq, User, UserSeq};
+use crate::{ConnectionId, ConversationId, Limits, ReplyError, Seq, SessionId, User, UserSeq};
 
 /// An event's `type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -59,7 +59,7 @@ pub enum EventType {
     /// Ephemeral, to who watches the user; data: [`crate::Presence`].
     #[serde(rename = "presence.updated")]
     PresenceUpdated,
-    /// Durable, user feed: a session ended; data: `{session_id}` (null: all).
+    /// Durable, user feed: a session ended; data: [`SessionRevoked`].
     #[serde(rename = "session.revoked")]
     SessionRevoked,
     /// Ephemeral, conversation; data: [`crate::Receipt`].
@@ -74,6 +74,34 @@ pub enum EventType {
     /// The server is alive; needs no answer; data: `{}`.
     #[serde(rename = "heartbeat")]
     Heartbeat,
+}
+
+impl EventType {
+    /// Every event's type, for documents and tests.
+    pub const ALL: &[Self] = &[
+        Self::Connected,
+        Self::MessageCreated,
+        Self::MessageUpdated,
+        Self::MessageDeleted,
+        Self::ConversationCreated,
+        Self::ParticipantRemoved,
+        Self::ReactionAdded,
+        Self::ReactionRemoved,
+        Self::PreferencesUpdated,
+        Self::NotificationCreated,
+        Self::NotificationUpdated,
+        Self::NotificationPreferencesUpdated,
+        Self::UserBlocked,
+        Self::UserUnblocked,
+        Self::Announcement,
+        Self::Typing,
+        Self::PresenceUpdated,
+        Self::SessionRevoked,
+        Self::ReceiptUpdated,
+        Self::ResyncRequired,
+        Self::Reconnect,
+        Self::Heartbeat,
+    ];
 }
 
 /// An event frame.
@@ -100,6 +128,14 @@ impl<T> Event<T> {
     pub fn plain(kind: EventType, data: T) -> Self {
         Self { kind, conversation_id: None, seq: None, user_seq: None, data }
     }
+}
+
+/// Data of `session.revoked`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SessionRevoked {
+    /// Which; null: all of the user's.
+    #[schema(required)]
+    pub session_id: Option<SessionId>,
 }
 
 /// Data of `connected`.
@@ -137,6 +173,7 @@ pub enum ResyncReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resync {
     /// Which conversation; null: all, and the user's feed.
+    #[schema(required)]
     pub conversation_id: Option<ConversationId>,
     /// Why.
     pub reason: ResyncReason,
@@ -166,6 +203,7 @@ pub struct Reply<T> {
     pub tag: ReplyTag,
     /// The command's `ref`; null when it could not be read.
     #[serde(rename = "ref")]
+    #[schema(required)]
     pub reference: Option<String>,
     /// Done, or refused.
     pub ok: bool,

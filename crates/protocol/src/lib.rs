@@ -59,5 +59,6 @@ pub struct Page<T> {
     /// The items, in the order the route documents.
     pub items: Vec<T>,
     /// Opaque cursor of the next page; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }

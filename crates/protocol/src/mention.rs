@@ -17,6 +17,7 @@ pub struct Mention {
     /// How long it is, in UTF-16 code units.
     pub length: u32,
     /// Who is mentioned; null: everybody who takes part (`@all`).
+    #[schema(required)]
     pub user: Option<Sender>,
 }
 

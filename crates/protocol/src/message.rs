@@ -78,6 +78,7 @@ pub struct Quote {
     /// before its reader came. There a client shows the text that it has of the message.
     pub content: String,
     /// Set when it was deleted.
+    #[schema(required)]
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -117,15 +118,19 @@ pub struct Message {
     /// The text; empty when deleted and for system messages.
     pub content: String,
     /// What changed, for a system message.
+    #[schema(required)]
     pub system: Option<SystemChange>,
     /// What the sender called it.
+    #[schema(required)]
     pub client_id: Option<String>,
     /// What it replies to.
+    #[schema(required)]
     pub reply_to: Option<Quote>,
     /// The message whose thread it is in.
+    #[schema(required)]
     pub thread_root_id: Option<MessageId>,
     /// The thread under it.
-    #[schema(no_recursion)]
+    #[schema(required, no_recursion)]
     pub thread: Option<Thread>,
     /// Who is mentioned and where, by offset.
     pub mentions: Vec<Mention>,
@@ -134,10 +139,13 @@ pub struct Message {
     /// Emoji under it, in the order in which each was first used.
     pub reactions: Vec<Reaction>,
     /// When it was pinned.
+    #[schema(required)]
     pub pinned_at: Option<Timestamp>,
     /// When it was last edited.
+    #[schema(required)]
     pub edited_at: Option<Timestamp>,
     /// When it was deleted: then this is a tombstone.
+    #[schema(required)]
     pub deleted_at: Option<Timestamp>,
     /// When it was committed.
     pub created_at: Timestamp,
@@ -174,7 +182,8 @@ pub struct SendMessage {
 pub struct EditMessage {
     /// The new text; may be empty when the message has attachments.
     pub content: String,
-    /// As in [`SendMessage::mentions`].
+    /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
+    /// admins, are found in the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
 }
@@ -203,6 +212,7 @@ pub struct ThreadPage {
     /// Replies, ascending by seq.
     pub items: Vec<Message>,
     /// The seq to go on after; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

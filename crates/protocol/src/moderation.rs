@@ -65,22 +65,28 @@ pub struct Report {
     /// Who is reported: the message's sender, or the user.
     pub user: Sender,
     /// The message.
+    #[schema(required)]
     pub message_id: Option<MessageId>,
     /// Where the message is.
+    #[schema(required)]
     pub conversation_id: Option<ConversationId>,
     /// The message's text when it was reported, so that deleting it destroys no evidence.
+    #[schema(required)]
     pub content: Option<String>,
     /// Why.
     pub reason: ReportReason,
     /// More.
+    #[schema(required)]
     pub comment: Option<String>,
     /// How far it is.
     pub status: ReportStatus,
     /// When it was made.
     pub created_at: Timestamp,
     /// When somebody decided.
+    #[schema(required)]
     pub decided_at: Option<Timestamp>,
     /// Who decided.
+    #[schema(required)]
     pub decided_by: Option<Sender>,
 }
 
@@ -137,6 +143,7 @@ pub struct AuditEntry {
     #[schema(value_type = String, format = Uuid)]
     pub target_id: uuid::Uuid,
     /// More, in a word.
+    #[schema(required)]
     pub details: Option<String>,
     /// When.
     pub created_at: Timestamp,

@@ -37,6 +37,7 @@ pub struct Notification {
     /// When.
     pub created_at: Timestamp,
     /// When it was read.
+    #[schema(required)]
     pub read_at: Option<Timestamp>,
 }
 
@@ -57,6 +58,7 @@ pub struct NotificationList {
     /// Stored notifications, newest first.
     pub items: Vec<Notification>,
     /// Opaque cursor of the next page; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
     /// New messages by conversation, last activity first, at most 50; on the first page alone.
     pub messages: Vec<MessageNotification>,
@@ -94,6 +96,7 @@ pub struct Announcement {
     /// The text.
     pub content: String,
     /// Where to read more.
+    #[schema(required)]
     pub url: Option<String>,
     /// When.
     pub created_at: Timestamp,
@@ -118,6 +121,7 @@ pub struct AnnouncementList {
     /// Newest first.
     pub items: Vec<Announcement>,
     /// Opaque cursor of the next page; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
     /// The caller's marker: announcements up to this `seq` are read.
     pub read_seq: u64,

@@ -13,8 +13,10 @@ pub struct Preferences {
     /// What to be told of.
     pub notify: Notify,
     /// Nothing is told, and the total of unread messages leaves it out, until then.
+    #[schema(required)]
     pub muted_until: Option<Timestamp>,
     /// When the user pinned it to the top of their list.
+    #[schema(required)]
     pub pinned_at: Option<Timestamp>,
 }
 
@@ -40,6 +42,7 @@ pub struct NotificationPreferences {
     /// What to be told of.
     pub notify: Notify,
     /// Nothing until then.
+    #[schema(required)]
     pub muted_until: Option<Timestamp>,
 }
 

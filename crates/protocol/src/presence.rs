@@ -28,6 +28,7 @@ pub struct Presence {
     /// Whether they are there.
     pub state: PresenceState,
     /// When they were last connected; null while they are there, and when it is not known.
+    #[schema(required)]
     pub last_seen_at: Option<Timestamp>,
 }
 

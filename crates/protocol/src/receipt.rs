@@ -32,6 +32,7 @@ pub struct MessageReceipts {
     /// By the time they joined.
     pub items: Vec<MessageReceipt>,
     /// Opaque cursor of the next page; null at the end.
+    #[schema(required)]
     pub next_cursor: Option<String>,
     /// How many read it.
     pub read_count: u64,

@@ -27,14 +27,17 @@ pub struct User {
     /// What to show.
     pub display_name: String,
     /// Picture, if any.
+    #[schema(required)]
     pub avatar_url: Option<String>,
     /// A line about themselves.
+    #[schema(required)]
     pub status_text: Option<String>,
     /// Role in the org.
     pub role: OrgRole,
     /// Signed in with a name alone.
     pub guest: bool,
     /// Set when an admin has disabled the user.
+    #[schema(required)]
     pub disabled_at: Option<Timestamp>,
     /// When the user was created.
     pub created_at: Timestamp,
@@ -50,6 +53,7 @@ pub struct Sender {
     /// What to show.
     pub display_name: String,
     /// Picture, if any.
+    #[schema(required)]
     pub avatar_url: Option<String>,
 }
 
