@@ -1,0 +1,183 @@
+//! Searching texts by the full text index (FTS5): every word at the beginning of one of the text's words. What is
+//! written without spaces is one word to it.
+//!
+//! A page is three statements (which texts, their snippets, the messages) and what the loader adds, however long it is.
+//! The index gives matches newest first; of more than [`RANKED`] that the viewer may see, the rest are not ranked.
+
+use std::collections::HashMap;
+
+use protocol::{Message, MessageId, Page, SearchHit, SearchOrder, Timestamp, UserId};
+use sqlx::{Database, Sqlite, SqliteConnection, query::QueryAs};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        codec::{Text, id_list},
+        error::Db,
+        load, pages,
+        rows::{MessageRow, select_messages},
+    },
+    snippet,
+};
+use crate::{
+    MessageSearch, Result, StoreError,
+    cursor::{self, List},
+};
+
+/// How many matches, the newest, are put in order by how well they fit.
+const RANKED: i64 = 10_000;
+/// How deep the list goes that is ordered by how well its items fit.
+const BEST_DEPTH: i64 = 1_000;
+
+/// A text's place in the index, which grows with each new text, and its id.
+type Found = (i64, Uuid);
+
+/// Texts that match `?2` and that the viewer `?1` may see. The index leads, so that a limit ends the work.
+macro_rules! found {
+    () => {
+        "from messages_fts cross join messages m on m.doc = messages_fts.rowid \
+         cross join participants p on p.conversation_id = m.conversation_id and p.user_id = ?1 and p.left_at is null \
+         cross join conversations c on c.id = m.conversation_id and c.deleted_at is null \
+         where messages_fts match ?2 and m.seq > p.access_since_seq \
+         and (?3 is null or m.conversation_id = ?3) and (?4 is null or c.kind = ?4) \
+         and (?5 is null or m.sender_id = ?5) and (?6 is null or m.created_at < ?6) \
+         and (?7 is null or m.created_at >= ?7) and (not ?8 or m.attachments is not null) "
+    };
+}
+
+/// A query of [`found`] texts.
+type FoundQuery<'q> = QueryAs<'q, Sqlite, Found, <Sqlite as Database>::Arguments>;
+
+/// What `?1` to `?8` of [`found`] stand for.
+struct Filter<'a> {
+    viewer: UserId,
+    search: &'a MessageSearch,
+    /// What the index is asked.
+    words: String,
+}
+
+impl<'a> Filter<'a> {
+    fn new(viewer: UserId, search: &'a MessageSearch) -> Self {
+        // Quoted, nothing in a word is syntax; the index splits it as it split the texts.
+        let words: Vec<String> =
+            search.words.iter().map(|word| format!("\"{}\"*", word.replace('"', "\"\""))).collect();
+        Self { viewer, search, words: words.join(" ") }
+    }
+
+    fn bind<'q>(&self, query: FoundQuery<'q>) -> FoundQuery<'q> {
+        query
+            .bind(self.viewer.0)
+            .bind(self.words.clone())
+            .bind(self.search.conversation.map(|id| id.0))
+            .bind(self.search.kind.map(Text::text))
+            .bind(self.search.sender.map(|id| id.0))
+            .bind(self.search.before.map(Timestamp::unix_millis))
+            .bind(self.search.after.map(Timestamp::unix_millis))
+            .bind(self.search.has_attachment)
+    }
+}
+
+/// Inside a read transaction.
+pub(super) async fn search(
+    conn: &mut SqliteConnection,
+    viewer: UserId,
+    search: &MessageSearch,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<SearchHit>> {
+    let filter = Filter::new(viewer, search);
+    let Page { items: found, next_cursor } = match search.order {
+        SearchOrder::Newest => newest(conn, &filter, cursor, limit).await?,
+        SearchOrder::Relevance => best(conn, &filter, cursor, limit).await?,
+    };
+    if found.is_empty() {
+        return Ok(Page { items: Vec::new(), next_cursor });
+    }
+    let mut snippets = snippets(conn, &filter.words, &found).await?;
+    let rows: Vec<MessageRow> =
+        sqlx::query_as(select_messages!("json_each(?) j cross join", "on m.id = unhex(j.value)"))
+            .bind(id_list(found.iter().map(|(_, id)| *id)))
+            .fetch_all(&mut *conn)
+            .await
+            .db()?;
+    let messages = load::messages(conn, rows, Some(viewer)).await?;
+    let mut messages: HashMap<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
+    let items = found
+        .into_iter()
+        .filter_map(|(doc, id)| {
+            let message = messages.remove(&MessageId(id))?;
+            let snippet = snippet::of(&message.content, &snippets.remove(&doc)?);
+            Some(SearchHit { message, snippet })
+        })
+        .collect();
+    Ok(Page { items, next_cursor })
+}
+
+/// The cursor's time stands for the place in the index: the order in which the texts came.
+async fn newest(
+    conn: &mut SqliteConnection,
+    filter: &Filter<'_>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Found>> {
+    let (before, _) = pages::keyset(List::SearchNewest, cursor)?;
+    let query = sqlx::query_as(concat!(
+        "select messages_fts.rowid, m.id ",
+        found!(),
+        "and messages_fts.rowid < ?9 order by messages_fts.rowid desc limit ?10"
+    ));
+    let mut items: Vec<Found> =
+        filter.bind(query).bind(before.unwrap_or(i64::MAX)).bind(pages::rows(limit)).fetch_all(conn).await.db()?;
+    let more = pages::cut(&mut items, limit);
+    let next_cursor = items.last().filter(|_| more).and_then(|(doc, id)| place(List::SearchNewest, *doc, *id));
+    Ok(Page { items, next_cursor })
+}
+
+/// The cursor's time stands for how many came before.
+async fn best(
+    conn: &mut SqliteConnection,
+    filter: &Filter<'_>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Found>> {
+    let before = pages::keyset(List::SearchBest, cursor)?.0.unwrap_or(0);
+    if before >= BEST_DEPTH {
+        return Err(StoreError::BadCursor);
+    }
+    let query = sqlx::query_as(concat!(
+        "select doc, id from (select messages_fts.rowid as doc, m.id as id, bm25(messages_fts) as fit ",
+        found!(),
+        "order by messages_fts.rowid desc limit ?9) order by fit, doc desc limit ?10 offset ?11"
+    ));
+    let mut items: Vec<Found> =
+        filter.bind(query).bind(RANKED).bind(pages::rows(limit)).bind(before).fetch_all(conn).await.db()?;
+    let more = pages::cut(&mut items, limit);
+    let after = before + items.len() as i64;
+    let next_cursor =
+        items.last().filter(|_| more && after < BEST_DEPTH).and_then(|(_, id)| place(List::SearchBest, after, *id));
+    Ok(Page { items, next_cursor })
+}
+
+/// A cursor whose time stands for something else.
+fn place(list: List, place: i64, id: Uuid) -> Option<String> {
+    Timestamp::from_unix_millis(place).map(|place| cursor::encode(list, place, id))
+}
+
+/// Marked parts of texts, by place in the index: read for the texts of one page only, each costs a look at its text.
+async fn snippets(conn: &mut SqliteConnection, words: &str, found: &[Found]) -> Result<HashMap<i64, String>> {
+    let docs: Vec<i64> = found.iter().map(|(doc, _)| *doc).collect();
+    let rows: Vec<(i64, String)> = sqlx::query_as(
+        "select messages_fts.rowid, snippet(messages_fts, 0, ?3, ?4, ?5, ?6) \
+         from json_each(?1) j cross join messages_fts where messages_fts match ?2 and messages_fts.rowid = j.value",
+    )
+    .bind(serde_json::json!(docs).to_string())
+    .bind(words.to_owned())
+    .bind(snippet::OPEN.to_string())
+    .bind(snippet::CLOSE.to_string())
+    .bind(snippet::ELLIPSIS)
+    .bind(snippet::WORDS)
+    .fetch_all(conn)
+    .await
+    .db()?;
+    Ok(rows.into_iter().collect())
+}
