@@ -68,6 +68,8 @@ create table reactions (
     seq             integer not null,
     emoji           text not null,
     user_id         blob not null,
+    -- The change that made it: the order of reactions.
+    changed_seq     integer not null,
     created_at      integer not null,
     primary key (conversation_id, seq, emoji, user_id),
     foreign key (conversation_id, seq) references messages (conversation_id, seq)

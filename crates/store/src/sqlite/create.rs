@@ -1,13 +1,13 @@
 //! Making a conversation. Runs inside a write transaction, so that whoever asks second finds what the first made.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use protocol::{ConversationId, Role, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    change::{insert_message, read_messages},
+    change::{insert_message, notify, read_messages},
     codec::{Text, fold, to_db},
     error::{Db, corrupt},
     users,
@@ -43,10 +43,14 @@ pub(super) async fn create(conn: &mut SqliteConnection, new: &NewConversation) -
         created_at: new.now,
     };
     insert_message(conn, &first).await?;
-    let mut feeds = Vec::with_capacity(new.participants.len());
+    let mut feeds: BTreeMap<UserId, UserSeq> = BTreeMap::new();
     for (user, role) in &new.participants {
-        let user_seq = insert_participant(conn, new, *user, *role).await?;
-        feeds.push((*user, user_seq));
+        feeds.insert(*user, insert_participant(conn, new, *user, *role).await?);
+    }
+    for notification in &new.notifications {
+        if let Some(user_seq) = notify(conn, notification).await? {
+            feeds.insert(notification.user_id, user_seq);
+        }
     }
     let message = read_messages(conn, [new.message_id.0]).await?.into_iter().next();
     let message = message.ok_or_else(|| corrupt("a conversation without its first message"))?;
@@ -55,7 +59,7 @@ pub(super) async fn create(conn: &mut SqliteConnection, new: &NewConversation) -
         created: true,
         fingerprint: new.fingerprint.clone(),
         message: Some(message),
-        feeds,
+        feeds: feeds.into_iter().collect(),
     })
 }
 
@@ -81,8 +85,8 @@ async fn insert_conversation(conn: &mut SqliteConnection, new: &NewConversation)
     sqlx::query(
         "insert into conversations (id, org_id, kind, title, title_key, description, avatar_url, subject, posting, \
          history, direct_key, creator_id, idempotency_key, fingerprint, last_seq, last_number, access_seq, \
-         participant_count, owner_count, last_activity_at, created_at) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 1, ?, ?, ?17, ?17)",
+         participant_count, owner_count, last_activity_at, created_at, slow_mode_seconds) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 1, ?, ?, ?17, ?17, ?18)",
     )
     .bind(new.id.0)
     .bind(new.org_id.0)
@@ -101,6 +105,7 @@ async fn insert_conversation(conn: &mut SqliteConnection, new: &NewConversation)
     .bind(new.participants.len() as i64)
     .bind(owners as i64)
     .bind(new.now.unix_millis())
+    .bind(new.slow_mode_seconds)
     .execute(conn)
     .await
     .db()?;

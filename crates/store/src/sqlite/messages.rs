@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     codec::{from_db, to_db},
     error::Db,
+    load,
     rows::{MessageRow, select_messages},
     views::readable_since,
 };
@@ -30,10 +31,10 @@ pub(super) async fn one(conn: &mut SqliteConnection, viewer: UserId, id: Message
     ))
     .bind(viewer.0)
     .bind(id.0)
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await
     .db()?;
-    row.map(MessageRow::into_message).transpose()
+    load::message(conn, row, Some(viewer)).await
 }
 
 /// Inside a read transaction. Around a seq, a side that is short leaves its room to the other.
@@ -46,19 +47,20 @@ pub(super) async fn history(
 ) -> Result<Vec<Message>> {
     let Some(since) = readable_since(conn, viewer, conversation).await? else { return Ok(Vec::new()) };
     let limit = limit.max(1) as usize;
-    match window {
-        HistoryWindow::Latest => older(conn, conversation, since, Seq::MAX, limit).await,
-        HistoryWindow::Before(seq) => older(conn, conversation, since, seq, limit).await,
-        HistoryWindow::After(seq) => newer(conn, conversation, since.max(seq), limit).await,
+    let rows = match window {
+        HistoryWindow::Latest => older(conn, conversation, since, Seq::MAX, limit).await?,
+        HistoryWindow::Before(seq) => older(conn, conversation, since, seq, limit).await?,
+        HistoryWindow::After(seq) => newer(conn, conversation, since.max(seq), limit).await?,
         HistoryWindow::Around(seq) => {
             let mut before = older(conn, conversation, since, seq, limit).await?;
             let mut after = newer(conn, conversation, since.max(seq.saturating_sub(1)), limit).await?;
             after.truncate(limit.saturating_sub(before.len()).max(limit.div_ceil(2)));
             before.drain(..before.len().saturating_sub(limit - after.len()));
             before.append(&mut after);
-            Ok(before)
+            before
         }
-    }
+    };
+    load::messages(conn, rows, Some(viewer)).await
 }
 
 /// The nearest messages with `since < seq < before`, ascending.
@@ -68,8 +70,8 @@ async fn older(
     since: Seq,
     before: Seq,
     limit: usize,
-) -> Result<Vec<Message>> {
-    let rows: Vec<MessageRow> = sqlx::query_as(concat!(
+) -> Result<Vec<MessageRow>> {
+    let mut rows: Vec<MessageRow> = sqlx::query_as(concat!(
         select_messages!(),
         "where m.conversation_id = ? and m.seq > ? and m.seq < ? order by m.seq desc limit ?"
     ))
@@ -80,7 +82,8 @@ async fn older(
     .fetch_all(conn)
     .await
     .db()?;
-    rows.into_iter().rev().map(MessageRow::into_message).collect()
+    rows.reverse();
+    Ok(rows)
 }
 
 /// The nearest messages with `seq > after`, ascending.
@@ -89,16 +92,14 @@ async fn newer(
     conversation: ConversationId,
     after: Seq,
     limit: usize,
-) -> Result<Vec<Message>> {
-    let rows: Vec<MessageRow> =
-        sqlx::query_as(concat!(select_messages!(), "where m.conversation_id = ? and m.seq > ? order by m.seq limit ?"))
-            .bind(conversation.0)
-            .bind(to_db(after))
-            .bind(limit as i64)
-            .fetch_all(conn)
-            .await
-            .db()?;
-    rows.into_iter().map(MessageRow::into_message).collect()
+) -> Result<Vec<MessageRow>> {
+    sqlx::query_as(concat!(select_messages!(), "where m.conversation_id = ? and m.seq > ? order by m.seq limit ?"))
+        .bind(conversation.0)
+        .bind(to_db(after))
+        .bind(limit as i64)
+        .fetch_all(conn)
+        .await
+        .db()
 }
 
 /// Inside a read transaction, so that the head belongs to the same snapshot as the changes.
@@ -123,7 +124,7 @@ pub(super) async fn changes(
         .db()?;
     let Some(head) = head.map(from_db) else { return Ok(None) };
     let limit = limit.max(1) as usize;
-    let rows: Vec<MessageRow> = sqlx::query_as(concat!(
+    let mut rows: Vec<MessageRow> = sqlx::query_as(concat!(
         select_messages!(),
         "where m.conversation_id = ? and m.changed_seq > ? and m.seq > ? order by m.changed_seq limit ?"
     ))
@@ -131,15 +132,13 @@ pub(super) async fn changes(
     .bind(to_db(after))
     .bind(to_db(since))
     .bind(limit as i64 + 1)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await
     .db()?;
     let more = rows.len() > limit;
-    let changes = rows
-        .into_iter()
-        .take(limit)
-        .map(|row| row.into_message().map(|message| Change::of(message, after)))
-        .collect::<Result<Vec<_>>>()?;
+    rows.truncate(limit);
+    let changes: Vec<Change> =
+        load::messages(conn, rows, viewer).await?.into_iter().map(|message| Change::of(message, after)).collect();
     let to = changes.last().filter(|_| more).map_or(head, |change| change.seq);
     Ok(Some(Changes { tag: ChangesTag::Changes, conversation_id: conversation, from: after, to, more, changes }))
 }

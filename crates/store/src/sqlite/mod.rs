@@ -9,13 +9,19 @@ mod codec;
 mod config;
 mod create;
 mod error;
+mod feed;
 mod follow;
-mod inbox_impl;
-mod library_impl;
+mod inbox;
+mod library;
+mod load;
 mod lock;
+mod markers;
 mod messages;
-mod people_impl;
+mod pages;
+mod participants;
+mod people;
 mod rows;
+mod senders;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -26,8 +32,8 @@ use std::{collections::HashSet, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use protocol::{
-    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page, Participant, ProfilePatch,
-    Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page,
+    Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -40,9 +46,8 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, MarkRow, Marked, Memberships,
-    NewConversation, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError,
-    StoreHealth,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, MarkRow, Marked, Memberships, NewConversation,
+    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -254,18 +259,14 @@ impl Store for SqliteStore {
     }
 
     async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
-        let mut marked = Vec::new();
-        for row in rows {
-            let mark = row.read_seq.map_or(Mark::Delivered(row.delivered_seq.unwrap_or(0)), Mark::Read);
-            let mut tx = self.write().await?;
-            marked.push(follow::mark(&mut tx, row.user_id, row.conversation_id, mark).await?);
-            tx.commit().await.db()?;
-        }
+        let mut tx = self.write().await?;
+        let marked = markers::mark(&mut tx, rows).await?;
+        tx.commit().await.db()?;
         Ok(marked)
     }
 
     async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>> {
-        views::access(&mut *self.reader().await?, viewer, conversation).await
+        participants::access(&mut *self.reader().await?, viewer, conversation).await
     }
 
     async fn locate(&self, message: MessageId) -> Result<Option<ConversationId>> {
@@ -279,11 +280,11 @@ impl Store for SqliteStore {
     async fn conversations(
         &self,
         viewer: UserId,
-        _filter: &protocol::ConversationFilter,
+        filter: &ConversationFilter,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        views::mine(&mut *self.snapshot().await?, viewer, cursor, limit).await
+        views::mine(&mut *self.snapshot().await?, viewer, filter, cursor, limit).await
     }
 
     async fn public_conversations(
@@ -298,21 +299,21 @@ impl Store for SqliteStore {
 
     async fn participant(
         &self,
-        _viewer: UserId,
-        _conversation: ConversationId,
-        _user: UserId,
+        viewer: UserId,
+        conversation: ConversationId,
+        user: UserId,
     ) -> Result<Option<Participant>> {
-        Ok(None)
+        participants::one(&mut *self.reader().await?, viewer, conversation, user).await
     }
 
     async fn participants(
         &self,
-        _viewer: UserId,
+        viewer: UserId,
         conversation: ConversationId,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>> {
-        views::participants(&mut *self.reader().await?, conversation, cursor, limit).await
+        participants::list(&mut *self.reader().await?, viewer, conversation, cursor, limit).await
     }
 
     async fn history(
@@ -326,7 +327,7 @@ impl Store for SqliteStore {
     }
 
     async fn message(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
-        messages::one(&mut *self.reader().await?, viewer, id).await
+        messages::one(&mut *self.snapshot().await?, viewer, id).await
     }
 
     async fn changes(
@@ -352,7 +353,7 @@ impl Store for SqliteStore {
     }
 
     async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed> {
-        follow::feed(&mut *self.snapshot().await?, user, after).await
+        feed::feed(&mut *self.snapshot().await?, user, after).await
     }
 
     async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {

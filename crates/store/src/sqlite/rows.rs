@@ -1,15 +1,18 @@
-//! Rows of users and messages, and how they become the wire's types.
+//! Rows of users and messages, and how they become the wire's types. A message's row alone does not say everything:
+//! [`super::load`] adds names and reactions, for a whole page at once.
 
 use protocol::{
-    ConversationId, Message, MessageId, MessageKind, OrgId, OrgRole, Quote, Sender, SystemChange, User, UserId,
+    Attachment, ConversationId, Message, MessageId, MessageKind, OrgId, OrgRole, Quote, Sender, SystemChange, User,
+    UserId,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     codec::{Text, from_db, time, time_opt},
     error::corrupt,
 };
-use crate::{Result, StoredMessage};
+use crate::{Result, StoreError, StoredMention};
 
 /// Columns of [`UserRow`], of `users u`.
 macro_rules! user_columns {
@@ -28,7 +31,9 @@ macro_rules! select_messages {
     ($from:literal, $on:literal) => {
         concat!(
             "select m.id, m.conversation_id, m.seq, m.changed_seq, m.number, m.kind, m.content, m.system, \
-             m.client_id, m.fingerprint, m.edited_at, m.deleted_at, m.created_at, m.sender_id, \
+             m.client_id, m.fingerprint, m.edited_at, m.deleted_at, m.created_at, m.sender_id, m.thread_root_id, \
+             m.mentions, m.attachments, m.pinned_at, m.reaction_count, m.reply_count, m.last_reply_seq, \
+             m.last_reply_at, m.last_repliers, \
              s.username as sender_username, s.display_name as sender_display_name, s.avatar_url as sender_avatar_url, \
              q.id as quote_id, q.seq as quote_seq, case when q.id is null then null \
              when (select qc.history from conversations qc where qc.id = q.conversation_id) = 'all' \
@@ -82,23 +87,69 @@ impl UserRow {
     }
 }
 
+/// A range as it stands in `messages.mentions`.
+#[derive(Serialize, Deserialize)]
+struct MentionJson {
+    o: u32,
+    l: u32,
+    u: Option<Uuid>,
+}
+
+/// Text of `messages.mentions`; null when there are none.
+pub(super) fn mentions_to_db(mentions: &[StoredMention]) -> Result<Option<String>> {
+    let ranges: Vec<MentionJson> =
+        mentions.iter().map(|m| MentionJson { o: m.offset, l: m.length, u: m.user.map(|user| user.0) }).collect();
+    json_to_db(&ranges)
+}
+
+/// What [`mentions_to_db`] wrote.
+pub(super) fn mentions_from_db(text: Option<&str>) -> Result<Vec<StoredMention>> {
+    let ranges: Vec<MentionJson> = json_from_db(text, "mentions")?;
+    Ok(ranges
+        .into_iter()
+        .map(|range| StoredMention { offset: range.o, length: range.l, user: range.u.map(UserId) })
+        .collect())
+}
+
+/// A list as JSON; null when it is empty.
+pub(super) fn json_to_db<T: Serialize>(items: &[T]) -> Result<Option<String>> {
+    if items.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(items).map(Some).map_err(|error| StoreError::Refused(Box::new(error)))
+}
+
+/// What [`json_to_db`] wrote.
+pub(super) fn json_from_db<T: for<'de> Deserialize<'de>>(text: Option<&str>, what: &str) -> Result<Vec<T>> {
+    text.map_or_else(|| Ok(Vec::new()), |text| serde_json::from_str(text).map_err(|_| corrupt(what)))
+}
+
 /// See [`select_messages`].
 #[derive(sqlx::FromRow)]
 pub(super) struct MessageRow {
-    id: Uuid,
-    conversation_id: Uuid,
-    seq: i64,
+    pub(super) id: Uuid,
+    pub(super) conversation_id: Uuid,
+    pub(super) seq: i64,
     changed_seq: i64,
     number: i64,
     kind: String,
     content: String,
     system: Option<String>,
     client_id: Option<String>,
-    fingerprint: Vec<u8>,
+    pub(super) fingerprint: Vec<u8>,
     edited_at: Option<i64>,
     deleted_at: Option<i64>,
     created_at: i64,
     sender_id: Uuid,
+    thread_root_id: Option<Uuid>,
+    pub(super) mentions: Option<String>,
+    attachments: Option<String>,
+    pinned_at: Option<i64>,
+    pub(super) reaction_count: i64,
+    pub(super) reply_count: i64,
+    pub(super) last_reply_seq: Option<i64>,
+    pub(super) last_reply_at: Option<i64>,
+    pub(super) last_repliers: Option<String>,
     sender_username: String,
     sender_display_name: String,
     sender_avatar_url: Option<String>,
@@ -113,8 +164,10 @@ pub(super) struct MessageRow {
 }
 
 impl MessageRow {
-    pub(super) fn into_message(self) -> Result<Message> {
+    /// The message as far as its row says it: without thread, mentions and reactions.
+    pub(super) fn into_bare(self) -> Result<Message> {
         let system = self.system.as_deref().map(serde_json::from_str::<SystemChange>).transpose();
+        let attachments: Vec<Attachment> = json_from_db(self.attachments.as_deref(), "attachments")?;
         let quote_sender = match (self.quote_sender_id, self.quote_username, self.quote_display_name) {
             (Some(id), Some(username), Some(display_name)) => {
                 Some(Sender { id: UserId(id), username, display_name, avatar_url: self.quote_avatar_url })
@@ -148,20 +201,15 @@ impl MessageRow {
             system: system.map_err(|_| corrupt("a system message"))?,
             client_id: self.client_id,
             reply_to,
-            thread_root_id: None,
+            thread_root_id: self.thread_root_id.map(MessageId),
             thread: None,
             mentions: Vec::new(),
-            attachments: Vec::new(),
+            attachments,
             reactions: Vec::new(),
-            pinned_at: None,
+            pinned_at: time_opt(self.pinned_at)?,
             edited_at: time_opt(self.edited_at)?,
             deleted_at: time_opt(self.deleted_at)?,
             created_at: time(self.created_at)?,
         })
-    }
-
-    pub(super) fn into_stored(mut self) -> Result<StoredMessage> {
-        let fingerprint = std::mem::take(&mut self.fingerprint);
-        Ok(StoredMessage { message: self.into_message()?, fingerprint })
     }
 }

@@ -1,11 +1,12 @@
 //! Conversations as a viewer sees them: the row with the viewer's own, the last message, the other one of a direct
-//! conversation. Three statements for a page, however long; all inside one read transaction.
+//! conversation, the mentions that are not read. Six statements for a page at most, however long; all inside one read
+//! transaction.
 
 use std::collections::HashMap;
 
 use protocol::{
-    Conversation, ConversationId, ConversationKind, History, Message, Notify, Page, Participant, Posting, Role, Seq,
-    Subject, Timestamp, User, UserId,
+    Conversation, ConversationFilter, ConversationId, ConversationKind, History, Message, Notify, Page, Posting, Role,
+    Seq, Subject, User, UserId,
 };
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -13,19 +14,22 @@ use uuid::Uuid;
 use super::{
     codec::{Text, fold, from_db, id_list, time, time_opt},
     error::{Db, corrupt},
+    load,
+    pages::{self, keyset, page},
     rows::{MessageRow, UserRow, select_messages, user_columns},
 };
-use crate::{
-    Access, LockedParticipant, Result,
-    cursor::{self, List},
-};
+use crate::{Result, cursor::List};
+
+/// How many of the mentions that are not read are told by their place.
+const MENTION_SEQS_SHOWN: i64 = 100;
 
 /// Columns and tables of [`ViewRow`]; `?1` is the viewer.
 macro_rules! select_views {
     () => {
         "select c.id, c.kind, c.title, c.description, c.avatar_url, c.subject, c.posting, c.history, \
-         c.participant_count, c.last_seq, c.last_number, c.last_activity_at, c.archived_at, c.created_at, p.role, \
-         p.notify, p.access_since_seq, p.read_seq, p.read_number, p.muted_until from conversations c \
+         c.slow_mode_seconds, c.participant_count, c.last_seq, c.last_number, c.last_activity_at, c.archived_at, \
+         c.created_at, p.role, p.notify, p.access_since_seq, p.read_seq, p.read_number, p.muted_until, p.pinned_at \
+         from conversations c \
          left join participants p on p.conversation_id = c.id and p.user_id = ?1 and p.left_at is null "
     };
 }
@@ -40,6 +44,7 @@ struct ViewRow {
     subject: Option<String>,
     posting: String,
     history: String,
+    slow_mode_seconds: u32,
     participant_count: i64,
     last_seq: i64,
     last_number: i64,
@@ -52,10 +57,25 @@ struct ViewRow {
     read_seq: Option<i64>,
     read_number: Option<i64>,
     muted_until: Option<i64>,
+    pinned_at: Option<i64>,
+}
+
+/// The other one of a direct conversation.
+struct Other {
+    user: User,
+    delivered_seq: Seq,
+    read_seq: Seq,
+}
+
+/// Mentions of the viewer that are not read: how many, and the places of the first.
+#[derive(Default)]
+struct Mentions {
+    count: u64,
+    seqs: Vec<Seq>,
 }
 
 impl ViewRow {
-    fn into_view(self, last: Option<Message>, other: Option<User>) -> Result<Conversation> {
+    fn into_view(self, last: Option<Message>, other: Option<Other>, mentions: Mentions) -> Result<Conversation> {
         let subject = self.subject.as_deref().map(serde_json::from_str::<Subject>).transpose();
         let since: Option<Seq> = self.access_since_seq.map(from_db);
         Ok(Conversation {
@@ -65,27 +85,27 @@ impl ViewRow {
             description: self.description,
             avatar_url: self.avatar_url,
             subject: subject.map_err(|_| corrupt("a subject"))?,
-            other,
             other_presence: None,
-            other_delivered_seq: None,
-            other_read_seq: None,
-            slow_mode_seconds: 0,
-            pinned_at: None,
+            other_delivered_seq: other.as_ref().map(|other| other.delivered_seq),
+            other_read_seq: other.as_ref().map(|other| other.read_seq),
+            other: other.map(|other| other.user),
             role: self.role.as_deref().map(Role::parse).transpose()?,
             posting: Posting::parse(&self.posting)?,
             history: History::parse(&self.history)?,
+            slow_mode_seconds: self.slow_mode_seconds,
             notify: self.notify.as_deref().map(Notify::parse).transpose()?.unwrap_or_default(),
             participant_count: from_db(self.participant_count),
             last_seq: from_db(self.last_seq),
             last_message: last.filter(|message| since.is_some_and(|since| message.seq > since)).map(Box::new),
             last_activity_at: time(self.last_activity_at)?,
             unread_count: self.read_number.map_or(0, |read| from_db(self.last_number.saturating_sub(read))),
-            mention_count: 0,
-            last_number: 0,
-            mention_seqs: Vec::new(),
-            read_number: 0,
+            mention_count: mentions.count,
+            mention_seqs: mentions.seqs,
+            last_number: from_db(self.last_number),
             read_seq: self.read_seq.map_or(0, from_db),
+            read_number: self.read_number.map_or(0, from_db),
             muted_until: time_opt(self.muted_until)?,
+            pinned_at: time_opt(self.pinned_at)?,
             archived_at: time_opt(self.archived_at)?,
             created_at: time(self.created_at)?,
         })
@@ -100,33 +120,64 @@ async fn complete(conn: &mut SqliteConnection, viewer: UserId, rows: Vec<ViewRow
         "on m.conversation_id = unhex(j.value) \
          and m.seq = (select max(x.seq) from messages x where x.conversation_id = unhex(j.value))"
     ))
-    .bind(mine)
+    .bind(&mine)
     .fetch_all(&mut *conn)
     .await
     .db()?;
-    let mut last: HashMap<ConversationId, Message> = last
-        .into_iter()
-        .map(|row| row.into_message().map(|message| (message.conversation_id, message)))
-        .collect::<Result<_>>()?;
+    let last = load::messages(conn, last, Some(viewer)).await?;
+    let mut last: HashMap<Uuid, Message> =
+        last.into_iter().map(|message| (message.conversation_id.0, message)).collect();
+    let mut mentions = mentions(conn, viewer, &mine).await?;
     let direct: Vec<Uuid> = rows.iter().filter(|row| row.kind == "direct").map(|row| row.id).collect();
     let mut others = if direct.is_empty() { HashMap::new() } else { others(conn, viewer, direct).await? };
     rows.into_iter()
         .map(|row| {
-            let (last, other) = (last.remove(&ConversationId(row.id)), others.remove(&row.id));
-            row.into_view(last, other)
+            let (last, other) = (last.remove(&row.id), others.remove(&row.id));
+            let mentions = mentions.remove(&row.id).unwrap_or_default();
+            row.into_view(last, other, mentions)
         })
         .collect()
 }
 
-async fn others(conn: &mut SqliteConnection, viewer: UserId, direct: Vec<Uuid>) -> Result<HashMap<Uuid, User>> {
+/// A message that mentions the viewer and everybody counts once.
+async fn mentions(conn: &mut SqliteConnection, viewer: UserId, mine: &str) -> Result<HashMap<Uuid, Mentions>> {
+    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+        "with found as (select distinct m.conversation_id, m.seq from json_each(?2) j \
+         join participants p on p.conversation_id = unhex(j.value) and p.user_id = ?1 \
+         join mentions m on m.user_id in (?1, ?3) and m.conversation_id = p.conversation_id \
+         and m.seq > max(p.read_seq, p.access_since_seq)) \
+         select conversation_id, seq, total from (select conversation_id, seq, \
+         count(*) over (partition by conversation_id) as total, \
+         row_number() over (partition by conversation_id order by seq) as place from found) \
+         where place <= ?4 order by conversation_id, seq",
+    )
+    .bind(viewer.0)
+    .bind(mine)
+    .bind(Uuid::nil())
+    .bind(MENTION_SEQS_SHOWN)
+    .fetch_all(conn)
+    .await
+    .db()?;
+    let mut found: HashMap<Uuid, Mentions> = HashMap::new();
+    for (conversation, seq, total) in rows {
+        let mentions = found.entry(conversation).or_default();
+        mentions.count = from_db(total);
+        mentions.seqs.push(from_db(seq));
+    }
+    Ok(found)
+}
+
+async fn others(conn: &mut SqliteConnection, viewer: UserId, direct: Vec<Uuid>) -> Result<HashMap<Uuid, Other>> {
     #[derive(sqlx::FromRow)]
     struct Row {
         conversation_id: Uuid,
+        delivered_seq: i64,
+        read_seq: i64,
         #[sqlx(flatten)]
         user: UserRow,
     }
     let rows: Vec<Row> = sqlx::query_as(concat!(
-        "select p.conversation_id, ",
+        "select p.conversation_id, p.delivered_seq, p.read_seq, ",
         user_columns!(),
         " from json_each(?2) j join participants p on p.conversation_id = unhex(j.value) and p.user_id <> ?1 \
          join users u on u.id = p.user_id"
@@ -136,7 +187,16 @@ async fn others(conn: &mut SqliteConnection, viewer: UserId, direct: Vec<Uuid>) 
     .fetch_all(conn)
     .await
     .db()?;
-    rows.into_iter().map(|row| Ok((row.conversation_id, row.user.into_user()?))).collect()
+    rows.into_iter()
+        .map(|row| {
+            let other = Other {
+                user: row.user.into_user()?,
+                delivered_seq: from_db(row.delivered_seq),
+                read_seq: from_db(row.read_seq),
+            };
+            Ok((row.conversation_id, other))
+        })
+        .collect()
 }
 
 pub(super) async fn one(
@@ -166,41 +226,29 @@ pub(super) async fn many(
     complete(conn, viewer, rows).await
 }
 
-/// The time and id after which a page starts, as parameters: nulls for the first page.
-fn keyset(list: List, cursor: Option<&str>) -> Result<(Option<i64>, Option<Uuid>)> {
-    let after = cursor.map(|cursor| cursor::decode(list, cursor)).transpose()?;
-    Ok(after.map_or((None, None), |(at, id)| (Some(at.unix_millis()), Some(id))))
-}
-
-/// One row more than the page was asked for: there is a next page.
-fn page<T>(mut items: Vec<T>, limit: usize, list: List, key: impl Fn(&T) -> (Timestamp, Uuid)) -> Page<T> {
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next_cursor = items.last().filter(|_| more).map(|item| {
-        let (at, id) = key(item);
-        cursor::encode(list, at, id)
-    });
-    Page { items, next_cursor }
-}
-
 pub(super) async fn mine(
     conn: &mut SqliteConnection,
     viewer: UserId,
+    filter: &ConversationFilter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Conversation>> {
-    let limit = limit.max(1) as usize;
     let (at, id) = keyset(List::Conversations, cursor)?;
     let rows: Vec<ViewRow> = sqlx::query_as(concat!(
         select_views!(),
         "where p.user_id is not null and c.deleted_at is null \
-         and (?2 is null or (c.last_activity_at, c.id) < (?2, ?3)) \
+         and (?2 is null or (c.last_activity_at, c.id) < (?2, ?3)) and (?5 is null or c.kind = ?5) \
+         and (?6 is null or (c.last_number > p.read_number) = ?6) \
+         and (?7 is null or (c.archived_at is not null) = ?7) \
          order by c.last_activity_at desc, c.id desc limit ?4"
     ))
     .bind(viewer.0)
     .bind(at)
     .bind(id)
-    .bind(limit as i64 + 1)
+    .bind(pages::rows(limit))
+    .bind(filter.kind.map(Text::text))
+    .bind(filter.unread)
+    .bind(filter.archived)
     .fetch_all(&mut *conn)
     .await
     .db()?;
@@ -215,7 +263,6 @@ pub(super) async fn lobby(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Conversation>> {
-    let limit = limit.max(1) as usize;
     let (at, id) = keyset(List::Public, cursor)?;
     let rows: Vec<ViewRow> = sqlx::query_as(concat!(
         select_views!(),
@@ -227,100 +274,13 @@ pub(super) async fn lobby(
     .bind(viewer.0)
     .bind(at)
     .bind(id)
-    .bind(limit as i64 + 1)
+    .bind(pages::rows(limit))
     .bind(fold(query))
     .fetch_all(&mut *conn)
     .await
     .db()?;
     let items = complete(conn, viewer, rows).await?;
     Ok(page(items, limit, List::Public, |item| (item.last_activity_at, item.id.0)))
-}
-
-pub(super) async fn participants(
-    conn: &mut SqliteConnection,
-    conversation: ConversationId,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<Participant>> {
-    #[derive(sqlx::FromRow)]
-    struct Row {
-        #[sqlx(flatten)]
-        user: UserRow,
-        participant_role: String,
-        joined_at: i64,
-        read_seq: i64,
-        delivered_seq: i64,
-    }
-    let limit = limit.max(1) as usize;
-    let (at, id) = keyset(List::Participants, cursor)?;
-    let rows: Vec<Row> = sqlx::query_as(concat!(
-        "select ",
-        user_columns!(),
-        ", p.role as participant_role, p.joined_at, p.read_seq, p.delivered_seq \
-         from participants p join users u on u.id = p.user_id \
-         where p.conversation_id = ?1 and p.left_at is null and (?2 is null or (p.joined_at, p.user_id) > (?2, ?3)) \
-         order by p.joined_at, p.user_id limit ?4"
-    ))
-    .bind(conversation.0)
-    .bind(at)
-    .bind(id)
-    .bind(limit as i64 + 1)
-    .fetch_all(conn)
-    .await
-    .db()?;
-    let items = rows
-        .into_iter()
-        .map(|row| {
-            Ok(Participant {
-                user: row.user.into_user()?,
-                role: Role::parse(&row.participant_role)?,
-                joined_at: time(row.joined_at)?,
-                read_seq: from_db(row.read_seq),
-                delivered_seq: from_db(row.delivered_seq),
-                blocked: false,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(page(items, limit, List::Participants, |item| (item.joined_at, item.user.id.0)))
-}
-
-pub(super) async fn access(
-    conn: &mut SqliteConnection,
-    viewer: UserId,
-    conversation: ConversationId,
-) -> Result<Option<Access>> {
-    let row: Option<(String, i64, Option<String>, Option<i64>)> = sqlx::query_as(
-        "select c.kind, c.last_seq, p.role, p.access_since_seq from conversations c \
-         join users u on u.id = ?1 and u.org_id = c.org_id \
-         left join participants p on p.conversation_id = c.id and p.user_id = ?1 and p.left_at is null \
-         where c.id = ?2 and c.deleted_at is null",
-    )
-    .bind(viewer.0)
-    .bind(conversation.0)
-    .fetch_optional(conn)
-    .await
-    .db()?;
-    let Some((kind, last_seq, role, since)) = row else { return Ok(None) };
-    let participant = match (role, since) {
-        (Some(role), Some(since)) => Some(LockedParticipant {
-            role: Role::parse(&role)?,
-            active: true,
-            access_since_seq: from_db(since),
-            last_sent_at: None,
-            notify: protocol::Notify::All,
-            muted_until: None,
-        }),
-        _ => None,
-    };
-    Ok(Some(Access {
-        kind: ConversationKind::parse(&kind)?,
-        participant,
-        last_seq: from_db(last_seq),
-        posting: protocol::Posting::Everyone,
-        archived_at: None,
-        blocked: false,
-        participant_count: 0,
-    }))
 }
 
 /// What the viewer may read begins after this; `None` unless they take part in a conversation that is not deleted.

@@ -1,4 +1,4 @@
-//! Participants' rows: who comes, goes or gets a role, and the markers that move by themselves.
+//! Participants' rows: who comes, goes or gets a role, and what a sender's own message moves there.
 
 use std::collections::HashMap;
 
@@ -86,7 +86,7 @@ fn number_at(locked: &Locked, writes: &Writes, conversation: ConversationId, seq
         .map_or(before, |number| number.max(before))
 }
 
-/// Who sends has read what came before: their markers move to their own newest message. What the conversation says of
+/// Who sends has read what came before: their markers move to their own newest message, and slow mode counts from it. What the conversation says of
 /// itself does not count: who adds somebody has not thereby read what is there.
 pub(super) async fn move_own_markers(conn: &mut SqliteConnection, inserts: &[InsertMessage]) -> Result<()> {
     let mut newest: HashMap<(ConversationId, UserId), &InsertMessage> = HashMap::new();
@@ -99,8 +99,8 @@ pub(super) async fn move_own_markers(conn: &mut SqliteConnection, inserts: &[Ins
     for ((conversation, user), message) in newest {
         sqlx::query(
             "update participants set read_seq = max(read_seq, ?3), read_number = max(read_number, ?4), \
-             delivered_seq = max(delivered_seq, ?3), markers_changed_at = ?5 \
-             where conversation_id = ?1 and user_id = ?2 and left_at is null and read_seq < ?3",
+             delivered_seq = max(delivered_seq, ?3), markers_changed_at = ?5, last_sent_at = ?5 \
+             where conversation_id = ?1 and user_id = ?2 and left_at is null",
         )
         .bind(conversation.0)
         .bind(user.0)

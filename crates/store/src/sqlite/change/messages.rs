@@ -1,23 +1,27 @@
-//! Messages: inserted, changed, read back. All inside a write transaction.
+//! Messages: inserted (with the thread and the mentions they move), and read back. All inside a write transaction.
 
-use protocol::Message;
+use std::collections::BTreeSet;
+
+use protocol::{Message, MessageId, THREAD_REPLIERS_SHOWN, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::super::{
     codec::{id_list, to_db},
     error::{Db, refused},
-    rows::{MessageRow, select_messages},
+    load,
+    rows::{MessageRow, json_from_db, json_to_db, mentions_to_db, select_messages},
 };
-use crate::{InsertMessage, MessageUpdate, Result, StoreError, UpdateMessage};
+use crate::{InsertMessage, Result, StoreError, StoredMention};
 
 /// Inserts one message. Inside a write transaction.
 pub(in super::super) async fn insert_message(conn: &mut SqliteConnection, message: &InsertMessage) -> Result<()> {
     let system = message.system.as_ref().map(serde_json::to_string).transpose();
     sqlx::query(
         "insert into messages (conversation_id, seq, changed_seq, id, number, sender_id, kind, content, system, \
-         reply_to_id, client_id, fingerprint, created_at) \
-         values (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         reply_to_id, client_id, fingerprint, created_at, thread_root_id, mentions, attachments, doc) \
+         values (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, case when ?6 = 'text' \
+         then (select coalesce(max(doc), 0) + 1 from messages where doc is not null) end)",
     )
     .bind(message.conversation_id.0)
     .bind(to_db(message.seq))
@@ -31,68 +35,90 @@ pub(in super::super) async fn insert_message(conn: &mut SqliteConnection, messag
     .bind(&message.client_id)
     .bind(&message.fingerprint)
     .bind(message.created_at.unix_millis())
+    .bind(message.thread_root_id.map(|id| id.0))
+    .bind(mentions_to_db(&message.mentions)?)
+    .bind(json_to_db(&message.attachments)?)
+    .execute(&mut *conn)
+    .await
+    .db()?;
+    insert_mentions(conn, message.conversation_id.0, to_db(message.seq), message.sender_id, &message.mentions).await?;
+    match message.thread_root_id {
+        Some(root) => count_reply(conn, root, message).await,
+        None => Ok(()),
+    }
+}
+
+/// The rows that badges count: each mentioned user once, everybody as the nil id, senders themselves not at all.
+pub(super) async fn insert_mentions(
+    conn: &mut SqliteConnection,
+    conversation: Uuid,
+    seq: i64,
+    sender: UserId,
+    mentions: &[StoredMention],
+) -> Result<()> {
+    let users = mentioned(mentions);
+    let users = users.into_iter().filter(|user| *user != sender.0);
+    for user in users {
+        sqlx::query("insert into mentions (user_id, conversation_id, seq) values (?, ?, ?)")
+            .bind(user)
+            .bind(conversation)
+            .bind(seq)
+            .execute(&mut *conn)
+            .await
+            .db()?;
+    }
+    Ok(())
+}
+
+/// Removes what [`insert_mentions`] made of the same list.
+pub(super) async fn delete_mentions(
+    conn: &mut SqliteConnection,
+    conversation: Uuid,
+    seq: i64,
+    mentions: &[StoredMention],
+) -> Result<()> {
+    for user in mentioned(mentions) {
+        sqlx::query("delete from mentions where user_id = ? and conversation_id = ? and seq = ?")
+            .bind(user)
+            .bind(conversation)
+            .bind(seq)
+            .execute(&mut *conn)
+            .await
+            .db()?;
+    }
+    Ok(())
+}
+
+fn mentioned(mentions: &[StoredMention]) -> BTreeSet<Uuid> {
+    mentions.iter().map(|mention| mention.user.map_or(Uuid::nil(), |user| user.0)).collect()
+}
+
+/// Counts a reply at the root of its thread. No change of the root: its `changed_seq` stays.
+async fn count_reply(conn: &mut SqliteConnection, root: MessageId, reply: &InsertMessage) -> Result<()> {
+    let before: Option<Option<String>> =
+        sqlx::query_scalar("select last_repliers from messages where id = ? and conversation_id = ?")
+            .bind(root.0)
+            .bind(reply.conversation_id.0)
+            .fetch_optional(&mut *conn)
+            .await
+            .db()?;
+    let before = before.ok_or_else(|| refused("a reply in a thread that is not there"))?;
+    let before: Vec<Uuid> = json_from_db(before.as_deref(), "last repliers")?;
+    let mut repliers = vec![reply.sender_id.0];
+    repliers.extend(before.into_iter().filter(|user| *user != reply.sender_id.0).take(THREAD_REPLIERS_SHOWN - 1));
+    sqlx::query(
+        "update messages set reply_count = reply_count + 1, last_reply_seq = ?3, last_reply_at = ?4, \
+         last_repliers = ?5 where id = ?1 and conversation_id = ?2",
+    )
+    .bind(root.0)
+    .bind(reply.conversation_id.0)
+    .bind(to_db(reply.seq))
+    .bind(reply.created_at.unix_millis())
+    .bind(json_to_db(&repliers)?)
     .execute(conn)
     .await
     .db()?;
     Ok(())
-}
-
-pub(super) async fn update_message(conn: &mut SqliteConnection, update: &UpdateMessage) -> Result<()> {
-    let (id, place) = (update.id.0, update.conversation_id.0);
-    let (seq, at) = (to_db(update.changed_seq), update.at.unix_millis());
-    let done = match &update.update {
-        MessageUpdate::Pin(_) | MessageUpdate::React { .. } | MessageUpdate::Unreact { .. } => {
-            return Err(crate::StoreError::Internal("not there yet".into()));
-        }
-        MessageUpdate::Edit { content, .. } => {
-            sqlx::query(
-                "insert into message_edits (conversation_id, seq, changed_seq, content, replaced_at) \
-                 select conversation_id, seq, ?3, content, ?4 from messages where id = ?1 and conversation_id = ?2",
-            )
-            .bind(id)
-            .bind(place)
-            .bind(seq)
-            .bind(at)
-            .execute(&mut *conn)
-            .await
-            .db()?;
-            sqlx::query(
-                "update messages set changed_seq = ?3, edited_at = ?4, content = ?5 \
-                 where id = ?1 and conversation_id = ?2",
-            )
-            .bind(id)
-            .bind(place)
-            .bind(seq)
-            .bind(at)
-            .bind(content)
-            .execute(conn)
-            .await
-            .db()?
-        }
-        MessageUpdate::Delete => {
-            sqlx::query(
-                "delete from message_edits where (conversation_id, seq) in \
-                 (select conversation_id, seq from messages where id = ? and conversation_id = ?)",
-            )
-            .bind(id)
-            .bind(place)
-            .execute(&mut *conn)
-            .await
-            .db()?;
-            sqlx::query(
-                "update messages set changed_seq = ?3, deleted_at = ?4, content = '' \
-                 where id = ?1 and conversation_id = ?2",
-            )
-            .bind(id)
-            .bind(place)
-            .bind(seq)
-            .bind(at)
-            .execute(conn)
-            .await
-            .db()?
-        }
-    };
-    if done.rows_affected() == 1 { Ok(()) } else { Err(refused("an update of a message that is not there")) }
 }
 
 /// Messages by id, in no particular order; unknown ids are left out.
@@ -103,8 +129,8 @@ pub(in super::super) async fn read_messages(
     let rows: Vec<MessageRow> =
         sqlx::query_as(concat!(select_messages!(), "where m.id in (select unhex(value) from json_each(?))"))
             .bind(id_list(ids))
-            .fetch_all(conn)
+            .fetch_all(&mut *conn)
             .await
             .db()?;
-    rows.into_iter().map(MessageRow::into_message).collect()
+    load::messages(conn, rows, None).await
 }

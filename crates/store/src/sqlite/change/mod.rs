@@ -3,7 +3,10 @@
 
 mod members;
 mod messages;
+mod notifications;
+mod people;
 mod read;
+mod updates;
 
 use std::collections::BTreeSet;
 
@@ -12,11 +15,13 @@ use sqlx::SqliteConnection;
 
 use self::{
     members::{move_own_markers, recount, write_participant},
-    messages::update_message,
+    updates::update_message,
 };
 pub(super) use self::{
     messages::{insert_message, read_messages},
-    read::read,
+    notifications::notify,
+    people::ParticipantRow,
+    read::{blocked, read},
 };
 use super::{
     codec::{Text, fold, to_db},
@@ -50,6 +55,11 @@ pub(super) async fn write(conn: &mut SqliteConnection, locked: &Locked, writes: 
     for id in regrouped {
         recount(conn, id).await?;
     }
+    for notification in &writes.notifications {
+        if let Some(user_seq) = notify(conn, notification).await? {
+            feeds.push((notification.conversation_id, notification.user_id, user_seq));
+        }
+    }
     let messages =
         if touched.is_empty() { Vec::new() } else { read_messages(conn, touched.into_iter().map(|id| id.0)).await? };
     Ok(Committed { messages: messages.into_iter().map(|message| (message.id, message)).collect(), feeds })
@@ -63,7 +73,8 @@ async fn write_conversation(conn: &mut SqliteConnection, id: ConversationId, wri
          title_key = coalesce(?7, title_key), description = case when ?8 then ?9 else description end, \
          avatar_url = case when ?10 then ?11 else avatar_url end, posting = coalesce(?12, posting), \
          archived_at = case when ?13 then ?14 else archived_at end, deleted_at = coalesce(?15, deleted_at), \
-         direct_key = case when ?15 is null then direct_key end where id = ?1",
+         direct_key = case when ?15 is null then direct_key end, \
+         slow_mode_seconds = coalesce(?16, slow_mode_seconds), pin_count = coalesce(?17, pin_count) where id = ?1",
     )
     .bind(id.0)
     .bind(to_db(write.last_seq))
@@ -80,6 +91,8 @@ async fn write_conversation(conn: &mut SqliteConnection, id: ConversationId, wri
     .bind(write.archived_at.is_some())
     .bind(write.archived_at.flatten().map(Timestamp::unix_millis))
     .bind(write.deleted_at.map(Timestamp::unix_millis))
+    .bind(patch.slow_mode_seconds)
+    .bind(write.pin_count)
     .execute(conn)
     .await
     .db()?;

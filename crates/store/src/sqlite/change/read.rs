@@ -1,47 +1,72 @@
 //! Reads what a decision needs, inside the transaction that will write it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use protocol::{ConversationId, ConversationKind, History, OrgId, Posting, Role, UserId};
+use protocol::{ConversationId, ConversationKind, History, Message, MessageId, OrgId, Posting, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
     super::{
-        codec::{Text, from_db, id_list, id_pairs, id_pairs_with_text, time_opt},
+        codec::{Text, from_db, id_list, id_pairs_with_text, time_opt},
         error::Db,
+        load,
         rows::{MessageRow, select_messages},
         users,
     },
     messages::read_messages,
+    people,
 };
-use crate::{Locked, LockedConversation, LockedParticipant, Result, Scope, StoredMessage};
+use crate::{Locked, LockedConversation, Result, Scope, StoredMessage};
 
-/// Reads what `scope` names. Inside a write transaction.
+/// Whether one of the two of a direct conversation `c` blocked the other.
+macro_rules! blocked {
+    () => {
+        "case when c.kind = 'direct' then exists (select 1 from participants a \
+         join blocks b on b.user_id = a.user_id and b.active \
+         join participants o on o.conversation_id = a.conversation_id and o.user_id = b.blocked_id \
+         where a.conversation_id = c.id) else 0 end"
+    };
+}
+pub(in super::super) use blocked;
+
+/// Reads what `scope` names. Inside a write transaction. What nobody asks for costs no statement.
 pub(in super::super) async fn read(conn: &mut SqliteConnection, scope: &Scope) -> Result<Locked> {
-    let conversations = conversations(conn, &scope.conversations).await?;
-    let participants = match scope.participants.as_slice() {
-        [] => HashMap::new(),
-        pairs => participants(conn, pairs).await?,
-    };
-    let by_client_id = match scope.client_ids.as_slice() {
-        [] => HashMap::new(),
-        sends => by_client_id(conn, sends).await?,
-    };
-    let mut messages = HashMap::new();
+    let mut locked = Locked { conversations: conversations(conn, &scope.conversations).await?, ..Locked::default() };
     if !scope.messages.is_empty() {
-        for message in read_messages(conn, scope.messages.iter().map(|id| id.0)).await? {
-            if conversations.contains_key(&message.conversation_id) {
-                messages.insert(message.id, message);
-            }
+        locked.messages = messages(conn, scope, &locked).await?;
+    }
+    let mut pairs: BTreeSet<(ConversationId, UserId)> = scope.participants.iter().copied().collect();
+    let mut named: BTreeSet<UserId> = scope.users.iter().copied().collect();
+    if scope.notifies {
+        let senders = people::senders(conn, &locked.messages).await?;
+        named.extend(senders.iter().map(|(_, user)| *user));
+        pairs.extend(senders);
+        if !named.is_empty() {
+            locked.preferences = people::preferences(conn, &named).await?;
+            locked.blocks = people::blocks(conn, &named).await?;
         }
     }
-    let users = match scope.users.as_slice() {
-        [] => Vec::new(),
-        ids => users::many(conn, None, ids).await?,
-    };
-    let users = users.into_iter().map(|user| (user.id, user)).collect();
-    Ok(Locked { conversations, participants, by_client_id, messages, users, ..Locked::default() })
+    if !pairs.is_empty() {
+        locked.participants = people::participants(conn, pairs).await?;
+    }
+    if !named.is_empty() {
+        let named: Vec<UserId> = named.into_iter().collect();
+        locked.users = users::many(conn, None, &named).await?.into_iter().map(|user| (user.id, user)).collect();
+    }
+    if !scope.client_ids.is_empty() {
+        locked.by_client_id = by_client_id(conn, &scope.client_ids).await?;
+    }
+    if !scope.reactions.is_empty() {
+        locked.reactions = reactions(conn, &scope.reactions).await?;
+    }
+    Ok(locked)
+}
+
+async fn messages(conn: &mut SqliteConnection, scope: &Scope, locked: &Locked) -> Result<HashMap<MessageId, Message>> {
+    let messages = read_messages(conn, scope.messages.iter().map(|id| id.0)).await?;
+    let here = messages.into_iter().filter(|message| locked.conversations.contains_key(&message.conversation_id));
+    Ok(here.map(|message| (message.id, message)).collect())
 }
 
 async fn conversations(
@@ -61,13 +86,18 @@ async fn conversations(
         access_seq: i64,
         participant_count: i64,
         owner_count: i64,
+        slow_mode_seconds: u32,
+        pin_count: u32,
+        blocked: bool,
         archived_at: Option<i64>,
         deleted_at: Option<i64>,
     }
-    let rows: Vec<Row> = sqlx::query_as(
-        "select id, org_id, kind, title, posting, history, last_seq, last_number, access_seq, participant_count, \
-         owner_count, archived_at, deleted_at from conversations where id in (select unhex(value) from json_each(?))",
-    )
+    let rows: Vec<Row> = sqlx::query_as(concat!(
+        "select c.id, c.org_id, c.kind, c.title, c.posting, c.history, c.last_seq, c.last_number, c.access_seq, \
+         c.participant_count, c.owner_count, c.slow_mode_seconds, c.pin_count, c.archived_at, c.deleted_at, ",
+        blocked!(),
+        " as blocked from conversations c where c.id in (select unhex(value) from json_each(?))"
+    ))
     .bind(id_list(ids.iter().map(|id| id.0)))
     .fetch_all(conn)
     .await
@@ -85,41 +115,13 @@ async fn conversations(
                 access_seq: from_db(row.access_seq),
                 participant_count: from_db(row.participant_count),
                 owner_count: from_db(row.owner_count),
+                slow_mode_seconds: row.slow_mode_seconds,
+                pin_count: row.pin_count,
+                blocked: row.blocked,
                 archived_at: time_opt(row.archived_at)?,
                 deleted_at: time_opt(row.deleted_at)?,
-                slow_mode_seconds: 0,
-                pin_count: 0,
-                blocked: false,
             };
             Ok((ConversationId(row.id), locked))
-        })
-        .collect()
-}
-
-async fn participants(
-    conn: &mut SqliteConnection,
-    pairs: &[(ConversationId, UserId)],
-) -> Result<HashMap<(ConversationId, UserId), LockedParticipant>> {
-    let rows: Vec<(Uuid, Uuid, String, bool, i64)> = sqlx::query_as(
-        "select p.conversation_id, p.user_id, p.role, p.left_at is null, p.access_since_seq \
-         from json_each(?) j join participants p \
-         on p.conversation_id = unhex(j.value ->> 0) and p.user_id = unhex(j.value ->> 1)",
-    )
-    .bind(id_pairs(pairs.iter().map(|(conversation, user)| (conversation.0, user.0))))
-    .fetch_all(conn)
-    .await
-    .db()?;
-    rows.into_iter()
-        .map(|(conversation, user, role, active, since)| {
-            let row = LockedParticipant {
-                role: Role::parse(&role)?,
-                active,
-                access_since_seq: from_db(since),
-                last_sent_at: None,
-                notify: protocol::Notify::All,
-                muted_until: None,
-            };
-            Ok(((ConversationId(conversation), UserId(user)), row))
         })
         .collect()
 }
@@ -134,15 +136,31 @@ async fn by_client_id(
          and m.client_id = j.value ->> 2"
     ))
     .bind(id_pairs_with_text(sends.iter().map(|(conversation, user, id)| (conversation.0, user.0, id.as_str()))))
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await
     .db()?;
     let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let stored = row.into_stored()?;
+    for stored in load::stored(conn, rows, None).await? {
         if let Some(client_id) = stored.message.client_id.clone() {
             found.insert((stored.message.conversation_id, stored.message.sender.id, client_id), stored);
         }
     }
     Ok(found)
+}
+
+/// Those of the wanted reactions that are there.
+async fn reactions(
+    conn: &mut SqliteConnection,
+    wanted: &[(MessageId, UserId, String)],
+) -> Result<HashSet<(MessageId, UserId, String)>> {
+    let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
+        "select m.id, r.user_id, r.emoji from json_each(?) j join messages m on m.id = unhex(j.value ->> 0) \
+         join reactions r on r.conversation_id = m.conversation_id and r.seq = m.seq \
+         and r.emoji = j.value ->> 2 and r.user_id = unhex(j.value ->> 1)",
+    )
+    .bind(id_pairs_with_text(wanted.iter().map(|(message, user, emoji)| (message.0, user.0, emoji.as_str()))))
+    .fetch_all(conn)
+    .await
+    .db()?;
+    Ok(rows.into_iter().map(|(message, user, emoji)| (MessageId(message), UserId(user), emoji)).collect())
 }
