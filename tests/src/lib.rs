@@ -6,6 +6,8 @@ pub mod cluster;
 pub mod conformance;
 pub mod nginx;
 pub mod node;
+pub mod plans;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+pub mod seed;

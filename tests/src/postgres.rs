@@ -170,6 +170,11 @@ impl PrivatePostgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// What it logged since its last start.
+    pub fn log(&self) -> Result<String> {
+        Ok(self.process.as_ref().context("postgres is not running")?.log())
+    }
+
     /// Its port.
     pub fn port(&self) -> u16 {
         self.port

@@ -116,6 +116,7 @@ async fn sender(chat: Chat, n: usize, stop: Arc<AtomicBool>, sent: Arc<AtomicU64
             subject: None,
             posting: Posting::default(),
             history: History::default(),
+            slow_mode_seconds: 0,
         };
         conversations.push(chat.create_conversation(&caller, request, None).await?.0.id);
     }
@@ -124,7 +125,8 @@ async fn sender(chat: Chat, n: usize, stop: Arc<AtomicBool>, sent: Arc<AtomicU64
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let request = SendMessage { content: content.clone(), client_id: Some(n.to_string()), reply_to_id: None };
+        let request =
+            SendMessage { content: content.clone(), client_id: Some(n.to_string()), ..SendMessage::default() };
         chat.send(&caller, conversations[n % CONVERSATIONS], request).await?;
         sent.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,0 +1,186 @@
+//! What reads cost in Postgres when there is much of everything: how many statements, and whether each finds its rows
+//! by an index. Told by the plans that Postgres logs, never by time.
+//!
+//! `STARLING_PLANS=full` seeds 1,000,000 messages instead of 100,000 (`make bench` does).
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use protocol::{ConversationFilter, HistoryWindow, PRESENCE_MAX, SearchOrder, Timestamp, UserId};
+use starling_tests::{
+    plans::{self, Statement},
+    postgres::PrivatePostgres,
+    seed::{self, COMMON_WORD, RARE_WORD, Seeded, Size},
+};
+use store::{
+    Inbox, Library, MarkRow, MessageSearch, People, Store,
+    postgres::{PostgresConfig, PostgresStore},
+};
+
+/// Tables that grow: none is ever read from its first row to its last.
+const GROWING: [&str; 9] = [
+    "messages",
+    "participants",
+    "conversations",
+    "users",
+    "mentions",
+    "reactions",
+    "notifications",
+    "message_edits",
+    "sessions",
+];
+
+struct World {
+    server: PrivatePostgres,
+    store: PostgresStore,
+    marker: sqlx::PgConnection,
+    seeded: Seeded,
+    /// What was found wrong, by call.
+    wrong: BTreeMap<String, Vec<String>>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_read_takes_a_few_statements_and_each_finds_its_rows_by_an_index() {
+    check().await.unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+async fn check() -> Result<()> {
+    let full = std::env::var("STARLING_PLANS").is_ok_and(|value| value == "full");
+    let size = if full { Size::FULL } else { Size { users: 5_000, conversations: 2_000, messages: 100_000 } };
+    let server = PrivatePostgres::start_with(&plans::SETTINGS).await?;
+    let store = PostgresStore::connect(PostgresConfig::new(server.url()))?;
+    store.migrate().await?;
+    let mut marker = seed::patient(&server.url()).await?;
+    let seeded = seed::seed(&mut marker, size).await?;
+    let mut world = World { server, store, marker, seeded, wrong: BTreeMap::new() };
+    world.lists().await?;
+    world.messages().await?;
+    world.people().await?;
+    world.searches().await?;
+    let wrong: Vec<_> = world.wrong.iter().map(|(call, what)| format!("{call}:\n  {}", what.join("\n  "))).collect();
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+impl World {
+    /// Runs a call and looks at what it did.
+    async fn look<T>(&mut self, call: &str, at_most: usize, work: impl Future<Output = store::Result<T>>) -> Result<T> {
+        let work = async { work.await.with_context(|| call.to_owned()) };
+        let (result, statements) = plans::statements(&self.server, &mut self.marker, work).await?;
+        let mut wrong = Vec::new();
+        if statements.is_empty() {
+            wrong.push("no statement was seen: this proves nothing".to_owned());
+        }
+        if statements.len() > at_most {
+            let texts: Vec<_> = statements.iter().map(first_words).collect();
+            wrong.push(format!("{} statements instead of {at_most}: {texts:#?}", statements.len()));
+        }
+        for statement in &statements {
+            for table in statement.scanned().into_iter().filter(|table| GROWING.contains(table)) {
+                wrong.push(format!("reads all of {table}: {}", first_words(statement)));
+            }
+        }
+        if !wrong.is_empty() {
+            self.wrong.insert(call.to_owned(), wrong);
+        }
+        Ok(result)
+    }
+
+    async fn lists(&mut self) -> Result<()> {
+        let (store, me) = (self.store.clone(), self.seeded.viewer);
+        let filter = ConversationFilter::default();
+        let page = self.look("conversations", 6, store.conversations(me, &filter, None, 50)).await?;
+        ensure!(page.items.len() == 50, "the viewer has {} conversations", page.items.len());
+        let next = page.next_cursor.as_deref();
+        self.look("conversations, second page", 6, store.conversations(me, &filter, next, 50)).await?;
+        let unread = ConversationFilter { unread: Some(true), ..filter };
+        self.look("conversations, unread", 6, store.conversations(me, &unread, None, 50)).await?;
+        self.look("lobby", 6, store.public_conversations(me, "conversation 1", None, 50)).await?;
+        let badges = self.look("unread", 1, store.unread(me, now())).await?;
+        ensure!(badges.unread_count > 0 && badges.notification_count > 0, "{badges:?}");
+        self.look("notifications", 3, store.notifications(me, false, None, 50)).await?;
+        self.look("unread notifications", 1, store.unread_notifications(me)).await?;
+        self.look("message notifications", 4, store.message_notifications(me, now(), 50)).await?;
+        self.look("memberships", 3, store.memberships(me, 10_000)).await?;
+        self.look("feed", 12, store.feed(me, 900)).await?;
+        Ok(())
+    }
+
+    async fn messages(&mut self) -> Result<()> {
+        let (store, me, huge, small) = (self.store.clone(), self.seeded.viewer, self.seeded.huge, self.seeded.small);
+        for (name, window) in [
+            ("latest", HistoryWindow::Latest),
+            ("before", HistoryWindow::Before(5_000)),
+            ("after", HistoryWindow::After(5_000)),
+            ("around", HistoryWindow::Around(5_000)),
+        ] {
+            let items = self.look(&format!("history, {name}"), 4, store.history(me, huge, window, 50)).await?;
+            ensure!(items.len() == 50, "{} messages", items.len());
+        }
+        let first = store.history(me, small, HistoryWindow::Latest, 1).await?.pop().context("a message")?;
+        self.look("message", 4, store.message(me, first.id)).await?;
+        self.look("changes", 5, store.changes(Some(me), huge, 5_000, 500)).await?;
+        self.look("heads", 1, store.heads(&[huge, small])).await?;
+        self.look("thread", 5, store.thread(me, first.id, 0, 50)).await?;
+        self.look("pins", 4, store.pins(me, huge)).await?;
+        self.look("versions", 2, store.versions(me, first.id)).await?;
+        self.look("reactors", 2, store.reactors(me, first.id, None, None, 50)).await?;
+        let big = store.history(me, huge, HistoryWindow::Latest, 1).await?.pop().context("a message")?;
+        self.look("message receipts of 5,000", 3, store.message_receipts(me, big.id, None, 50)).await?;
+        let row = MarkRow { user_id: me, conversation_id: huge, delivered_seq: None, read_seq: Some(big.seq) };
+        self.look("mark", 1, store.mark(&[row])).await?;
+        self.look("receipts", 1, store.receipts(me, &[huge, small])).await?;
+        Ok(())
+    }
+
+    async fn people(&mut self) -> Result<()> {
+        let (store, me, huge) = (self.store.clone(), self.seeded.viewer, self.seeded.huge);
+        let page = self.look("participants of 5,000", 2, store.participants(me, huge, None, 100)).await?;
+        ensure!(page.items.len() == 100, "{} participants", page.items.len());
+        let mut ids: Vec<UserId> = Vec::new();
+        let mut cursor = None;
+        while ids.len() < PRESENCE_MAX {
+            let page = store.participants(me, huge, cursor.as_deref(), 100).await?;
+            ids.extend(page.items.iter().map(|participant| participant.user.id));
+            cursor = page.next_cursor;
+        }
+        let seen = self.look("presence of 500: who may be seen", 1, store.visible(me, &ids)).await?;
+        ensure!(seen.len() == PRESENCE_MAX, "{} of them share a conversation", seen.len());
+        self.look("contacts", 1, store.contacts(me, 2_000)).await?;
+        let user = store.user(me).await?.context("the viewer")?;
+        self.look("directory", 1, store.search_users(user.org_id, "user 12", None, 50)).await?;
+        Ok(())
+    }
+
+    async fn searches(&mut self) -> Result<()> {
+        let (store, me, huge) = (self.store.clone(), self.seeded.viewer, self.seeded.huge);
+        let search = |words: &[&str]| MessageSearch {
+            words: words.iter().map(ToString::to_string).collect(),
+            conversation: None,
+            kind: None,
+            sender: None,
+            before: None,
+            after: None,
+            has_attachment: false,
+            order: SearchOrder::Relevance,
+        };
+        let rare = self.look("search, a rare word", 5, store.search(me, &search(&[RARE_WORD]), None, 20)).await?;
+        ensure!(!rare.items.is_empty(), "the rare word was not found");
+        let common = self.look("search, a common word", 5, store.search(me, &search(&[COMMON_WORD]), None, 20)).await?;
+        ensure!(common.items.len() == 20, "{} hits", common.items.len());
+        let newest = MessageSearch { order: SearchOrder::Newest, ..search(&[COMMON_WORD]) };
+        self.look("search, newest first", 5, store.search(me, &newest, None, 20)).await?;
+        let here = MessageSearch { conversation: Some(huge), ..search(&[COMMON_WORD, RARE_WORD]) };
+        self.look("search, in one conversation", 5, store.search(me, &here, None, 20)).await?;
+        Ok(())
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from(time::OffsetDateTime::now_utc())
+}
+
+fn first_words(statement: &Statement) -> String {
+    let words: Vec<_> = statement.text.split_whitespace().take(24).collect();
+    format!("{} … by {:?}", words.join(" "), statement.indexes())
+}
