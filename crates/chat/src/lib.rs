@@ -6,6 +6,7 @@
 
 mod announcements;
 mod auth;
+mod bounded;
 mod change;
 mod check;
 mod config;
@@ -14,7 +15,9 @@ mod create;
 mod decide;
 pub mod envelope;
 mod error;
+mod fingerprint;
 mod follow;
+mod mentions;
 mod messages;
 mod metrics;
 mod moderation;
@@ -66,7 +69,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     config: ChatConfig,
     auth: auth::Auth,
-    writer: writer::Writer,
+    writer: Arc<writer::Writer>,
+    receipts: receipts::Coalescer,
+    typing: typing::Shown,
 }
 
 impl Chat {
@@ -81,8 +86,12 @@ impl Chat {
     ) -> std::result::Result<Self, String> {
         let auth = auth::Auth::new(&config.auth)?;
         let metrics = metrics::Metrics::register(registry)?;
-        let writer = writer::Writer::start(&store, &bus, &clock, &config, metrics);
-        Ok(Self { inner: Arc::new(Inner { store, bus, clock, config, auth, writer }) })
+        let writer = Arc::new(writer::Writer::start(&store, &bus, &clock, &config, metrics.clone()));
+        let told_by = Arc::clone(&writer);
+        let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked| receipts::tell(&told_by, row, marked));
+        let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, metrics);
+        let typing = typing::Shown::default();
+        Ok(Self { inner: Arc::new(Inner { store, bus, clock, config, auth, writer, receipts, typing }) })
     }
 
     /// What a connection may do, as told to clients.
@@ -90,8 +99,10 @@ impl Chat {
         &self.inner.config.limits
     }
 
-    /// Stops taking changes, waits until what was taken is committed and published, then returns.
+    /// Stops taking changes and markers, waits until what was taken is committed and published, then returns.
     pub async fn shutdown(&self) {
+        // First: what it writes is published by the writer.
+        self.inner.receipts.shutdown().await;
         self.inner.writer.shutdown().await;
     }
 }

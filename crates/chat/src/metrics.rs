@@ -1,4 +1,4 @@
-//! The domain's metrics: how changes are batched, committed and published. Labels come from fixed sets only.
+//! The domain's metrics: how changes and markers are batched, committed and published. Labels come from fixed sets only.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
 
@@ -21,6 +21,14 @@ pub(crate) struct Metrics {
     pub(crate) publish_failures: IntCounter,
     /// Changes that were refused or failed, by error code.
     pub(crate) refused: IntCounterVec,
+    /// Markers that somebody asked to move.
+    pub(crate) receipts_asked: IntCounter,
+    /// Calls of the store that moved markers.
+    pub(crate) receipt_writes: IntCounter,
+    /// Markers in those calls.
+    pub(crate) receipt_rows: IntCounter,
+    /// Requests to move markers that were refused or failed, by error code.
+    pub(crate) receipts_refused: IntCounterVec,
 }
 
 impl Metrics {
@@ -64,6 +72,25 @@ impl Metrics {
                     registry,
                     IntCounterVec::new(
                         Opts::new("starling_writer_refused_total", "Changes that were refused or failed"),
+                        &["code"],
+                    )?,
+                )?,
+                receipts_asked: add(
+                    registry,
+                    IntCounter::new("starling_receipts_asked_total", "Markers that somebody asked to move")?,
+                )?,
+                receipt_writes: add(
+                    registry,
+                    IntCounter::new("starling_receipt_writes_total", "Calls of the store that moved markers")?,
+                )?,
+                receipt_rows: add(
+                    registry,
+                    IntCounter::new("starling_receipt_rows_total", "Markers that were written")?,
+                )?,
+                receipts_refused: add(
+                    registry,
+                    IntCounterVec::new(
+                        Opts::new("starling_receipts_refused_total", "Requests to move markers that were refused"),
                         &["code"],
                     )?,
                 )?,

@@ -1,17 +1,20 @@
 //! Presence: who is there now, for those who share a conversation with them.
 //!
 //! What nodes say of their users is on the bus, under a lease per node; when somebody was last there is in the store.
+//! Nothing here waits for a flapping connection to settle: that is the gateway's.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use bus::NodePresence;
+use bus::{NodePresence, Topic};
 use protocol::{ErrorCode, NodeId, PRESENCE_MAX, Presence, PresenceList, PresenceState, UserId};
 use store::Seen;
 
-use crate::{Caller, Chat, ChatError, Result};
+use crate::{Caller, Chat, ChatError, Result, envelope::PresenceChanged};
 
 /// Most people whose presence is looked at when the caller names nobody.
 const CONTACTS_MAX: u32 = 2_000;
+/// Most users of whom one transaction notes that they were there.
+const NOTED_AT_ONCE: usize = 1_000;
 
 impl Chat {
     /// The presence of those of `ids` (≤ 500) who may be seen by the caller. Without ids: who is there now among the
@@ -39,22 +42,22 @@ impl Chat {
         if ids.len() > PRESENCE_MAX {
             return Err(ChatError::field("ids", format!("must have at most {PRESENCE_MAX} items")));
         }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(self.inner.store.visible(caller.user.id, ids).await?)
     }
 
     /// What the nodes say now of people whose presence may be told, in order.
     pub async fn presence_of(&self, seen: &[Seen]) -> Result<Vec<Presence>> {
-        let ids: Vec<_> = seen.iter().map(|seen| seen.user_id).collect();
         let mut presences = Vec::with_capacity(seen.len());
-        for (ids, seen) in ids.chunks(PRESENCE_MAX).zip(seen.chunks(PRESENCE_MAX)) {
-            let states = self.inner.bus.presence(ids).await?;
-            if states.len() != ids.len() {
-                return Err(ChatError::new(ErrorCode::Internal, "something failed here"));
-            }
-            presences.extend(seen.iter().zip(states).map(|(seen, said)| Presence {
+        for seen in seen.chunks(PRESENCE_MAX) {
+            let ids: Vec<_> = seen.iter().map(|seen| seen.user_id).collect();
+            let states = self.states(&ids).await?;
+            presences.extend(seen.iter().zip(states).map(|(seen, state)| Presence {
                 user_id: seen.user_id,
-                state: said.state,
-                last_seen_at: seen.last_seen_at.filter(|_| said.state == PresenceState::Offline),
+                state,
+                last_seen_at: seen.last_seen_at.filter(|_| state == PresenceState::Offline),
             }));
         }
         Ok(presences)
@@ -71,9 +74,44 @@ impl Chat {
     }
 
     /// For the gateway: says what this node's connections say of users, notes when users were last there, and tells who
-    /// watches them what all nodes together say now.
+    /// watches them what all nodes together say now. When it fails, some of it may be done: say the same again.
     pub async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()> {
-        self.inner.bus.set_presence(node, users).await?;
+        // Of what is said twice, the last counts.
+        let users: HashMap<UserId, &NodePresence> = users.iter().map(|said| (said.user, said)).collect();
+        let users: Vec<&NodePresence> = users.into_values().collect();
+        let mut seen = Vec::with_capacity(users.len());
+        for users in users.chunks(PRESENCE_MAX) {
+            let now = self.inner.clock.now();
+            let said: Vec<NodePresence> = users.iter().map(|said| (*said).clone()).collect();
+            self.inner.bus.set_presence(node, &said).await?;
+            let ids: Vec<UserId> = users.iter().map(|said| said.user).collect();
+            for (id, state) in ids.iter().zip(self.states(&ids).await?) {
+                let last_seen_at = (state == PresenceState::Offline).then_some(now);
+                self.tell_presence(Presence { user_id: *id, state, last_seen_at });
+            }
+            seen.extend(ids.into_iter().map(|id| Seen { user_id: id, last_seen_at: Some(now) }));
+        }
+        // Last, so that an unreachable store does not hide who is there.
+        for seen in seen.chunks(NOTED_AT_ONCE) {
+            self.inner.store.note_seen(seen).await?;
+        }
         Ok(())
+    }
+
+    /// What all nodes say of users (≤ 500), in order.
+    async fn states(&self, ids: &[UserId]) -> Result<Vec<PresenceState>> {
+        let said = self.inner.bus.presence(ids).await?;
+        if said.len() != ids.len() {
+            return Err(ChatError::new(ErrorCode::Internal, "something failed here")
+                .because("the bus told the presence of other users"));
+        }
+        Ok(said.into_iter().map(|said| said.state).collect())
+    }
+
+    fn tell_presence(&self, presence: Presence) {
+        match PresenceChanged::encode(presence) {
+            Ok(payload) => self.inner.writer.publish(Topic::Presence(presence.user_id), payload),
+            Err(error) => tracing::error!(%error, "presence could not be serialised"),
+        }
     }
 }

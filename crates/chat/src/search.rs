@@ -45,6 +45,9 @@ impl Chat {
         if words.is_empty() {
             return Err(ChatError::field("query", "must have a letter or a digit"));
         }
+        if words.len() > WORDS_MAX {
+            return Err(ChatError::field("query", format!("must have at most {WORDS_MAX} words")));
+        }
         if let Some(conversation) = request.conversation_id {
             self.readable(caller, conversation).await?;
         }
@@ -62,7 +65,7 @@ impl Chat {
     }
 }
 
-/// Runs of letters and digits, each once, at most [`WORDS_MAX`].
+/// Runs of letters and digits, each once.
 fn words(query: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in query.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -71,7 +74,6 @@ fn words(query: &str) -> Vec<String> {
             words.push(word);
         }
     }
-    words.truncate(WORDS_MAX);
     words
 }
 

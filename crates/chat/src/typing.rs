@@ -1,14 +1,99 @@
 //! Who is typing: told to who is there now, never stored.
+//!
+//! Promises at most one start per 3 s, user and conversation from this node, and a stop only after a start that is
+//! still shown. The store is asked only when something would be told, or to refuse somebody.
 
-use protocol::ConversationId;
+use std::time::Duration;
 
-use crate::{Caller, Chat, Result};
+use bus::Topic;
+use protocol::{ConversationId, Event, EventType, Posting, Role, Sender, Typing, UserId};
+use store::Access;
+use tokio::time::Instant;
+
+use crate::{Caller, Chat, Result, bounded::Bounded, envelope::ConversationEvent, policy::Refusal};
+
+/// Clients forget a start after this.
+const SHOWN_FOR: Duration = Duration::from_secs(5);
+/// At most one start in this time goes out.
+const START_EVERY: Duration = Duration::from_secs(3);
+/// Most who are typing on this node at once; beyond it some are told more often than need be.
+const SHOWN_MAX: usize = 50_000;
+
+/// Who is shown as typing because this node said so.
+pub(crate) struct Shown(Bounded<(UserId, ConversationId), Start>);
+
+/// A start that went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Start {
+    at: Instant,
+    /// And a stop after it.
+    stopped: bool,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self(Bounded::new(SHOWN_MAX, SHOWN_FOR))
+    }
+}
 
 impl Chat {
     /// Tells the others that the caller is typing, or stopped. At most one start per 3 s, caller and conversation goes
     /// out; clients forget it after 5 s.
     pub async fn typing(&self, caller: &Caller, conversation: ConversationId, typing: bool) -> Result<()> {
-        let _ = typing;
-        self.readable(caller, conversation).await.map(drop)
+        let Shown(shown) = &self.inner.typing;
+        let key = (caller.user.id, conversation);
+        let start = shown.get(&key);
+        let told = match start {
+            Some(Start { at, .. }) if typing => at.elapsed() < START_EVERY,
+            Some(Start { stopped, .. }) => stopped,
+            None => false,
+        };
+        if told {
+            return Ok(());
+        }
+        let access = self.readable(caller, conversation).await?;
+        may_type(&access)?;
+        let (next, since) = match start {
+            _ if typing => {
+                let at = Instant::now();
+                (Start { at, stopped: false }, at)
+            }
+            Some(start) => (Start { stopped: true, ..start }, start.at),
+            None => return Ok(()),
+        };
+        // Another device may have said it meanwhile.
+        if shown.swap(key, start.as_ref(), next, since) {
+            self.tell_typing(caller, conversation, typing);
+        }
+        Ok(())
+    }
+
+    fn tell_typing(&self, caller: &Caller, conversation: ConversationId, typing: bool) {
+        let expires_in_ms = if typing { SHOWN_FOR.as_millis() as u64 } else { 0 };
+        let event = Event {
+            kind: EventType::Typing,
+            conversation_id: Some(conversation),
+            seq: None,
+            user_seq: None,
+            data: Typing { user: Sender::from(&caller.user), typing, expires_in_ms },
+        };
+        match ConversationEvent::encode(None, None, Vec::new(), &event) {
+            Ok(payload) => self.inner.writer.publish(Topic::Conversation(conversation), payload),
+            Err(error) => tracing::error!(%error, "an event could not be serialised"),
+        }
+    }
+}
+
+/// Whoever may send a message now may say that they type one; slow mode only makes them wait.
+fn may_type(access: &Access) -> Result<()> {
+    let admin = access.participant.as_ref().is_some_and(|participant| participant.role >= Role::Admin);
+    if access.archived_at.is_some() {
+        Err(Refusal::Archived.into())
+    } else if access.blocked {
+        Err(Refusal::Blocked.into())
+    } else if access.posting == Posting::Admins && !admin {
+        Err(Refusal::PostingRestricted.into())
+    } else {
+        Ok(())
     }
 }

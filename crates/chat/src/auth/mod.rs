@@ -4,7 +4,6 @@
 //! that a revoked session and a disabled user are refused on every node. Nothing here logs a token or a secret.
 
 mod authenticate;
-mod bounded;
 mod claims;
 mod jwks;
 mod keys;
@@ -23,7 +22,8 @@ use protocol::{OrgId, UserId};
 
 pub use claims::{ExternalClaims, mint_external};
 
-use self::{authenticate::CachedCaller, bounded::Bounded, passwords::Passwords, verify::Verifier};
+use self::{authenticate::CachedCaller, passwords::Passwords, verify::Verifier};
+use crate::bounded::Bounded;
 
 /// The org of everybody whose token names none, and of everybody who signs in here.
 const DEFAULT_ORG: &str = "default";

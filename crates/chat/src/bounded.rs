@@ -1,5 +1,5 @@
-//! A map that forgets: entries end after a fixed time, and the map never holds more than its capacity. What it
-//! forgets is looked up again, so losing an entry costs a query and nothing else.
+//! A map that forgets: entries end after a fixed time, and the map never holds more than its capacity. It may forget
+//! earlier: only what can be looked up again, or done twice, belongs here.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -27,7 +27,24 @@ impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
     /// Keeps a value that was true at `since`: the moment before the store was asked, so that an answer that was
     /// slow to arrive is not believed for longer.
     pub(super) fn insert(&self, key: K, value: V, since: Instant) {
+        self.put(&mut self.entries.lock(), key, value, since);
+    }
+
+    /// Keeps a value if what is there still is what [`Self::get`] gave; of several who saw the same, one may.
+    pub(super) fn swap(&self, key: K, seen: Option<&V>, value: V, since: Instant) -> bool
+    where
+        V: PartialEq,
+    {
         let mut entries = self.entries.lock();
+        let there = entries.get(&key).filter(|(since, _)| since.elapsed() < self.ttl).map(|(_, value)| value);
+        let unchanged = there == seen;
+        if unchanged {
+            self.put(&mut entries, key, value, since);
+        }
+        unchanged
+    }
+
+    fn put(&self, entries: &mut HashMap<K, (Instant, V)>, key: K, value: V, since: Instant) {
         if entries.len() >= self.capacity && !entries.contains_key(&key) {
             entries.retain(|_, (since, _)| since.elapsed() < self.ttl);
             if entries.len() >= self.capacity {
@@ -64,6 +81,8 @@ mod tests {
         let long_ago = Instant::now().checked_sub(life).expect("the machine runs for longer");
         map.insert(99, 99, long_ago);
         assert_eq!(map.get(&99), None);
+        assert!(map.swap(99, None, 98, Instant::now()), "what ended is not there");
+        assert!(!map.swap(99, None, 97, Instant::now()) && map.swap(99, Some(&98), 97, Instant::now()));
         map.insert(1, 1, Instant::now());
         map.retain(|value| *value != 1);
         assert_eq!(map.get(&1), None);
