@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use protocol::{
-    ConversationId, ConversationKind, History, MessageId, Posting, Role, SystemChange, Timestamp, User, UserId,
+    ConversationFilter, ConversationId, ConversationKind, History, MessageId, Posting, Role, SystemChange, Timestamp,
+    User, UserId,
 };
 use sqlx::Connection;
 use starling_tests::{
@@ -46,10 +47,12 @@ async fn person_with_room(store: &PostgresStore, name: &str) -> (User, Conversat
         subject: None,
         posting: Posting::Everyone,
         history: History::All,
+        slow_mode_seconds: 0,
         direct_key: None,
         participants: vec![(user.id, Role::Owner)],
         message_id: MessageId::generate(),
         system: SystemChange::ConversationCreated { users: vec![(&user).into()] },
+        notifications: Vec::new(),
         idempotency_key: None,
         fingerprint: vec![0; 32],
         now: now(),
@@ -76,6 +79,9 @@ async fn send(store: &PostgresStore, user: &User, to: &[ConversationId], count: 
                         content: format!("message {n}"),
                         system: None,
                         reply_to_id: None,
+                        thread_root_id: None,
+                        mentions: Vec::new(),
+                        attachments: Vec::new(),
                         client_id: None,
                         fingerprint: vec![1; 32],
                         created_at: at,
@@ -234,7 +240,7 @@ async fn plans_go_by_indexes_from_the_first_row_on() {
     for _ in 0..30 {
         send(&store, &user, &[room], 20).await.unwrap();
         store.changes(Some(user.id), room, 5, 10).await.unwrap();
-        store.conversations(user.id, None, 10).await.unwrap();
+        store.conversations(user.id, &ConversationFilter::default(), None, 10).await.unwrap();
     }
     let mut connection = database.connection().await.unwrap();
     let scans: Vec<(String, i64)> = eventually("the scans are counted", Duration::from_secs(20), async || {

@@ -1,13 +1,13 @@
 //! Makes conversations.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use protocol::{ConversationId, Message, MessageKind, Role, Sender, UserId};
+use protocol::{ConversationId, Message, MessageKind, Role, Sender, UserId, UserSeq};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
-    change::{may_retry, move_feeds},
+    change::{Feeds, may_retry, write_notifications},
     fault::{Fault, Outcome},
     rows::{UserRow, user_columns},
     values::{Word, fold, int},
@@ -40,8 +40,14 @@ async fn once(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversati
     }
     let sender = sender(&mut tx, new).await?;
     let users: Vec<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
-    let places = move_feeds(&mut tx, &users).await?;
+    let told = new.notifications.iter().map(|notification| notification.user_id);
+    let mut feeds = Feeds::lock(&mut tx, &users.iter().copied().chain(told).collect::<Vec<_>>()).await?;
+    let places = users.iter().map(|user| feeds.next(*user)).collect::<Outcome<Vec<_>>>()?;
     let user_seqs: Vec<i64> = places.iter().copied().map(int).collect();
+    let mut heads: HashMap<UserId, UserSeq> = users.into_iter().zip(places).collect();
+    let told = write_notifications(&mut tx, &mut feeds, &new.notifications).await?;
+    heads.extend(told.into_iter().map(|(notification, place)| (notification.user_id, place)));
+    feeds.save(&mut tx).await?;
     insert_participants(&mut tx, new, &user_seqs).await?;
     insert_message(&mut tx, new).await?;
     tx.commit().await?;
@@ -50,7 +56,7 @@ async fn once(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversati
         created: true,
         fingerprint: new.fingerprint.clone(),
         message: Some(first_message(new, sender)),
-        feeds: users.into_iter().zip(places).collect(),
+        feeds: heads.into_iter().collect(),
     })
 }
 
@@ -59,8 +65,8 @@ async fn insert_conversation(tx: &mut PgConnection, new: &NewConversation) -> Ou
     let inserted = sqlx::query(
         "INSERT INTO conversations (id, org_id, kind, title, title_key, description, avatar_url, subject, direct_key,
              creator_id, idempotency_key, fingerprint, posting, history, last_seq, last_number, access_seq,
-             participant_count, owner_count, last_activity_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, 0, 1, $15, $16, $17, $17)
+             participant_count, owner_count, last_activity_at, created_at, slow_mode_seconds)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, 0, 1, $15, $16, $17, $17, $18)
          ON CONFLICT DO NOTHING",
     )
     .bind(new.id.0)
@@ -80,6 +86,7 @@ async fn insert_conversation(tx: &mut PgConnection, new: &NewConversation) -> Ou
     .bind(int(new.participants.len() as u64))
     .bind(int(owners as u64))
     .bind(new.now.get())
+    .bind(i32::try_from(new.slow_mode_seconds).unwrap_or(i32::MAX))
     .execute(tx)
     .await?;
     Ok(inserted.rows_affected() == 1)

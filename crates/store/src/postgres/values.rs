@@ -1,6 +1,6 @@
 //! Values between Rust and SQL: words for enums, counters, times.
 
-use protocol::{ConversationKind, History, MessageKind, Notify, OrgRole, Posting, Role, Timestamp};
+use protocol::{ConversationKind, History, MessageKind, NotificationKind, Notify, OrgRole, Posting, Role, Timestamp};
 use time::OffsetDateTime;
 
 use super::fault::{Fault, Outcome};
@@ -42,6 +42,17 @@ words! {
     History { All = "all", SinceJoin = "since_join" }
     Notify { All = "all", Mentions = "mentions", None = "none" }
     MessageKind { Text = "text", System = "system" }
+    NotificationKind { Mention = "mention", Reply = "reply", Added = "added" }
+    ReportReason { Spam = "spam", Abuse = "abuse", Inappropriate = "inappropriate", Other = "other" }
+    ReportStatus { Open = "open", Resolved = "resolved", Dismissed = "dismissed" }
+    AuditAction {
+        UserDisabled = "user.disabled",
+        UserEnabled = "user.enabled",
+        UserRole = "user.role",
+        ReportDecided = "report.decided",
+        AnnouncementCreated = "announcement.created",
+    }
+    NotificationKind { Mention = "mention", Reply = "reply", Added = "added" }
 }
 
 /// A counter or limit as Postgres takes it. What no counter ever reaches becomes the greatest value.
@@ -85,6 +96,11 @@ mod tests {
         check::<History>();
         check::<Notify>();
         check::<MessageKind>();
+        check::<NotificationKind>();
+        check::<ReportReason>();
+        check::<ReportStatus>();
+        check::<AuditAction>();
+        check::<NotificationKind>();
         assert!(Role::of("king").is_err());
     }
 }

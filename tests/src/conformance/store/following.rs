@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use protocol::{ConversationId, ConversationKind, Role, UserId, UserSeq};
 use store::{FeedChange, NewSession, Store};
 
-use super::world::{Op, World};
+use super::{op::Op, world::World};
 
 /// One step each, and the conversation as each sees it.
 pub async fn making_a_conversation_moves_each_participants_feed(store: Arc<dyn Store>) {
@@ -113,7 +113,8 @@ pub async fn revoked_sessions_and_disabling_are_in_the_feed(store: Arc<dyn Store
     }
     assert_eq!(world.store.revoke_sessions(ada.id, Some(sessions[1]), world.now()).await.unwrap(), Some(1));
     let rest = world.store.revoke_sessions(ada.id, None, world.now()).await.unwrap().unwrap();
-    let disabled = world.store.set_disabled(ada.id, true, world.now()).await.unwrap().unwrap();
+    let (_, disabled) = world.store.set_disabled(world.org, ada.id, true, None, world.now()).await.unwrap().unwrap();
+    let disabled = disabled.unwrap();
     assert!(rest > 1 && disabled > rest);
     let feed = world.store.feed(ada.id, 0).await.unwrap();
     assert_eq!(feed.user_seq, disabled);
@@ -127,7 +128,8 @@ pub async fn revoked_sessions_and_disabling_are_in_the_feed(store: Arc<dyn Store
     }
     assert_eq!(revoked, sessions.iter().copied().collect());
     assert!(feed.items.windows(2).all(|pair| pair[0].user_seq < pair[1].user_seq), "a place of its own each");
-    let enabled = world.store.set_disabled(ada.id, false, world.now()).await.unwrap().unwrap();
+    let (_, enabled) = world.store.set_disabled(world.org, ada.id, false, None, world.now()).await.unwrap().unwrap();
+    let enabled = enabled.unwrap();
     let feed = world.store.feed(ada.id, disabled).await.unwrap();
     assert_eq!((feed.user_seq, feed.items.len()), (enabled, 1));
     assert!(matches!(feed.items[0].change, FeedChange::Disabled(false)));

@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use protocol::{ConversationKind, MessageId};
 use store::{Conflict, InsertMessage, NewConversation, Scope, Store, StoreError, WriteConversation, Writes};
 
-use super::world::{Op, World};
+use super::{
+    op::Op,
+    world::{World, text},
+};
 
 /// For ever, tombstones included.
 pub async fn a_client_id_is_found_again_even_when_its_message_was_deleted(store: Arc<dyn Store>) {
@@ -79,24 +82,11 @@ pub async fn a_second_message_with_the_same_client_id_is_refused(store: Arc<dyn 
     let ada = world.user("ada").await;
     let group = world.group(&[&ada]).await;
     world.apply(&[Op::send_once(group, &ada, "once", "a")]).await;
-    let now = world.now();
     let scope = Scope { conversations: vec![group], users: vec![ada.id], ..Scope::default() };
     let refused = world
         .store
         .change(&scope, &|_| {
-            let twin = InsertMessage {
-                id: MessageId::generate(),
-                conversation_id: group,
-                seq: 3,
-                number: 2,
-                sender_id: ada.id,
-                content: "twice".into(),
-                system: None,
-                reply_to_id: None,
-                client_id: Some("a".into()),
-                fingerprint: Vec::new(),
-                created_at: now,
-            };
+            let twin = InsertMessage { client_id: Some("a".into()), ..text(group, ada.id, (3, 2), "twice") };
             let row = WriteConversation { last_seq: 3, last_number: 2, ..WriteConversation::default() };
             Writes { inserts: vec![twin], conversations: [(group, row)].into(), ..Writes::default() }
         })
@@ -132,7 +122,7 @@ pub async fn twenty_tasks_that_open_a_direct_conversation_get_the_same_one(store
     }
     assert_eq!((made, ids.len()), (1, 1));
     for user in [&ada, &bob] {
-        assert_eq!(world.store.conversations(user.id, None, 10).await.unwrap().items.len(), 1);
+        assert_eq!(world.list(user.id, None, 10).await.unwrap().items.len(), 1);
         assert_eq!(world.store.feed_heads(&[user.id]).await.unwrap(), [(user.id, 1)]);
     }
     let seen = world.store.conversation(ada.id, ids.into_iter().next().unwrap()).await.unwrap().unwrap();
@@ -193,5 +183,5 @@ pub async fn a_participant_of_another_org_is_unknown(store: Arc<dyn Store>) {
         assert!(matches!(refused, Err(StoreError::Conflict(Conflict::UnknownUser))), "{refused:?}");
     }
     assert_eq!(world.store.feed_heads(&[ada.id]).await.unwrap(), [(ada.id, 0)]);
-    assert!(world.store.conversations(ada.id, None, 10).await.unwrap().items.is_empty());
+    assert!(world.list(ada.id, None, 10).await.unwrap().items.is_empty());
 }

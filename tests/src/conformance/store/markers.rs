@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use protocol::{ConversationId, Receipt, Role, User, UserId};
-use store::{Mark, Marked, Store};
+use store::{Marked, Store};
 
-use super::world::{Op, World};
+use super::{
+    op::Op,
+    world::{Mark, World},
+};
 
 async fn mark(world: &World, user: &User, conversation: ConversationId, mark: Mark) -> Marked {
-    world.store.mark(user.id, conversation, mark).await.unwrap().unwrap()
+    world.mark(user.id, conversation, mark).await.unwrap()
 }
 
 async fn unread(world: &World, user: &User, conversation: ConversationId) -> u64 {
@@ -70,7 +73,7 @@ pub async fn unread_counts_messages_and_nothing_else(store: Arc<dyn Store>) {
     assert_eq!(unread(&world, &bob, group).await, 1);
     mark(&world, &bob, group, Mark::Read(second.seq)).await;
     assert_eq!(unread(&world, &bob, group).await, 0);
-    let list = world.store.conversations(bob.id, None, 5).await.unwrap().items;
+    let list = world.list(bob.id, None, 5).await.unwrap().items;
     assert_eq!((list[0].unread_count, list[0].read_seq), (0, second.seq));
 }
 
@@ -142,11 +145,11 @@ pub async fn only_participants_have_markers(store: Arc<dyn Store>) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let group = world.group(&[&ada]).await;
     for nobody in [bob.id, UserId::generate()] {
-        assert_eq!(world.store.mark(nobody, group, Mark::Read(1)).await.unwrap(), None);
+        assert_eq!(world.mark(nobody, group, Mark::Read(1)).await, None);
     }
-    assert_eq!(world.store.mark(ada.id, ConversationId::generate(), Mark::Read(1)).await.unwrap(), None);
+    assert_eq!(world.mark(ada.id, ConversationId::generate(), Mark::Read(1)).await, None);
     world.apply(&[Op::Leave(group, ada.clone())]).await;
-    assert_eq!(world.store.mark(ada.id, group, Mark::Read(1)).await.unwrap(), None);
+    assert_eq!(world.mark(ada.id, group, Mark::Read(1)).await, None);
 }
 
 /// A user's devices mark at once, in any order.

@@ -8,6 +8,7 @@ pub mod access;
 pub mod following;
 pub mod idempotency;
 pub mod markers;
+mod op;
 pub mod order;
 pub mod pages;
 pub mod sessions;
@@ -17,7 +18,8 @@ mod world;
 
 use std::{future::Future, time::Duration};
 
-pub use world::{Op, World};
+pub use op::Op;
+pub use world::World;
 
 /// No promise takes longer, on a slow machine that does other things too.
 const DEADLINE: Duration = Duration::from_mins(2);

@@ -6,9 +6,12 @@ use std::sync::{
 };
 
 use protocol::{ConversationId, MessageId, MessageKind, Role, UserId};
-use store::{InsertMessage, Scope, Store, StoreError, WriteConversation, Writes};
+use store::{Scope, Store, StoreError, WriteConversation, Writes};
 
-use super::world::{Op, World, texts};
+use super::{
+    op::Op,
+    world::{World, text, texts},
+};
 
 /// System messages take a seq and repeat the last number.
 pub async fn seqs_are_dense_and_numbers_count_only_messages(store: Arc<dyn Store>) {
@@ -155,20 +158,7 @@ pub async fn a_refused_write_takes_its_batch_back_and_leaves_no_hole(store: Arc<
 }
 
 fn at_seq(conversation: ConversationId, sender: UserId, seq: u64) -> Writes {
-    let now = protocol::Timestamp::from_unix_millis(1_795_000_000_000).unwrap();
-    let message = InsertMessage {
-        id: MessageId::generate(),
-        conversation_id: conversation,
-        seq,
-        number: seq,
-        sender_id: sender,
-        content: "x".into(),
-        system: None,
-        reply_to_id: None,
-        client_id: None,
-        fingerprint: Vec::new(),
-        created_at: now,
-    };
+    let message = text(conversation, sender, (seq, seq), "x");
     let row = WriteConversation { last_seq: seq, last_number: seq, ..WriteConversation::default() };
     Writes { inserts: vec![message], conversations: [(conversation, row)].into(), ..Writes::default() }
 }
@@ -198,6 +188,8 @@ pub async fn what_a_scope_does_not_name_or_is_not_there_is_absent(store: Arc<dyn
         client_ids: vec![(one, ada.id, "never".into())],
         messages: vec![here.id, there.id, MessageId::generate()],
         users: vec![ada.id, nobody, ada.id],
+        reactions: vec![(here.id, ada.id, "👍".into()), (there.id, ada.id, "👍".into())],
+        notifies: true,
     };
     world
         .store
@@ -206,7 +198,8 @@ pub async fn what_a_scope_does_not_name_or_is_not_there_is_absent(store: Arc<dyn
             assert_eq!(locked.participants.len(), 2);
             assert!(locked.participants[&(one, ada.id)].active);
             assert!(!locked.participants[&(one, bob.id)].active, "who left is there, not active");
-            assert!(locked.by_client_id.is_empty());
+            assert!(locked.by_client_id.is_empty() && locked.reactions.is_empty());
+            assert!(locked.preferences.is_empty() && locked.blocks.is_empty());
             assert_eq!(locked.messages.keys().collect::<Vec<_>>(), [&here.id]);
             assert_eq!(locked.messages[&here.id], here);
             assert_eq!(locked.users.keys().collect::<Vec<_>>(), [&ada.id]);

@@ -3,9 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use protocol::{ConversationId, ConversationKind, HistoryWindow, Role, Seq, User};
-use store::{Mark, NewConversation, Store, StoreError};
+use store::{NewConversation, Store, StoreError};
 
-use super::world::{Op, World, tally};
+use super::{
+    op::Op,
+    world::{Mark, World, tally},
+};
 
 async fn page(world: &World, viewer: &User, id: ConversationId, window: HistoryWindow, limit: u32) -> Vec<Seq> {
     let page = world.store.history(viewer.id, id, window, limit).await.unwrap();
@@ -132,7 +135,7 @@ pub async fn the_list_of_conversations_loses_none_while_activity_moves(store: Ar
         groups.push(world.group(&[&ada]).await);
     }
     groups.reverse();
-    let first = world.store.conversations(ada.id, None, 5).await.unwrap();
+    let first = world.list(ada.id, None, 5).await.unwrap();
     assert_eq!(first.items.iter().map(|item| item.id).collect::<Vec<_>>(), groups[..5], "last activity first");
     // One that was seen and one that was not move to the top; one that was not seen is left.
     world.send(groups[1], &ada, "again").await;
@@ -141,7 +144,7 @@ pub async fn the_list_of_conversations_loses_none_while_activity_moves(store: Ar
     let mut seen: Vec<ConversationId> = first.items.iter().map(|item| item.id).collect();
     let mut cursor = first.next_cursor;
     while let Some(next) = cursor {
-        let page = world.store.conversations(ada.id, Some(&next), 5).await.unwrap();
+        let page = world.list(ada.id, Some(&next), 5).await.unwrap();
         seen.extend(page.items.iter().map(|item| item.id));
         cursor = page.next_cursor;
     }
@@ -154,7 +157,7 @@ pub async fn the_list_of_conversations_loses_none_while_activity_moves(store: Ar
             _ => assert_eq!(times, 1, "conversation {i}"),
         }
     }
-    let top = world.store.conversations(ada.id, None, 2).await.unwrap().items;
+    let top = world.list(ada.id, None, 2).await.unwrap().items;
     assert_eq!((top[0].id, top[1].id), (groups[8], groups[1]));
     assert_eq!(top[0].last_message.as_ref().map(|message| message.content.as_str()), Some("again"));
 }
@@ -172,7 +175,7 @@ pub async fn conversations_with_the_same_activity_are_listed_once_each(store: Ar
     }
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.store.conversations(ada.id, cursor.as_deref(), 2).await.unwrap();
+        let page = world.list(ada.id, cursor.as_deref(), 2).await.unwrap();
         for item in &page.items {
             let other = (item.kind == ConversationKind::Direct).then_some(bob.id);
             assert_eq!(item.other.as_ref().map(|other| other.id), other);
@@ -236,7 +239,7 @@ pub async fn participants_are_listed_by_join_time_once_each(store: Arc<dyn Store
     world.apply(&[Op::Join(group, people[7].clone(), Role::Member), Op::Leave(group, people[2].clone())]).await;
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.store.participants(group, cursor.as_deref(), 2).await.unwrap();
+        let page = world.store.participants(ada.id, group, cursor.as_deref(), 2).await.unwrap();
         seen.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -259,19 +262,19 @@ pub async fn a_cursor_that_is_none_is_refused(store: Arc<dyn Store>) {
     for _ in 0..2 {
         group = world.create(world.new_conversation(ConversationKind::Public, &[&ada])).await.id;
     }
-    let own = world.store.conversations(ada.id, None, 1).await.unwrap().next_cursor.unwrap();
+    let own = world.list(ada.id, None, 1).await.unwrap().next_cursor.unwrap();
     let lobby = world.store.public_conversations(ada.id, "", None, 1).await.unwrap().next_cursor.unwrap();
     let long = "A".repeat(10_000);
     let bad = |result: &Result<(), StoreError>| matches!(result, Err(StoreError::BadCursor));
     for cursor in ["", "1", "null", "ä", "AAAA", "' or 1=1", &long] {
-        assert!(bad(&world.store.conversations(ada.id, Some(cursor), 5).await.map(drop)), "{cursor}");
+        assert!(bad(&world.list(ada.id, Some(cursor), 5).await.map(drop)), "{cursor}");
         assert!(bad(&world.store.public_conversations(ada.id, "", Some(cursor), 5).await.map(drop)), "{cursor}");
-        assert!(bad(&world.store.participants(group, Some(cursor), 5).await.map(drop)), "{cursor}");
+        assert!(bad(&world.store.participants(ada.id, group, Some(cursor), 5).await.map(drop)), "{cursor}");
     }
-    assert!(bad(&world.store.conversations(ada.id, Some(&lobby), 5).await.map(drop)));
+    assert!(bad(&world.list(ada.id, Some(&lobby), 5).await.map(drop)));
     assert!(bad(&world.store.public_conversations(ada.id, "", Some(&own), 5).await.map(drop)));
-    assert!(bad(&world.store.participants(group, Some(&own), 5).await.map(drop)));
-    assert_eq!(world.store.conversations(ada.id, Some(&own), 5).await.unwrap().items.len(), 2);
+    assert!(bad(&world.store.participants(ada.id, group, Some(&own), 5).await.map(drop)));
+    assert_eq!(world.list(ada.id, Some(&own), 5).await.unwrap().items.len(), 2);
 }
 
 /// Numbers from outside that no counter ever reaches.
@@ -292,13 +295,13 @@ pub async fn the_greatest_numbers_do_no_harm(store: Arc<dyn Store>) {
         }
         let feed = world.store.feed(ada.id, huge).await.unwrap();
         assert!(feed.items.is_empty());
-        let marked = world.store.mark(ada.id, group, Mark::Delivered(huge)).await.unwrap().unwrap();
+        let marked = world.mark(ada.id, group, Mark::Delivered(huge)).await.unwrap();
         assert_eq!(marked.delivered_seq, 2);
-        let marked = world.store.mark(ada.id, group, Mark::Read(huge)).await.unwrap().unwrap();
+        let marked = world.mark(ada.id, group, Mark::Read(huge)).await.unwrap();
         assert_eq!(marked.read_seq, 2);
     }
     assert_eq!(page(&world, &ada, group, HistoryWindow::Latest, u32::MAX).await, [1, 2]);
-    assert_eq!(world.store.conversations(ada.id, None, u32::MAX).await.unwrap().items.len(), 1);
+    assert_eq!(world.list(ada.id, None, u32::MAX).await.unwrap().items.len(), 1);
     assert_eq!(world.store.memberships(ada.id, u32::MAX).await.unwrap().items.len(), 1);
     assert_eq!(world.store.changes(None, group, 0, u32::MAX).await.unwrap().unwrap().changes.len(), 2);
 }

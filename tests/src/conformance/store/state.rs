@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::{ChangeType, ConversationKind, ConversationPatch, History, MessageKind, Posting, Subject, SystemChange};
 use store::{NewConversation, Store};
 
-use super::world::{Op, World};
+use super::{op::Op, world::World};
 
 /// Nodes that start at once all migrate.
 pub async fn migrating_from_many_tasks_at_once_is_fine(store: Arc<dyn Store>) {
@@ -161,8 +161,9 @@ pub async fn a_conversation_keeps_what_it_was_made_with_and_what_was_changed(sto
     let patch = ConversationPatch {
         title: Some("Sold".into()),
         description: Some(None),
-        avatar_url: None,
         posting: Some(Posting::Admins),
+        slow_mode_seconds: Some(30),
+        ..ConversationPatch::default()
     };
     let renamed = world.apply(&[Op::Rename(new.id, ada.clone(), patch.clone())]).await;
     let said = renamed.messages.values().next().unwrap();

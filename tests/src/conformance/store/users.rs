@@ -203,16 +203,20 @@ pub async fn a_profile_changes_only_what_was_named(store: Arc<dyn Store>) {
 pub async fn disabling_and_roles_are_seen(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let ada = world.user("ada").await;
+    let set =
+        async |disabled, at| world.store.set_disabled(world.org, ada.id, disabled, None, at).await.unwrap().unwrap();
     let at = world.now();
-    assert_eq!(world.store.set_disabled(ada.id, true, at).await.unwrap(), Some(1));
-    assert_eq!(world.store.user(ada.id).await.unwrap().unwrap().disabled_at, Some(at));
-    assert_eq!(world.store.set_disabled(ada.id, false, world.now()).await.unwrap(), Some(2));
-    assert_eq!(world.store.user(ada.id).await.unwrap().unwrap().disabled_at, None);
-    assert_eq!(world.store.set_disabled(UserId::generate(), true, at).await.unwrap(), None);
-    let admin = world.store.set_org_role(ada.id, OrgRole::Admin).await.unwrap().unwrap();
+    let (shown, moved) = set(true, at).await;
+    assert_eq!((shown.disabled_at, moved), (Some(at), Some(1)));
+    assert_eq!(world.store.user(ada.id).await.unwrap(), Some(shown.clone()));
+    assert_eq!(set(true, world.now()).await, (shown, None), "again changes nothing");
+    let (shown, moved) = set(false, world.now()).await;
+    assert_eq!((shown.disabled_at, moved), (None, Some(2)));
+    assert_eq!(world.store.set_disabled(world.org, UserId::generate(), true, None, at).await.unwrap(), None);
+    let admin = world.store.set_org_role(world.org, ada.id, OrgRole::Admin, None).await.unwrap().unwrap();
     assert_eq!(admin.role, OrgRole::Admin);
     assert_eq!(world.store.user(ada.id).await.unwrap(), Some(admin));
-    assert_eq!(world.store.set_org_role(UserId::generate(), OrgRole::Admin).await.unwrap(), None);
+    assert_eq!(world.store.set_org_role(world.org, UserId::generate(), OrgRole::Admin, None).await.unwrap(), None);
 }
 
 /// By many tasks at once, too.

@@ -10,97 +10,22 @@ use std::{
 };
 
 use protocol::{
-    Changes, ConversationId, ConversationKind, ConversationPatch, History, HistoryWindow, Message, MessageId, OrgId,
-    Posting, Role, Sender, Seq, SystemChange, Timestamp, User, UserId,
+    Changes, Conversation, ConversationFilter, ConversationId, ConversationKind, History, HistoryWindow, Message,
+    MessageId, OrgId, Page, Posting, Role, Sender, Seq, SystemChange, Timestamp, User, UserId,
 };
 use store::{
-    Committed, CreatedConversation, InsertMessage, Locked, MessageUpdate, NewConversation, NewUser, ParticipantWrite,
-    Scope, Store, StoredMessage, UpdateMessage, WriteConversation, WriteParticipant, Writes,
+    Committed, CreatedConversation, InsertMessage, MarkRow, Marked, NewConversation, NewUser, Store, StoredMessage,
 };
 
-/// One durable change, in the words of the tests.
-#[derive(Clone)]
-pub enum Op {
-    /// A message; when the client id is known already, nothing.
-    Send {
-        /// Where.
-        to: ConversationId,
-        /// Who.
-        by: User,
-        /// Its id.
-        id: MessageId,
-        /// Its text.
-        content: String,
-        /// What the sender calls it.
-        client_id: Option<String>,
-        /// What it replies to.
-        reply_to: Option<MessageId>,
-    },
-    /// New text.
-    Edit(ConversationId, MessageId, String),
-    /// A tombstone.
-    Delete(ConversationId, MessageId),
-    /// Somebody comes, or comes back.
-    Join(ConversationId, User, Role),
-    /// Somebody goes.
-    Leave(ConversationId, User),
-    /// Somebody gets another role; `by` says so.
-    Promote(ConversationId, User, Role),
-    /// New title or policy.
-    Rename(ConversationId, User, ConversationPatch),
-    /// Closed for all.
-    Close(ConversationId, User),
-}
+use super::op::{self, Op};
 
-impl Op {
-    /// A message without frills.
-    pub fn send(to: ConversationId, by: &User, content: &str) -> Self {
-        Self::Send {
-            to,
-            by: by.clone(),
-            id: MessageId::generate(),
-            content: content.into(),
-            client_id: None,
-            reply_to: None,
-        }
-    }
-
-    /// A message with a client id.
-    pub fn send_once(to: ConversationId, by: &User, content: &str, client_id: &str) -> Self {
-        Self::Send {
-            to,
-            by: by.clone(),
-            id: MessageId::generate(),
-            content: content.into(),
-            client_id: Some(client_id.into()),
-            reply_to: None,
-        }
-    }
-
-    /// A message that replies.
-    pub fn reply(to: ConversationId, by: &User, content: &str, reply_to: MessageId) -> Self {
-        Self::Send {
-            to,
-            by: by.clone(),
-            id: MessageId::generate(),
-            content: content.into(),
-            client_id: None,
-            reply_to: Some(reply_to),
-        }
-    }
-
-    fn conversation(&self) -> ConversationId {
-        match self {
-            Self::Send { to: id, .. }
-            | Self::Edit(id, ..)
-            | Self::Delete(id, ..)
-            | Self::Join(id, ..)
-            | Self::Leave(id, ..)
-            | Self::Promote(id, ..)
-            | Self::Rename(id, ..)
-            | Self::Close(id, ..) => *id,
-        }
-    }
+/// A marker to move.
+#[derive(Clone, Copy)]
+pub enum Mark {
+    /// Read up to here.
+    Read(Seq),
+    /// Delivered up to here.
+    Delivered(Seq),
 }
 
 /// An org on a store.
@@ -163,6 +88,7 @@ impl World {
             subject: None,
             posting: Posting::Everyone,
             history: History::All,
+            slow_mode_seconds: 0,
             direct_key: None,
             participants: people
                 .iter()
@@ -173,6 +99,7 @@ impl World {
             system: SystemChange::ConversationCreated {
                 users: people.iter().map(|user| Sender::from(*user)).collect(),
             },
+            notifications: Vec::new(),
             idempotency_key: None,
             fingerprint: vec![7; 32],
             now: self.now(),
@@ -193,7 +120,7 @@ impl World {
     pub async fn try_apply(&self, ops: &[Op]) -> store::Result<(Committed, Vec<StoredMessage>)> {
         let now = self.now();
         let found = Mutex::new(Vec::new());
-        let committed = self.store.change(&scope(ops), &|locked| decide(ops, locked, now, &found)).await?;
+        let committed = self.store.change(&op::scope(ops), &|locked| op::decide(ops, locked, now, &found)).await?;
         Ok((committed, found.into_inner().unwrap()))
     }
 
@@ -206,6 +133,33 @@ impl World {
     pub async fn send(&self, to: ConversationId, by: &User, content: &str) -> Message {
         let op = Op::send(to, by, content);
         self.apply(&[op]).await.messages.into_values().next().unwrap()
+    }
+
+    /// Does one change of one message.
+    pub async fn apply_one(&self, op: Op) -> Message {
+        self.apply(&[op]).await.messages.into_values().next().unwrap()
+    }
+
+    /// Moves one marker; `None`: does not take part.
+    pub async fn mark(&self, user: UserId, conversation: ConversationId, mark: Mark) -> Option<Marked> {
+        let (read_seq, delivered_seq) = match mark {
+            Mark::Read(seq) => (Some(seq), None),
+            Mark::Delivered(seq) => (None, Some(seq)),
+        };
+        let row = MarkRow { user_id: user, conversation_id: conversation, delivered_seq, read_seq };
+        let marked = self.store.mark(&[row]).await.unwrap();
+        assert_eq!(marked.len(), 1, "an answer per row");
+        marked[0]
+    }
+
+    /// A page of somebody's conversations, whatever they are.
+    pub async fn list(&self, viewer: UserId, cursor: Option<&str>, limit: u32) -> store::Result<Page<Conversation>> {
+        self.store.conversations(viewer, &ConversationFilter::default(), cursor, limit).await
+    }
+
+    /// A conversation as somebody who takes part sees it.
+    pub async fn view(&self, viewer: &User, conversation: ConversationId) -> Conversation {
+        self.store.conversation(viewer.id, conversation).await.unwrap().unwrap()
     }
 
     /// The head.
@@ -238,122 +192,24 @@ impl World {
     }
 }
 
-fn scope(ops: &[Op]) -> Scope {
-    let mut scope = Scope { conversations: ops.iter().map(Op::conversation).collect(), ..Scope::default() };
-    for op in ops {
-        match op {
-            Op::Send { to, by, client_id, .. } => {
-                scope.users.push(by.id);
-                scope.participants.push((*to, by.id));
-                scope.client_ids.extend(client_id.iter().map(|client_id| (*to, by.id, client_id.clone())));
-            }
-            Op::Edit(_, message, _) | Op::Delete(_, message) => scope.messages.push(*message),
-            Op::Join(id, user, _) | Op::Leave(id, user) | Op::Promote(id, user, _) => {
-                scope.users.push(user.id);
-                scope.participants.push((*id, user.id));
-            }
-            Op::Rename(_, user, _) | Op::Close(_, user) => scope.users.push(user.id),
-        }
+/// A text without frills, as the store takes it.
+pub fn text(conversation: ConversationId, sender: UserId, (seq, number): (Seq, u64), content: &str) -> InsertMessage {
+    InsertMessage {
+        id: MessageId::generate(),
+        conversation_id: conversation,
+        seq,
+        number,
+        sender_id: sender,
+        content: content.into(),
+        system: None,
+        reply_to_id: None,
+        thread_root_id: None,
+        mentions: Vec::new(),
+        attachments: Vec::new(),
+        client_id: None,
+        fingerprint: Vec::new(),
+        created_at: Timestamp::from_unix_millis(1_795_000_000_000).unwrap(),
     }
-    scope
-}
-
-fn decide(ops: &[Op], locked: &Locked, now: Timestamp, found: &Mutex<Vec<StoredMessage>>) -> Writes {
-    let mut writes = Writes::default();
-    for op in ops {
-        let id = op.conversation();
-        let Some(row) = locked.conversations.get(&id) else { continue };
-        if let Op::Send { to, by, client_id: Some(client_id), .. } = op
-            && let Some(stored) = locked.by_client_id.get(&(*to, by.id, client_id.clone()))
-        {
-            found.lock().unwrap().push(stored.clone());
-            continue;
-        }
-        let head = writes.conversations.entry(id).or_insert_with(|| WriteConversation {
-            last_seq: row.last_seq,
-            last_number: row.last_number,
-            ..WriteConversation::default()
-        });
-        head.last_seq += 1;
-        head.last_number += u64::from(matches!(op, Op::Send { .. }));
-        let (seq, number) = (head.last_seq, head.last_number);
-        let joined_since = if row.history == History::SinceJoin { seq - 1 } else { 0 };
-        let system = |by: &User, what: SystemChange| InsertMessage {
-            id: MessageId::generate(),
-            conversation_id: id,
-            seq,
-            number,
-            sender_id: by.id,
-            content: String::new(),
-            system: Some(what),
-            reply_to_id: None,
-            client_id: None,
-            fingerprint: vec![0; 32],
-            created_at: now,
-        };
-        let participant = |user: &User, write: ParticipantWrite| WriteParticipant {
-            conversation_id: id,
-            user_id: user.id,
-            write,
-            seq,
-            at: now,
-        };
-        let update = |message: MessageId, update: MessageUpdate| UpdateMessage {
-            id: message,
-            conversation_id: id,
-            changed_seq: seq,
-            update,
-            at: now,
-        };
-        match op {
-            Op::Send { by, id: message, content, client_id, reply_to, .. } => {
-                head.last_activity_at = Some(now);
-                writes.inserts.push(InsertMessage {
-                    id: *message,
-                    conversation_id: id,
-                    seq,
-                    number,
-                    sender_id: by.id,
-                    content: content.clone(),
-                    system: None,
-                    reply_to_id: *reply_to,
-                    client_id: client_id.clone(),
-                    fingerprint: content.as_bytes().to_vec(),
-                    created_at: now,
-                });
-            }
-            Op::Edit(_, message, content) => {
-                writes.updates.push(update(*message, MessageUpdate::Edit { content: content.clone() }));
-            }
-            Op::Delete(_, message) => writes.updates.push(update(*message, MessageUpdate::Delete)),
-            Op::Join(_, user, role) => {
-                head.access_seq = Some(seq);
-                writes.inserts.push(system(user, SystemChange::ParticipantAdded { users: vec![user.into()] }));
-                let join = ParticipantWrite::Join { role: *role, access_since_seq: joined_since };
-                writes.participants.push(participant(user, join));
-            }
-            Op::Leave(_, user) => {
-                head.access_seq = Some(seq);
-                writes.inserts.push(system(user, SystemChange::ParticipantRemoved { user: user.into() }));
-                writes.participants.push(participant(user, ParticipantWrite::Leave));
-            }
-            Op::Promote(_, user, role) => {
-                head.access_seq = Some(seq);
-                let change = SystemChange::ParticipantUpdated { user: user.into(), role: *role };
-                writes.inserts.push(system(user, change));
-                writes.participants.push(participant(user, ParticipantWrite::Role(*role)));
-            }
-            Op::Rename(_, user, patch) => {
-                head.patch = Some(patch.clone());
-                writes.inserts.push(system(user, SystemChange::ConversationUpdated { changes: patch.clone() }));
-            }
-            Op::Close(_, user) => {
-                head.deleted_at = Some(now);
-                writes.inserts.push(system(user, SystemChange::ConversationDeleted));
-            }
-        }
-    }
-    writes
 }
 
 /// Messages by their text.

@@ -1,4 +1,4 @@
-//! Writes who takes part: participants' rows, the counts on their conversations, and places in users' feeds.
+//! Writes who takes part: participants' rows, and the counts on their conversations.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,20 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::{
-    fault::Outcome,
-    values::{Word, count, int},
+use super::{
+    super::{
+        fault::Outcome,
+        values::{Word, int},
+    },
+    Feeds,
 };
-use crate::{Conflict, Locked, ParticipantWrite, StoreError, WriteParticipant, Writes};
+use crate::{Locked, ParticipantWrite, WriteParticipant, Writes};
 
-type Key = (ConversationId, UserId);
+pub(super) type Key = (ConversationId, UserId);
 
 /// A participant's row as a batch leaves it.
 #[derive(Clone)]
-struct State {
+pub(super) struct State {
     role: Role,
     joined_at: OffsetDateTime,
     left_at: Option<OffsetDateTime>,
@@ -59,39 +62,42 @@ pub(super) async fn write(
     tx: &mut PgConnection,
     locked: &Locked,
     writes: &Writes,
+    before: &HashMap<Key, State>,
+    feeds: &mut Feeds,
 ) -> Outcome<Vec<(ConversationId, UserId, UserSeq)>> {
     if writes.participants.is_empty() {
         return Ok(Vec::new());
     }
-    let before = read(tx, &writes.participants).await?;
-    let moving: Vec<UserId> =
-        writes.participants.iter().filter(|write| moves_feed(write)).map(|write| write.user_id).collect();
-    let mut places = move_feeds(tx, &moving).await?.into_iter();
-    let mut feeds = Vec::with_capacity(moving.len());
+    let mut moved = Vec::with_capacity(writes.participants.len());
     let mut after = before.clone();
     for write in &writes.participants {
         apply(&mut after, write, number_at(locked, writes, write));
         if !moves_feed(write) {
             continue;
         }
-        let Some(user_seq) = places.next() else { break };
-        feeds.push((write.conversation_id, write.user_id, user_seq));
+        let user_seq = feeds.next(write.user_id)?;
+        moved.push((write.conversation_id, write.user_id, user_seq));
         if let Some(state) = after.get_mut(&(write.conversation_id, write.user_id)) {
             state.user_seq = int(user_seq);
             state.member_user_seq = int(user_seq);
         }
     }
     upsert(tx, &after).await?;
-    move_counts(tx, &before, &after).await?;
-    Ok(feeds)
+    move_counts(tx, before, &after).await?;
+    Ok(moved)
 }
 
-fn moves_feed(write: &WriteParticipant) -> bool {
+/// Whether the user comes or goes.
+pub(super) fn moves_feed(write: &WriteParticipant) -> bool {
     !matches!(write.write, ParticipantWrite::Role(_))
 }
 
-/// Under the conversation's lock nobody else comes or goes, but markers move: those rows are locked too.
-async fn read(tx: &mut PgConnection, writes: &[WriteParticipant]) -> Outcome<HashMap<Key, State>> {
+/// The rows as they are. Under the conversation's lock nobody else comes or goes, but markers and settings move: those
+/// rows are locked too, before feeds, as everywhere.
+pub(super) async fn read(tx: &mut PgConnection, writes: &[WriteParticipant]) -> Outcome<HashMap<Key, State>> {
+    if writes.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows: Vec<ParticipantRow> = sqlx::query_as(
         "SELECT conversation_id, user_id, role, joined_at, left_at, access_since_seq, read_seq, read_number,
                 delivered_seq, user_seq, member_user_seq
@@ -218,33 +224,4 @@ async fn move_counts(tx: &mut PgConnection, before: &HashMap<Key, State>, after:
     .execute(tx)
     .await?;
     Ok(())
-}
-
-/// Takes a place in the feed of each of `users` (who may come more than once), in that order, after locking
-/// their rows by id. [`Conflict::UnknownUser`] when one does not exist.
-pub(in super::super) async fn move_feeds(tx: &mut PgConnection, users: &[UserId]) -> Outcome<Vec<UserSeq>> {
-    if users.is_empty() {
-        return Ok(Vec::new());
-    }
-    let heads: Vec<(Uuid, i64)> =
-        sqlx::query_as("SELECT id, feed_seq FROM users WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE")
-            .bind(users.iter().map(|user| user.0).collect::<Vec<_>>())
-            .fetch_all(&mut *tx)
-            .await?;
-    let mut heads: HashMap<UserId, i64> = heads.into_iter().map(|(id, head)| (UserId(id), head)).collect();
-    let mut places = Vec::with_capacity(users.len());
-    for user in users {
-        let head = heads.get_mut(user).ok_or(StoreError::Conflict(Conflict::UnknownUser))?;
-        *head += 1;
-        places.push(count(*head));
-    }
-    sqlx::query(
-        "UPDATE users u SET feed_seq = k.feed_seq
-         FROM unnest($1::uuid[], $2::bigint[]) AS k (id, feed_seq) WHERE u.id = k.id",
-    )
-    .bind(heads.keys().map(|user| user.0).collect::<Vec<_>>())
-    .bind(heads.values().copied().collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(places)
 }

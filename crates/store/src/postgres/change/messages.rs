@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::{ConversationId, Message, MessageId, MessageKind, Sender, UserId};
+use protocol::{Attachment, ConversationId, Mention, Message, MessageId, MessageKind, Sender, UserId};
 use sqlx::{PgConnection, types::Json};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
         fault::Outcome,
         values::{Word, fold, int},
     },
+    mentions,
     read::by_ids,
 };
 use crate::{InsertMessage, Locked, StoreError, WriteConversation, Writes};
@@ -26,19 +27,22 @@ pub(super) async fn insert(tx: &mut PgConnection, writes: &Writes) -> Outcome<()
     sqlx::query(
         "WITH inserted AS (
              INSERT INTO messages (id, conversation_id, seq, changed_seq, number, sender_id, kind, content, system,
-                                   reply_to_id, client_id, fingerprint, created_at)
+                                   reply_to_id, client_id, fingerprint, created_at, thread_root_id, mentions,
+                                   attachments)
              SELECT id, conversation_id, seq, seq, number, sender_id, kind, content, system, reply_to_id, client_id,
-                    fingerprint, created_at
+                    fingerprint, created_at, thread_root_id, mentions, attachments
              FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::text[],
-                         $8::jsonb[], $9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[])
+                         $8::jsonb[], $9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[], $21::uuid[],
+                         $22::jsonb[], $23::jsonb[])
                   AS k (id, conversation_id, seq, number, sender_id, kind, content, system, reply_to_id, client_id,
-                        fingerprint, created_at)),
+                        fingerprint, created_at, thread_root_id, mentions, attachments)),
          marked AS (
              UPDATE participants p
              SET read_seq = greatest(p.read_seq, k.seq), read_number = greatest(p.read_number, k.number),
-                 delivered_seq = greatest(p.delivered_seq, k.seq), markers_changed_at = now()
-             FROM unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[])
-                  AS k (conversation_id, user_id, seq, number)
+                 delivered_seq = greatest(p.delivered_seq, k.seq), markers_changed_at = now(),
+                 last_sent_at = greatest(p.last_sent_at, k.sent_at)
+             FROM unnest($13::uuid[], $14::uuid[], $15::bigint[], $16::bigint[], $24::timestamptz[])
+                  AS k (conversation_id, user_id, seq, number, sent_at)
              WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id)
          UPDATE conversations c
          SET last_seq = k.last_seq, last_number = k.last_number,
@@ -67,6 +71,10 @@ pub(super) async fn insert(tx: &mut PgConnection, writes: &Writes) -> Outcome<()
     .bind(column(&heads, |(_, head)| int(head.last_seq)))
     .bind(column(&heads, |(_, head)| int(head.last_number)))
     .bind(column(&heads, |(_, head)| head.last_activity_at.map(protocol::Timestamp::get)))
+    .bind(column(inserts, |i| i.thread_root_id.map(|id| id.0)))
+    .bind(column(inserts, |i| mentions::column(&i.mentions)))
+    .bind(inserts.iter().map(attachments).collect::<Vec<_>>())
+    .bind(column(&markers, |i| i.created_at.get()))
     .execute(tx)
     .await?;
     Ok(())
@@ -74,6 +82,10 @@ pub(super) async fn insert(tx: &mut PgConnection, writes: &Writes) -> Outcome<()
 
 fn column<T, V>(rows: &[T], value: impl Fn(&T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
+}
+
+fn attachments(insert: &InsertMessage) -> Option<Json<&[Attachment]>> {
+    (!insert.attachments.is_empty()).then_some(Json(insert.attachments.as_slice()))
 }
 
 fn kind(insert: &InsertMessage) -> MessageKind {
@@ -90,7 +102,10 @@ fn own_newest(inserts: &[InsertMessage]) -> Vec<&InsertMessage> {
             *entry = insert;
         }
     }
-    newest.into_values().collect()
+    let mut newest: Vec<&InsertMessage> = newest.into_values().collect();
+    // As where markers are moved by their owners: always in the same order, so that nobody waits in a circle.
+    newest.sort_unstable_by_key(|insert| (insert.conversation_id, insert.sender_id));
+    newest
 }
 
 /// What else changes of conversations. Rare, so one statement each.
@@ -98,6 +113,7 @@ pub(super) async fn patch_conversations(tx: &mut PgConnection, writes: &Writes) 
     for (id, write) in &writes.conversations {
         let is_plain = write.access_seq.is_none()
             && write.patch.is_none()
+            && write.pin_count.is_none()
             && write.archived_at.is_none()
             && write.deleted_at.is_none();
         if is_plain {
@@ -114,6 +130,8 @@ pub(super) async fn patch_conversations(tx: &mut PgConnection, writes: &Writes) 
                  posting = coalesce($9, posting),
                  archived_at = CASE WHEN $10 THEN $11 ELSE archived_at END,
                  deleted_at = coalesce($12, deleted_at),
+                 slow_mode_seconds = coalesce($13, slow_mode_seconds),
+                 pin_count = coalesce($14, pin_count),
                  direct_key = CASE WHEN $12 IS NULL THEN direct_key END
              WHERE id = $1",
         )
@@ -129,14 +147,21 @@ pub(super) async fn patch_conversations(tx: &mut PgConnection, writes: &Writes) 
         .bind(write.archived_at.is_some())
         .bind(write.archived_at.flatten().map(protocol::Timestamp::get))
         .bind(write.deleted_at.map(protocol::Timestamp::get))
+        .bind(patch.slow_mode_seconds.map(small))
+        .bind(write.pin_count.map(small))
         .execute(&mut *tx)
         .await?;
     }
     Ok(())
 }
 
-/// Every message that was inserted or updated, as it is now. A plain new message is known without asking: its
-/// sender was read under the lock. What changed, or quotes another, is read back in one statement.
+/// A small number as Postgres takes it.
+fn small(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// Every message that was inserted or updated, as it is now. A new message is known without asking: its sender, and
+/// whom it mentions, were read under the lock. What changed, or quotes another, is read back.
 pub(super) async fn present(
     tx: &mut PgConnection,
     locked: &Locked,
@@ -169,6 +194,14 @@ fn plain(insert: &InsertMessage, locked: &Locked) -> Option<Message> {
         return None;
     }
     let sender = Sender::from(locked.users.get(&insert.sender_id)?);
+    let mut mentions = Vec::with_capacity(insert.mentions.len());
+    for mention in &insert.mentions {
+        let user = match &mention.user {
+            Some(user) => Some(Sender::from(locked.users.get(user)?)),
+            None => None,
+        };
+        mentions.push(Mention { offset: mention.offset, length: mention.length, user });
+    }
     Some(Message {
         id: insert.id,
         conversation_id: insert.conversation_id,
@@ -181,10 +214,10 @@ fn plain(insert: &InsertMessage, locked: &Locked) -> Option<Message> {
         system: insert.system.clone(),
         client_id: insert.client_id.clone(),
         reply_to: None,
-        thread_root_id: None,
+        thread_root_id: insert.thread_root_id,
         thread: None,
-        mentions: Vec::new(),
-        attachments: Vec::new(),
+        mentions,
+        attachments: insert.attachments.clone(),
         reactions: Vec::new(),
         pinned_at: None,
         edited_at: None,

@@ -5,10 +5,15 @@
 //! decide; write in a handful of statements however many messages; commit. Users, whose feeds move, are locked
 //! after conversations and in id order, so that two batches never wait for each other in a circle.
 
-mod edits;
+mod feeds;
 mod members;
+mod mentions;
 mod messages;
+mod notifications;
+mod reactions;
 mod read;
+mod threads;
+mod updates;
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,7 +23,8 @@ use sqlx::{PgConnection, PgPool};
 use super::fault::{Fault, Outcome, Retry};
 use crate::{Committed, Decide, Locked, Scope, Writes};
 
-pub(super) use members::move_feeds;
+pub(super) use feeds::Feeds;
+pub(super) use notifications::write as write_notifications;
 
 /// Most tries of one batch that meets deadlocks or serialisation failures.
 const CONFLICT_TRIES: u32 = 6;
@@ -68,12 +74,23 @@ async fn once(pool: &PgPool, scope: &Scope, decide: Decide<'_>) -> Outcome<Commi
 }
 
 async fn write(tx: &mut PgConnection, locked: &Locked, writes: &Writes) -> Outcome<Committed> {
-    let feeds = members::write(tx, locked, writes).await?;
+    let before = members::read(tx, &writes.participants).await?;
+    let moving = writes.participants.iter().filter(|write| members::moves_feed(write)).map(|write| write.user_id);
+    let told = writes.notifications.iter().map(|notification| notification.user_id);
+    let mut feeds = Feeds::lock(tx, &moving.chain(told).collect::<Vec<_>>()).await?;
+    let mut moved = members::write(tx, locked, writes, &before, &mut feeds).await?;
+    for (new, user_seq) in notifications::write(tx, &mut feeds, &writes.notifications).await? {
+        moved.push((new.conversation_id, new.user_id, user_seq));
+    }
+    feeds.save(tx).await?;
     messages::insert(tx, writes).await?;
-    edits::update(tx, &writes.updates).await?;
+    threads::count(tx, &writes.inserts).await?;
+    let mentioned: Vec<_> = writes.inserts.iter().map(|insert| (insert.id, insert.mentions.as_slice())).collect();
+    mentions::note(tx, &mentioned).await?;
+    updates::update(tx, locked, &writes.updates).await?;
     messages::patch_conversations(tx, writes).await?;
     let messages = messages::present(tx, locked, writes).await?;
-    Ok(Committed { messages, feeds })
+    Ok(Committed { messages, feeds: moved })
 }
 
 /// A decision may write only where it holds the lock: there are no foreign keys that would notice.
@@ -85,6 +102,7 @@ fn check_scope(locked: &Locked, writes: &Writes) -> Outcome<()> {
         .chain(writes.updates.iter().map(|update| update.conversation_id))
         .chain(writes.participants.iter().map(|participant| participant.conversation_id))
         .chain(writes.conversations.keys().copied())
+        .chain(writes.notifications.iter().map(|notification| notification.conversation_id))
         .collect();
     if named.iter().all(|id| locked.conversations.contains_key(id)) {
         Ok(())
