@@ -1,6 +1,6 @@
 //! Orgs and users.
 
-use protocol::{OrgId, OrgRole, Page, ProfilePatch, Timestamp, USERNAME_MAX, User, UserId, UserSeq};
+use protocol::{OrgId, Page, ProfilePatch, USERNAME_MAX, User, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -230,33 +230,4 @@ pub(super) async fn move_feed(conn: &mut SqliteConnection, id: UserId) -> Result
             .await
             .db()?;
     seq.map(from_db).ok_or(StoreError::Conflict(Conflict::UnknownUser))
-}
-
-pub(super) async fn set_disabled(
-    conn: &mut SqliteConnection,
-    id: UserId,
-    disabled: bool,
-    now: Timestamp,
-) -> Result<Option<UserSeq>> {
-    let seq: Option<i64> = sqlx::query_scalar(
-        "update users set feed_seq = feed_seq + 1, disabled_user_seq = feed_seq + 1, \
-         disabled_at = case when ?1 then coalesce(disabled_at, ?2) end where id = ?3 returning feed_seq",
-    )
-    .bind(disabled)
-    .bind(now.unix_millis())
-    .bind(id.0)
-    .fetch_optional(conn)
-    .await
-    .db()?;
-    Ok(seq.map(from_db))
-}
-
-pub(super) async fn set_role(conn: &mut SqliteConnection, id: UserId, role: OrgRole) -> Result<Option<User>> {
-    sqlx::query("update users set role = ? where id = ?")
-        .bind(role.text())
-        .bind(id.0)
-        .execute(&mut *conn)
-        .await
-        .db()?;
-    one(conn, id).await
 }

@@ -7,6 +7,8 @@ mod reactors;
 mod receipts;
 mod search;
 mod snippet;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use async_trait::async_trait;
