@@ -67,7 +67,15 @@ async fn memberships(conn: &mut SqliteConnection, user: UserId, after: i64) -> R
 
 /// Settings that changed since; who joined since gets them with the conversation.
 async fn preferences(conn: &mut SqliteConnection, user: UserId, after: i64) -> Result<Vec<FeedItem>> {
-    let rows: Vec<(i64, Uuid, String, Option<i64>, Option<i64>)> = sqlx::query_as(
+    #[derive(sqlx::FromRow)]
+    struct Row {
+        user_seq: i64,
+        conversation_id: Uuid,
+        notify: String,
+        muted_until: Option<i64>,
+        pinned_at: Option<i64>,
+    }
+    let rows: Vec<Row> = sqlx::query_as(
         "select p.user_seq, p.conversation_id, p.notify, p.muted_until, p.pinned_at from participants p \
          join conversations c on c.id = p.conversation_id and c.deleted_at is null \
          where p.user_id = ?1 and p.user_seq > ?2 and p.member_user_seq <= ?2 and p.left_at is null",
@@ -78,14 +86,14 @@ async fn preferences(conn: &mut SqliteConnection, user: UserId, after: i64) -> R
     .await
     .db()?;
     rows.into_iter()
-        .map(|(seq, conversation, notify, muted_until, pinned_at)| {
+        .map(|row| {
             let preferences = Preferences {
-                conversation_id: ConversationId(conversation),
-                notify: Notify::parse(&notify)?,
-                muted_until: time_opt(muted_until)?,
-                pinned_at: time_opt(pinned_at)?,
+                conversation_id: ConversationId(row.conversation_id),
+                notify: Notify::parse(&row.notify)?,
+                muted_until: time_opt(row.muted_until)?,
+                pinned_at: time_opt(row.pinned_at)?,
             };
-            Ok(item(seq, FeedChange::Preferences(preferences)))
+            Ok(item(row.user_seq, FeedChange::Preferences(preferences)))
         })
         .collect()
 }

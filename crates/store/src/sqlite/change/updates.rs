@@ -20,12 +20,17 @@ struct Target {
     conversation: Uuid,
     seq: i64,
     sender: UserId,
+    deleted: bool,
     mentions: Vec<StoredMention>,
 }
 
 pub(super) async fn update_message(conn: &mut SqliteConnection, update: &UpdateMessage) -> Result<()> {
     let target = target(conn, update).await?;
     let (changed_seq, at) = (to_db(update.changed_seq), update.at.unix_millis());
+    if target.deleted {
+        // What is deleted stays deleted, whatever else the batch says.
+        return count_reactions(conn, &target, changed_seq, 0).await;
+    }
     match &update.update {
         MessageUpdate::Edit { content, mentions } => edit(conn, &target, changed_seq, at, content, mentions).await,
         MessageUpdate::Delete => delete(conn, &target, changed_seq, at).await,
@@ -73,18 +78,20 @@ pub(super) async fn update_message(conn: &mut SqliteConnection, update: &UpdateM
 }
 
 async fn target(conn: &mut SqliteConnection, update: &UpdateMessage) -> Result<Target> {
-    let row: Option<(i64, Uuid, Option<String>)> =
-        sqlx::query_as("select seq, sender_id, mentions from messages where id = ? and conversation_id = ?")
-            .bind(update.id.0)
-            .bind(update.conversation_id.0)
-            .fetch_optional(conn)
-            .await
-            .db()?;
-    let (seq, sender, mentions) = row.ok_or_else(|| refused("an update of a message that is not there"))?;
+    let row: Option<(i64, Uuid, bool, Option<String>)> = sqlx::query_as(
+        "select seq, sender_id, deleted_at is not null, mentions from messages where id = ? and conversation_id = ?",
+    )
+    .bind(update.id.0)
+    .bind(update.conversation_id.0)
+    .fetch_optional(conn)
+    .await
+    .db()?;
+    let (seq, sender, deleted, mentions) = row.ok_or_else(|| refused("an update of a message that is not there"))?;
     Ok(Target {
         conversation: update.conversation_id.0,
         seq,
         sender: UserId(sender),
+        deleted,
         mentions: mentions_from_db(mentions.as_deref())?,
     })
 }
@@ -149,6 +156,7 @@ async fn delete(conn: &mut SqliteConnection, target: &Target, changed_seq: i64, 
     Ok(())
 }
 
+/// Moves the message's last change, and how many reactions it has.
 async fn count_reactions(conn: &mut SqliteConnection, target: &Target, changed_seq: i64, by: i64) -> Result<()> {
     sqlx::query(
         "update messages set changed_seq = ?3, reaction_count = reaction_count + ?4 \
