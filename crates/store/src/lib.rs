@@ -12,6 +12,7 @@ mod library;
 mod model;
 mod people;
 pub mod postgres;
+mod snippet;
 pub mod sqlite;
 
 use async_trait::async_trait;

@@ -6,7 +6,6 @@ mod people;
 mod reactors;
 mod receipts;
 mod search;
-mod snippet;
 #[cfg(test)]
 mod tests;
 mod threads;

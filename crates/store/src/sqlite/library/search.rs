@@ -1,7 +1,7 @@
 //! Searching texts by the full text index (FTS5): every word at the beginning of one of the text's words. What is
 //! written without spaces is one word to it.
 //!
-//! A page is three statements (which texts, their snippets, the messages) and what the loader adds, however long it is.
+//! A page is two statements (which texts, the messages) and what the loader adds, however long it is.
 //! The index gives matches newest first; of more than [`RANKED`] that the viewer may see, the rest are not ranked.
 
 use std::collections::HashMap;
@@ -10,18 +10,16 @@ use protocol::{Message, MessageId, Page, SearchHit, SearchOrder, Timestamp, User
 use sqlx::{Database, Sqlite, SqliteConnection, query::QueryAs};
 use uuid::Uuid;
 
-use super::{
-    super::{
-        codec::{Text, id_list},
-        error::Db,
-        load, pages,
-        rows::{MessageRow, select_messages},
-    },
-    snippet,
+use super::super::{
+    codec::{Text, id_list},
+    error::Db,
+    load, pages,
+    rows::{MessageRow, select_messages},
 };
 use crate::{
-    MessageSearch, Result, StoreError,
+    MessageSearch, Result,
     cursor::{self, List},
+    snippet::snippet,
 };
 
 /// How many matches, the newest, are put in order by how well they fit.
@@ -59,9 +57,9 @@ struct Filter<'a> {
 impl<'a> Filter<'a> {
     fn new(viewer: UserId, search: &'a MessageSearch) -> Self {
         // Quoted, nothing in a word is syntax; the index splits it as it split the texts.
-        let words: Vec<String> =
-            search.words.iter().map(|word| format!("\"{}\"*", word.replace('"', "\"\""))).collect();
-        Self { viewer, search, words: words.join(" ") }
+        let words = search.words.iter().filter(|word| word.contains(char::is_alphanumeric));
+        let quoted: Vec<String> = words.map(|word| format!("\"{}\"*", word.replace('"', "\"\""))).collect();
+        Self { viewer, search, words: quoted.join(" ") }
     }
 
     fn bind<'q>(&self, query: FoundQuery<'q>) -> FoundQuery<'q> {
@@ -86,6 +84,9 @@ pub(super) async fn search(
     limit: u32,
 ) -> Result<Page<SearchHit>> {
     let filter = Filter::new(viewer, search);
+    if filter.words.is_empty() {
+        return Ok(Page { items: Vec::new(), next_cursor: None });
+    }
     let Page { items: found, next_cursor } = match search.order {
         SearchOrder::Newest => newest(conn, &filter, cursor, limit).await?,
         SearchOrder::Relevance => best(conn, &filter, cursor, limit).await?,
@@ -93,7 +94,6 @@ pub(super) async fn search(
     if found.is_empty() {
         return Ok(Page { items: Vec::new(), next_cursor });
     }
-    let mut snippets = snippets(conn, &filter.words, &found).await?;
     let rows: Vec<MessageRow> =
         sqlx::query_as(select_messages!("json_each(?) j cross join", "on m.id = unhex(j.value)"))
             .bind(id_list(found.iter().map(|(_, id)| *id)))
@@ -104,10 +104,9 @@ pub(super) async fn search(
     let mut messages: HashMap<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
     let items = found
         .into_iter()
-        .filter_map(|(doc, id)| {
+        .filter_map(|(_, id)| {
             let message = messages.remove(&MessageId(id))?;
-            let snippet = snippet::of(&message.content, &snippets.remove(&doc)?);
-            Some(SearchHit { message, snippet })
+            Some(SearchHit { snippet: snippet(&message.content, &search.words), message })
         })
         .collect();
     Ok(Page { items, next_cursor })
@@ -142,7 +141,7 @@ async fn best(
 ) -> Result<Page<Found>> {
     let before = pages::keyset(List::SearchBest, cursor)?.0.unwrap_or(0);
     if before >= BEST_DEPTH {
-        return Err(StoreError::BadCursor);
+        return Ok(Page { items: Vec::new(), next_cursor: None });
     }
     let query = sqlx::query_as(concat!(
         "select doc, id from (select messages_fts.rowid as doc, m.id as id, bm25(messages_fts) as fit ",
@@ -161,23 +160,4 @@ async fn best(
 /// A cursor whose time stands for something else.
 fn place(list: List, place: i64, id: Uuid) -> Option<String> {
     Timestamp::from_unix_millis(place).map(|place| cursor::encode(list, place, id))
-}
-
-/// Marked parts of texts, by place in the index: read for the texts of one page only, each costs a look at its text.
-async fn snippets(conn: &mut SqliteConnection, words: &str, found: &[Found]) -> Result<HashMap<i64, String>> {
-    let docs: Vec<i64> = found.iter().map(|(doc, _)| *doc).collect();
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "select messages_fts.rowid, snippet(messages_fts, 0, ?3, ?4, ?5, ?6) \
-         from json_each(?1) j cross join messages_fts where messages_fts match ?2 and messages_fts.rowid = j.value",
-    )
-    .bind(serde_json::json!(docs).to_string())
-    .bind(words.to_owned())
-    .bind(snippet::OPEN.to_string())
-    .bind(snippet::CLOSE.to_string())
-    .bind(snippet::ELLIPSIS)
-    .bind(snippet::WORDS)
-    .fetch_all(conn)
-    .await
-    .db()?;
-    Ok(rows.into_iter().collect())
 }

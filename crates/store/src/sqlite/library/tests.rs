@@ -205,7 +205,7 @@ async fn a_text_may_have_the_marks_of_snippets_and_line_ends() {
     let world = World::new().await;
     world.say("one\u{FDD0}two\u{FDD1} three").await;
     world.say("four\n\tfive\u{E000} <b>six</b> \u{202E}seven").await;
-    assert_eq!(world.snippet(&["two"]).await, "onetwo three");
+    assert_eq!(world.snippet(&["three"]).await, "one\u{FDD0}two\u{FDD1} [three]");
     assert_eq!(world.snippet(&["six"]).await, "four\n\tfive\u{E000} <b>[six]</b> \u{202E}seven");
 }
 
