@@ -1,11 +1,11 @@
-//! Conversations as one viewer sees them. However many are asked for, the statements are four at most: the rows,
-//! their last messages and the other ones of direct conversations, in one snapshot.
+//! Conversations as one viewer sees them. However many are asked for, the statements are a handful: the rows, their
+//! last messages (and what those show from other tables) and the other ones of direct conversations, in one snapshot.
 
 use std::collections::HashMap;
 
 use protocol::{
-    Conversation, ConversationId, ConversationKind, History, Message, Notify, Page, Posting, Role, Subject, Timestamp,
-    User, UserId,
+    Conversation, ConversationFilter, ConversationId, ConversationKind, History, Message, Notify, Page, Posting, Role,
+    Seq, Subject, Timestamp, User, UserId,
 };
 use sqlx::{FromRow, PgConnection, PgPool, types::Json};
 use time::OffsetDateTime;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     fault::Outcome,
     rows::{MessageRow, UserRow, message_columns, message_joins, messages, user_columns},
-    values::{Word, count, fold, moment},
+    values::{Word, count, fold, moment, small},
 };
 use crate::cursor::{self, List};
 
@@ -26,7 +26,20 @@ macro_rules! conversation_columns {
     () => {
         "c.id, c.kind, c.title, c.description, c.avatar_url, c.subject, c.posting, c.history, c.participant_count,
          c.last_seq, c.last_number, c.last_activity_at, c.archived_at, c.created_at,
-         p.role, p.notify, p.read_seq, p.read_number, p.access_since_seq, p.muted_until"
+         c.slow_mode_seconds, p.role, p.notify, p.read_seq, p.read_number, p.access_since_seq, p.muted_until,
+         p.pinned_at, n.mention_count, n.mention_seqs"
+    };
+}
+
+/// Joins the mentions that the viewer has not read to `c` and `p`; looked for only where something is not read.
+macro_rules! mentions_join {
+    () => {
+        " LEFT JOIN LATERAL (
+              SELECT count(*) AS mention_count, (array_agg(x.seq ORDER BY x.seq))[:100] AS mention_seqs
+              FROM unnest(ARRAY[p.user_id, '00000000-0000-0000-0000-000000000000'::uuid]) AS k (user_id)
+              JOIN mentions x ON x.user_id = k.user_id AND x.conversation_id = c.id
+                             AND x.seq > greatest(p.read_seq, p.access_since_seq)
+          ) n ON c.last_number > p.read_number "
     };
 }
 
@@ -52,10 +65,14 @@ struct ConversationRow {
     read_number: Option<i64>,
     access_since_seq: Option<i64>,
     muted_until: Option<OffsetDateTime>,
+    slow_mode_seconds: i32,
+    pinned_at: Option<OffsetDateTime>,
+    mention_count: Option<i64>,
+    mention_seqs: Option<Vec<i64>>,
 }
 
 impl ConversationRow {
-    fn view(self, last: Option<Message>, other: Option<User>) -> Outcome<Conversation> {
+    fn view(self, last: Option<Message>, other: Option<Other>) -> Outcome<Conversation> {
         let since = self.access_since_seq.map(count);
         Ok(Conversation {
             id: ConversationId(self.id),
@@ -64,12 +81,12 @@ impl ConversationRow {
             description: self.description,
             avatar_url: self.avatar_url,
             subject: self.subject.map(|Json(subject)| subject),
-            other,
             other_presence: None,
-            other_delivered_seq: None,
-            other_read_seq: None,
-            slow_mode_seconds: 0,
-            pinned_at: None,
+            other_delivered_seq: other.as_ref().map(|other| other.delivered_seq),
+            other_read_seq: other.as_ref().map(|other| other.read_seq),
+            other: other.map(|other| other.user),
+            slow_mode_seconds: small(self.slow_mode_seconds),
+            pinned_at: moment(self.pinned_at),
             role: self.role.as_deref().map(Role::of).transpose()?,
             posting: Posting::of(&self.posting)?,
             history: History::of(&self.history)?,
@@ -79,10 +96,10 @@ impl ConversationRow {
             last_message: last.filter(|message| since.is_some_and(|since| message.seq > since)).map(Box::new),
             last_activity_at: Timestamp::new(self.last_activity_at),
             unread_count: self.read_number.map_or(0, |read| count(self.last_number - read)),
-            mention_count: 0,
-            last_number: 0,
-            mention_seqs: Vec::new(),
-            read_number: 0,
+            mention_count: self.mention_count.map_or(0, count),
+            mention_seqs: self.mention_seqs.into_iter().flatten().map(count).collect(),
+            last_number: count(self.last_number),
+            read_number: self.read_number.map_or(0, count),
             read_seq: self.read_seq.map_or(0, count),
             muted_until: moment(self.muted_until),
             archived_at: moment(self.archived_at),
@@ -99,8 +116,9 @@ pub(super) async fn one(pool: &PgPool, viewer: UserId, id: ConversationId) -> Ou
         conversation_columns!(),
         " FROM conversations c
           JOIN users u ON u.id = $1 AND u.org_id = c.org_id
-          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
-          WHERE c.id = $2 AND c.deleted_at IS NULL AND (p.user_id IS NOT NULL OR c.kind = 'public')"
+          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL",
+        mentions_join!(),
+        "WHERE c.id = $2 AND c.deleted_at IS NULL AND (p.user_id IS NOT NULL OR c.kind = 'public')"
     ))
     .bind(viewer.0)
     .bind(id.0)
@@ -119,8 +137,9 @@ pub(super) async fn some(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) ->
     let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
         "SELECT ",
         conversation_columns!(),
-        " FROM participants p JOIN conversations c ON c.id = p.conversation_id
-          WHERE p.user_id = $1 AND p.conversation_id = ANY($2) AND p.left_at IS NULL AND c.deleted_at IS NULL"
+        " FROM participants p JOIN conversations c ON c.id = p.conversation_id",
+        mentions_join!(),
+        "WHERE p.user_id = $1 AND p.conversation_id = ANY($2) AND p.left_at IS NULL AND c.deleted_at IS NULL"
     ))
     .bind(viewer.0)
     .bind(ids)
@@ -133,6 +152,7 @@ pub(super) async fn some(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) ->
 pub(super) async fn of_user(
     pool: &PgPool,
     viewer: UserId,
+    filter: &ConversationFilter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Outcome<Page<Conversation>> {
@@ -142,15 +162,22 @@ pub(super) async fn of_user(
     let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
         "SELECT ",
         conversation_columns!(),
-        " FROM participants p JOIN conversations c ON c.id = p.conversation_id
-          WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
+        " FROM participants p JOIN conversations c ON c.id = p.conversation_id",
+        mentions_join!(),
+        "WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
             AND ($2::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($2, $3))
+            AND ($5::text IS NULL OR c.kind = $5)
+            AND ($6::boolean IS NULL OR (c.last_number > p.read_number) = $6)
+            AND ($7::boolean IS NULL OR (c.archived_at IS NOT NULL) = $7)
           ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $4"
     ))
     .bind(viewer.0)
     .bind(before.map(|(at, _)| at.get()))
     .bind(before.map(|(_, id)| id))
     .bind(i64::from(limit) + 1)
+    .bind(filter.kind.map(Word::word))
+    .bind(filter.unread)
+    .bind(filter.archived)
     .fetch_all(&mut *tx)
     .await?;
     let page = page(&mut tx, viewer, List::Conversations, rows, limit).await?;
@@ -174,8 +201,9 @@ pub(super) async fn public(
         conversation_columns!(),
         " FROM users u
           JOIN conversations c ON c.org_id = u.org_id AND c.kind = 'public' AND c.deleted_at IS NULL
-          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
-          WHERE u.id = $1 AND ($2 = '' OR strpos(c.title_key, $2) > 0)
+          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL",
+        mentions_join!(),
+        "WHERE u.id = $1 AND ($2 = '' OR strpos(c.title_key, $2) > 0)
             AND ($3::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($3, $4))
           ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $5"
     ))
@@ -248,16 +276,25 @@ async fn last_messages(
 #[derive(FromRow)]
 struct OtherRow {
     conversation_id: Uuid,
+    read_seq: i64,
+    delivered_seq: i64,
     #[sqlx(flatten)]
     user: UserRow,
 }
 
-async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, User>> {
+/// The other one in a direct conversation.
+struct Other {
+    user: User,
+    read_seq: Seq,
+    delivered_seq: Seq,
+}
+
+async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, Other>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let rows: Vec<OtherRow> = sqlx::query_as(concat!(
-        "SELECT p.conversation_id, ",
+        "SELECT p.conversation_id, p.read_seq, p.delivered_seq, ",
         user_columns!(),
         " FROM participants p JOIN users u ON u.id = p.user_id
           WHERE p.conversation_id = ANY($1) AND p.user_id <> $2"
@@ -266,5 +303,10 @@ async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<
     .bind(viewer.0)
     .fetch_all(tx)
     .await?;
-    rows.into_iter().map(|row| Ok((ConversationId(row.conversation_id), row.user.user()?))).collect()
+    rows.into_iter()
+        .map(|row| {
+            let (read_seq, delivered_seq) = (count(row.read_seq), count(row.delivered_seq));
+            Ok((ConversationId(row.conversation_id), Other { user: row.user.user()?, read_seq, delivered_seq }))
+        })
+        .collect()
 }

@@ -10,7 +10,7 @@ use super::{
     change::{Feeds, may_retry, write_notifications},
     fault::{Fault, Outcome},
     rows::{UserRow, user_columns},
-    values::{Word, fold, int},
+    values::{Word, fold, int, small_int},
 };
 use crate::{Conflict, CreatedConversation, NewConversation, StoreError};
 
@@ -86,7 +86,7 @@ async fn insert_conversation(tx: &mut PgConnection, new: &NewConversation) -> Ou
     .bind(int(new.participants.len() as u64))
     .bind(int(owners as u64))
     .bind(new.now.get())
-    .bind(i32::try_from(new.slow_mode_seconds).unwrap_or(i32::MAX))
+    .bind(small_int(new.slow_mode_seconds))
     .execute(tx)
     .await?;
     Ok(inserted.rows_affected() == 1)

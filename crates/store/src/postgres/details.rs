@@ -81,7 +81,8 @@ pub(super) fn mentions(cells: Vec<MentionCell>, names: &Names) -> Vec<Mention> {
     cells.into_iter().filter_map(mention).collect()
 }
 
-async fn names(tx: &mut PgConnection, ids: HashSet<Uuid>) -> Outcome<Names> {
+/// Names of people, in one statement.
+pub(super) async fn names(tx: &mut PgConnection, ids: HashSet<Uuid>) -> Outcome<Names> {
     if ids.is_empty() {
         return Ok(Names::new());
     }

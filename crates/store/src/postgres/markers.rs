@@ -1,80 +1,117 @@
 //! Delivered and read markers.
 
+use std::time::Duration;
+
 use protocol::{ConversationId, Receipt, UserId};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::{
+    change::may_retry,
     fault::Outcome,
     values::{count, int},
 };
-use crate::{Mark, Marked};
+use crate::{MarkRow, Marked};
 
 #[derive(FromRow)]
 struct MarkedRow {
+    place: i64,
     delivered_seq: i64,
     read_seq: i64,
+    read_number: i64,
     moved: bool,
     participant_count: i64,
 }
 
-/// Moves markers forward, in one statement. It takes no lock on the conversation: a marker depends on nothing
-/// that a concurrent send could take back.
-pub(super) async fn mark(
-    pool: &PgPool,
-    user: UserId,
-    conversation: ConversationId,
-    mark: Mark,
-) -> Outcome<Option<Marked>> {
-    let (read, delivered) = match mark {
-        Mark::Read(seq) => (int(seq), int(seq)),
-        Mark::Delivered(seq) => (0, int(seq)),
-    };
-    let row: Option<MarkedRow> = sqlx::query_as(
+/// Moves markers forward; an answer per row.
+pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<Marked>>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tries = 0;
+    loop {
+        let fault = match once(pool, rows).await {
+            Ok(marked) => return Ok(marked),
+            Err(fault) => fault,
+        };
+        tries += 1;
+        if !may_retry(&fault, tries) {
+            return Err(fault);
+        }
+        tokio::time::sleep(Duration::from_millis(5 * u64::from(tries))).await;
+    }
+}
+
+/// One statement. It takes no lock on the conversations: a marker depends on nothing that a concurrent send could take
+/// back. Rows that move are locked in their order, as sends do, so that two batches do not wait in a circle.
+async fn once(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<Marked>>> {
+    let found: Vec<MarkedRow> = sqlx::query_as(
         "WITH here AS (
-             SELECT p.read_seq, p.delivered_seq, c.participant_count,
-                    least($3, c.last_seq) AS to_read, least($4, c.last_seq) AS to_delivered
-             FROM participants p JOIN conversations c ON c.id = p.conversation_id
-             WHERE p.conversation_id = $1 AND p.user_id = $2 AND p.left_at IS NULL AND c.deleted_at IS NULL),
+             SELECT k.place, p.conversation_id, p.user_id, p.read_seq, p.read_number, p.delivered_seq,
+                    c.participant_count, least(coalesce(k.to_read, 0), c.last_seq) AS to_read,
+                    CASE WHEN k.to_read IS NULL AND c.participant_count > $5 THEN 0
+                         ELSE least(greatest(k.to_delivered, k.to_read, 0), c.last_seq) END AS to_delivered
+             FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[])
+                  WITH ORDINALITY AS k (conversation_id, user_id, to_read, to_delivered, place)
+             JOIN participants p ON p.conversation_id = k.conversation_id AND p.user_id = k.user_id
+                                AND p.left_at IS NULL
+             JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL),
+         moving AS MATERIALIZED (
+             SELECT p.conversation_id, p.user_id
+             FROM here JOIN participants p ON p.conversation_id = here.conversation_id AND p.user_id = here.user_id
+             WHERE p.left_at IS NULL AND (p.read_seq < here.to_read OR p.delivered_seq < here.to_delivered)
+             ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p),
          moved AS (
              UPDATE participants p
              SET read_seq = greatest(p.read_seq, here.to_read),
                  read_number = greatest(p.read_number, coalesce(
-                     (SELECT m.number FROM messages m WHERE m.conversation_id = $1 AND m.seq <= here.to_read
+                     (SELECT m.number FROM messages m
+                      WHERE m.conversation_id = here.conversation_id AND m.seq <= here.to_read
                       ORDER BY m.seq DESC LIMIT 1), 0)),
                  delivered_seq = greatest(p.delivered_seq, here.to_delivered),
                  markers_changed_at = now()
-             FROM here
-             WHERE p.conversation_id = $1 AND p.user_id = $2 AND p.left_at IS NULL
+             FROM moving JOIN here ON here.conversation_id = moving.conversation_id AND here.user_id = moving.user_id
+             WHERE p.conversation_id = moving.conversation_id AND p.user_id = moving.user_id AND p.left_at IS NULL
                AND (p.read_seq < here.to_read OR p.delivered_seq < here.to_delivered)
-             RETURNING p.read_seq, p.delivered_seq)
-         SELECT coalesce(moved.delivered_seq, greatest(here.delivered_seq, here.to_delivered)) AS delivered_seq,
+             RETURNING p.conversation_id, p.user_id, p.read_seq, p.read_number, p.delivered_seq)
+         SELECT here.place, here.participant_count, moved.user_id IS NOT NULL AS moved,
+                coalesce(moved.delivered_seq, greatest(here.delivered_seq, here.to_delivered)) AS delivered_seq,
                 coalesce(moved.read_seq, greatest(here.read_seq, here.to_read)) AS read_seq,
-                moved.read_seq IS NOT NULL AS moved, here.participant_count
-         FROM here LEFT JOIN moved ON true",
+                coalesce(moved.read_number, here.read_number) AS read_number
+         FROM here
+         LEFT JOIN moved ON moved.conversation_id = here.conversation_id AND moved.user_id = here.user_id",
     )
-    .bind(conversation.0)
-    .bind(user.0)
-    .bind(read)
-    .bind(delivered)
-    .fetch_optional(pool)
+    .bind(rows.iter().map(|row| row.conversation_id.0).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.user_id.0).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.read_seq.map(int)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.delivered_seq.map(int)).collect::<Vec<_>>())
+    .bind(TOLD_UP_TO)
+    .fetch_all(pool)
     .await?;
-    Ok(row.map(|row| Marked {
-        read_number: 0,
-        delivered_seq: count(row.delivered_seq),
-        read_seq: count(row.read_seq),
-        moved: row.moved,
-        participant_count: count(row.participant_count),
-    }))
+    let mut marked = vec![None; rows.len()];
+    for row in found {
+        // Places are counted from 1.
+        let place = usize::try_from(row.place - 1).ok().and_then(|place| marked.get_mut(place));
+        if let Some(place) = place {
+            *place = Some(Marked {
+                delivered_seq: count(row.delivered_seq),
+                read_seq: count(row.read_seq),
+                read_number: count(row.read_number),
+                moved: row.moved,
+                participant_count: count(row.participant_count),
+            });
+        }
+    }
+    Ok(marked)
 }
 
-/// Above so many active participants only one's own markers are told.
+/// Above so many active participants only one's own markers are told, and what was delivered is not kept.
 const TOLD_UP_TO: i64 = 100;
 
 /// The user's own markers, and everybody's in small conversations.
 pub(super) async fn receipts(pool: &PgPool, user: UserId, conversations: &[ConversationId]) -> Outcome<Vec<Receipt>> {
-    let rows: Vec<(Uuid, Uuid, i64, i64)> = sqlx::query_as(
-        "SELECT p.conversation_id, p.user_id, p.delivered_seq, p.read_seq
+    let rows: Vec<(Uuid, Uuid, i64, i64, i64)> = sqlx::query_as(
+        "SELECT p.conversation_id, p.user_id, p.delivered_seq, p.read_seq, p.read_number
          FROM participants mine
          JOIN conversations c ON c.id = mine.conversation_id AND c.deleted_at IS NULL
          JOIN participants p ON p.conversation_id = mine.conversation_id AND p.left_at IS NULL
@@ -87,12 +124,12 @@ pub(super) async fn receipts(pool: &PgPool, user: UserId, conversations: &[Conve
     .bind(TOLD_UP_TO)
     .fetch_all(pool)
     .await?;
-    let receipt = |(conversation, user, delivered_seq, read_seq)| Receipt {
-        read_number: 0,
+    let receipt = |(conversation, user, delivered_seq, read_seq, read_number)| Receipt {
         conversation_id: ConversationId(conversation),
         user_id: UserId(user),
         delivered_seq: count(delivered_seq),
         read_seq: count(read_seq),
+        read_number: count(read_number),
     };
     Ok(rows.into_iter().map(receipt).collect())
 }

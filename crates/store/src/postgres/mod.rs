@@ -13,12 +13,14 @@ mod fault;
 mod feed;
 mod follow;
 mod history;
-mod inbox_impl;
-mod library_impl;
+mod inbox;
+mod keyset;
+mod library;
 mod markers;
+mod own_feed;
 mod participants;
 mod people;
-mod people_impl;
+mod relations;
 mod rows;
 mod schema;
 mod sessions;
@@ -28,7 +30,7 @@ use std::future::Future;
 
 use async_trait::async_trait;
 use protocol::{
-    Changes, Conversation, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page, Participant, ProfilePatch,
+    Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page, Participant, ProfilePatch,
     Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::PgPool;
@@ -36,7 +38,7 @@ use sqlx::PgPool;
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Mark, MarkRow, Marked, Memberships,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, MarkRow, Marked, Memberships,
     NewConversation, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError,
     StoreHealth,
 };
@@ -153,12 +155,7 @@ impl Store for PostgresStore {
     }
 
     async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
-        let mut marked = Vec::new();
-        for row in rows {
-            let mark = row.read_seq.map_or(Mark::Delivered(row.delivered_seq.unwrap_or(0)), Mark::Read);
-            marked.push(self.call(markers::mark(&self.pool, row.user_id, row.conversation_id, mark)).await?);
-        }
-        Ok(marked)
+        self.call(markers::mark(&self.pool, rows)).await
     }
 
     async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>> {
@@ -176,11 +173,11 @@ impl Store for PostgresStore {
     async fn conversations(
         &self,
         viewer: UserId,
-        _filter: &protocol::ConversationFilter,
+        filter: &ConversationFilter,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        self.call(conversations::of_user(&self.pool, viewer, cursor, limit)).await
+        self.call(conversations::of_user(&self.pool, viewer, filter, cursor, limit)).await
     }
 
     async fn public_conversations(
@@ -195,21 +192,21 @@ impl Store for PostgresStore {
 
     async fn participant(
         &self,
-        _viewer: UserId,
-        _conversation: ConversationId,
-        _user: UserId,
+        viewer: UserId,
+        conversation: ConversationId,
+        user: UserId,
     ) -> Result<Option<Participant>> {
-        Ok(None)
+        self.call(participants::one(&self.pool, viewer, conversation, user)).await
     }
 
     async fn participants(
         &self,
-        _viewer: UserId,
+        viewer: UserId,
         conversation: ConversationId,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>> {
-        self.call(participants::list(&self.pool, conversation, cursor, limit)).await
+        self.call(participants::list(&self.pool, viewer, conversation, cursor, limit)).await
     }
 
     async fn history(

@@ -1,13 +1,13 @@
 //! Orgs and users.
 
-use protocol::{OrgId, OrgRole, Page, ProfilePatch, Timestamp, USERNAME_MAX, User, UserId, UserSeq};
+use protocol::{OrgId, OrgRole, Page, ProfilePatch, USERNAME_MAX, User, UserId};
 use sqlx::{FromRow, PgPool, Row};
 use uuid::Uuid;
 
 use super::{
     fault::{Fault, Outcome},
     rows::{UserRow, user_columns, users},
-    values::{Word, count, fold},
+    values::{Word, fold},
 };
 use crate::{ExternalUser, NewUser};
 
@@ -221,37 +221,6 @@ pub(super) async fn update_profile(pool: &PgPool, id: UserId, patch: &ProfilePat
     .bind(patch.status_text.as_ref().and_then(Option::as_ref))
     .fetch_optional(pool)
     .await?;
-    row.map(UserRow::user).transpose()
-}
-
-/// Disables or enables, moving the feed.
-pub(super) async fn set_disabled(
-    pool: &PgPool,
-    id: UserId,
-    disabled: bool,
-    now: Timestamp,
-) -> Outcome<Option<UserSeq>> {
-    let head: Option<i64> = sqlx::query_scalar(
-        "UPDATE users SET feed_seq = feed_seq + 1, disabled_user_seq = feed_seq + 1,
-                          disabled_at = CASE WHEN $2 THEN coalesce(disabled_at, $3) END
-         WHERE id = $1 RETURNING feed_seq",
-    )
-    .bind(id.0)
-    .bind(disabled)
-    .bind(now.get())
-    .fetch_optional(pool)
-    .await?;
-    Ok(head.map(count))
-}
-
-/// Sets a role in the org.
-pub(super) async fn set_org_role(pool: &PgPool, id: UserId, role: OrgRole) -> Outcome<Option<User>> {
-    let row: Option<UserRow> =
-        sqlx::query_as(concat!("UPDATE users u SET role = $2 WHERE u.id = $1 RETURNING ", user_columns!()))
-            .bind(id.0)
-            .bind(role.word())
-            .fetch_optional(pool)
-            .await?;
     row.map(UserRow::user).transpose()
 }
 

@@ -55,6 +55,21 @@ macro_rules! message_joins {
 }
 pub(super) use message_joins;
 
+/// Whether one of the two in the direct conversation `$id` blocked the other.
+macro_rules! blocked {
+    ($id:literal) => {
+        concat!(
+            "EXISTS (SELECT FROM participants one
+                     JOIN participants two ON two.conversation_id = one.conversation_id AND two.user_id <> one.user_id
+                     JOIN blocks b ON b.user_id = one.user_id AND b.blocked_id = two.user_id AND b.active
+                     WHERE one.conversation_id = ",
+            $id,
+            ")"
+        )
+    };
+}
+pub(super) use blocked;
+
 /// A user.
 #[derive(FromRow)]
 pub(super) struct UserRow {

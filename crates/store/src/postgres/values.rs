@@ -1,6 +1,9 @@
 //! Values between Rust and SQL: words for enums, counters, times.
 
-use protocol::{ConversationKind, History, MessageKind, NotificationKind, Notify, OrgRole, Posting, Role, Timestamp};
+use protocol::{
+    AuditAction, ConversationKind, History, MessageKind, NotificationKind, Notify, OrgRole, Posting, ReportReason,
+    ReportStatus, Role, Timestamp,
+};
 use time::OffsetDateTime;
 
 use super::fault::{Fault, Outcome};
@@ -42,7 +45,6 @@ words! {
     History { All = "all", SinceJoin = "since_join" }
     Notify { All = "all", Mentions = "mentions", None = "none" }
     MessageKind { Text = "text", System = "system" }
-    NotificationKind { Mention = "mention", Reply = "reply", Added = "added" }
     ReportReason { Spam = "spam", Abuse = "abuse", Inappropriate = "inappropriate", Other = "other" }
     ReportStatus { Open = "open", Resolved = "resolved", Dismissed = "dismissed" }
     AuditAction {
@@ -63,6 +65,16 @@ pub(super) fn int(value: u64) -> i64 {
 /// A counter as Postgres gave it; the schema has no negative ones.
 pub(super) fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// A small counter or setting as Postgres gave it; the schema has no negative ones.
+pub(super) fn small(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
+/// A small counter or setting as Postgres takes it. What none ever reaches becomes the greatest value.
+pub(super) fn small_int(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
 }
 
 /// A time that may be absent.
@@ -96,7 +108,6 @@ mod tests {
         check::<History>();
         check::<Notify>();
         check::<MessageKind>();
-        check::<NotificationKind>();
         check::<ReportReason>();
         check::<ReportStatus>();
         check::<AuditAction>();

@@ -12,12 +12,18 @@ pub(super) fn column(mentions: &[StoredMention]) -> Option<Json<Vec<MentionCell>
     (!mentions.is_empty()).then(|| Json(mentions.iter().map(MentionCell::from).collect()))
 }
 
-/// Notes who is mentioned by these messages, whose rows are there. Everybody is the nil id.
+/// Notes who is mentioned by these messages, whose rows are there. Everybody is the nil id; who is named besides is
+/// among them, and mentioned once.
 pub(super) async fn note(tx: &mut PgConnection, of: &[(MessageId, &[StoredMention])]) -> Outcome<()> {
-    let (ids, users): (Vec<Uuid>, Vec<Uuid>) = of
-        .iter()
-        .flat_map(|(id, mentions)| mentions.iter().map(|m| (id.0, m.user.map_or(Uuid::nil(), |user| user.0))))
-        .unzip();
+    let (mut ids, mut users) = (Vec::new(), Vec::new());
+    for (id, mentions) in of {
+        let everybody = mentions.iter().any(|mention| mention.user.is_none()).then(Uuid::nil);
+        let named = mentions.iter().filter_map(|mention| mention.user.map(|user| user.0));
+        for user in everybody.into_iter().chain(named.filter(|_| everybody.is_none())) {
+            ids.push(id.0);
+            users.push(user);
+        }
+    }
     if ids.is_empty() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, types::Json};
 use super::{
     super::{
         fault::Outcome,
-        values::{Word, fold, int},
+        values::{Word, fold, int, small_int},
     },
     mentions,
     read::by_ids,
@@ -147,17 +147,12 @@ pub(super) async fn patch_conversations(tx: &mut PgConnection, writes: &Writes) 
         .bind(write.archived_at.is_some())
         .bind(write.archived_at.flatten().map(protocol::Timestamp::get))
         .bind(write.deleted_at.map(protocol::Timestamp::get))
-        .bind(patch.slow_mode_seconds.map(small))
-        .bind(write.pin_count.map(small))
+        .bind(patch.slow_mode_seconds.map(small_int))
+        .bind(write.pin_count.map(small_int))
         .execute(&mut *tx)
         .await?;
     }
     Ok(())
-}
-
-/// A small number as Postgres takes it.
-fn small(value: u32) -> i32 {
-    i32::try_from(value).unwrap_or(i32::MAX)
 }
 
 /// Every message that was inserted or updated, as it is now. A new message is known without asking: its sender, and

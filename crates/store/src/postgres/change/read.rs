@@ -1,6 +1,8 @@
 //! Takes the locks, and reads what a decision needs.
 
-use protocol::{ConversationId, ConversationKind, History, MessageId, OrgId, Posting, Role, UserId};
+use protocol::{
+    ConversationId, ConversationKind, History, MessageId, NotificationPreferences, Notify, OrgId, Posting, Role, UserId,
+};
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -8,8 +10,8 @@ use uuid::Uuid;
 use super::super::{
     details,
     fault::Outcome,
-    rows::{MessageRow, UserRow, message_columns, message_joins, user_columns},
-    values::{Word, count, moment},
+    rows::{MessageRow, UserRow, blocked, message_columns, message_joins, user_columns},
+    values::{Word, count, moment, small},
 };
 use crate::{Locked, LockedConversation, LockedParticipant, Scope, StoredMessage};
 
@@ -17,11 +19,30 @@ use crate::{Locked, LockedConversation, LockedParticipant, Scope, StoredMessage}
 pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Locked> {
     let mut locked = Locked::default();
     conversations(tx, scope, &mut locked).await?;
-    participants(tx, scope, &mut locked).await?;
-    by_client_id(tx, scope, &mut locked).await?;
     messages(tx, scope, &mut locked).await?;
-    users(tx, scope, &mut locked).await?;
+    let told = senders(&locked, scope);
+    let mut participants = scope.participants.clone();
+    participants.extend(told.iter().copied());
+    self::participants(tx, &participants, &mut locked).await?;
+    by_client_id(tx, scope, &mut locked).await?;
+    let mut users = scope.users.clone();
+    users.extend(told.iter().map(|(_, user)| *user));
+    self::users(tx, &users, &mut locked).await?;
+    reactions(tx, scope, &mut locked).await?;
+    if scope.notifies {
+        users.extend(participants.iter().map(|(_, user)| *user));
+        preferences(tx, &users, &mut locked).await?;
+        blocks(tx, &users, &mut locked).await?;
+    }
     Ok(locked)
+}
+
+/// Who may be notified because a named message is theirs, or the root of its thread is.
+fn senders(locked: &Locked, scope: &Scope) -> Vec<(ConversationId, UserId)> {
+    if !scope.notifies {
+        return Vec::new();
+    }
+    locked.messages.values().map(|message| (message.conversation_id, message.sender.id)).collect()
 }
 
 #[derive(FromRow)]
@@ -37,6 +58,8 @@ struct ConversationRow {
     access_seq: i64,
     participant_count: i64,
     owner_count: i64,
+    slow_mode_seconds: i32,
+    pin_count: i32,
     archived_at: Option<OffsetDateTime>,
     deleted_at: Option<OffsetDateTime>,
 }
@@ -45,7 +68,7 @@ struct ConversationRow {
 async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
     let rows: Vec<ConversationRow> = sqlx::query_as(
         "SELECT id, org_id, kind, title, posting, history, last_seq, last_number, access_seq, participant_count,
-                owner_count, archived_at, deleted_at
+                owner_count, slow_mode_seconds, pin_count, archived_at, deleted_at
          FROM conversations WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
     .bind(scope.conversations.iter().map(|id| id.0).collect::<Vec<_>>())
@@ -63,44 +86,76 @@ async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked
             access_seq: count(row.access_seq),
             participant_count: count(row.participant_count),
             owner_count: count(row.owner_count),
+            slow_mode_seconds: small(row.slow_mode_seconds),
+            pin_count: small(row.pin_count),
+            // Read after the lock, with the participants.
+            blocked: false,
             archived_at: moment(row.archived_at),
             deleted_at: moment(row.deleted_at),
-            slow_mode_seconds: 0,
-            pin_count: 0,
-            blocked: false,
         };
         locked.conversations.insert(ConversationId(row.id), conversation);
     }
     Ok(())
 }
 
-async fn participants(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
-    if scope.participants.is_empty() {
+#[derive(FromRow)]
+struct ParticipantRow {
+    conversation_id: Uuid,
+    blocked: bool,
+    user_id: Option<Uuid>,
+    role: Option<String>,
+    active: bool,
+    access_since_seq: Option<i64>,
+    last_sent_at: Option<OffsetDateTime>,
+    notify: Option<String>,
+    muted_until: Option<OffsetDateTime>,
+}
+
+/// Participants' rows, and whether one of the two in a direct conversation blocked the other (for any of its
+/// participants, be there such a row or not).
+async fn participants(tx: &mut PgConnection, keys: &[(ConversationId, UserId)], locked: &mut Locked) -> Outcome<()> {
+    let is_direct =
+        |id: &ConversationId| locked.conversations.get(id).is_some_and(|row| row.kind == ConversationKind::Direct);
+    let mut keys: Vec<(Uuid, Uuid, bool)> = keys.iter().map(|(id, user)| (id.0, user.0, is_direct(id))).collect();
+    for id in locked.conversations.keys().filter(|id| is_direct(id)) {
+        if keys.iter().all(|(named, ..)| *named != id.0) {
+            keys.push((id.0, Uuid::nil(), true));
+        }
+    }
+    if keys.is_empty() {
         return Ok(());
     }
-    let (conversations, users): (Vec<Uuid>, Vec<Uuid>) = scope.participants.iter().map(|(c, u)| (c.0, u.0)).unzip();
     // LIMIT 1 keeps the planner at one look-up per key.
-    let rows: Vec<(Uuid, Uuid, String, bool, i64)> = sqlx::query_as(
-        "SELECT p.conversation_id, p.user_id, p.role, p.left_at IS NULL, p.access_since_seq
-         FROM unnest($1::uuid[], $2::uuid[]) AS k (conversation_id, user_id)
-         CROSS JOIN LATERAL (
+    let rows: Vec<ParticipantRow> = sqlx::query_as(concat!(
+        "SELECT k.conversation_id, CASE WHEN k.direct THEN ",
+        blocked!("k.conversation_id"),
+        " ELSE false END AS blocked, p.user_id, p.role, p.user_id IS NOT NULL AND p.left_at IS NULL AS active,
+                p.access_since_seq, p.last_sent_at, p.notify, p.muted_until
+         FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS k (conversation_id, user_id, direct)
+         LEFT JOIN LATERAL (
              SELECT * FROM participants p
-             WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id LIMIT 1) p",
-    )
-    .bind(conversations)
-    .bind(users)
+             WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id LIMIT 1) p ON true"
+    ))
+    .bind(keys.iter().map(|key| key.0).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.1).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.2).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    for (conversation, user, role, active, access_since_seq) in rows {
+    for row in rows {
+        let id = ConversationId(row.conversation_id);
+        if let Some(conversation) = locked.conversations.get_mut(&id) {
+            conversation.blocked |= row.blocked;
+        }
+        let (Some(user), Some(role)) = (row.user_id, row.role) else { continue };
         let participant = LockedParticipant {
             role: Role::of(&role)?,
-            active,
-            access_since_seq: count(access_since_seq),
-            last_sent_at: None,
-            notify: protocol::Notify::All,
-            muted_until: None,
+            active: row.active,
+            access_since_seq: row.access_since_seq.map_or(0, count),
+            last_sent_at: moment(row.last_sent_at),
+            notify: row.notify.as_deref().map(Notify::of).transpose()?.unwrap_or_default(),
+            muted_until: moment(row.muted_until),
         };
-        locked.participants.insert((ConversationId(conversation), UserId(user)), participant);
+        locked.participants.insert((id, UserId(user)), participant);
     }
     Ok(())
 }
@@ -139,6 +194,13 @@ async fn messages(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> 
     for message in by_ids(tx, &scope.messages, &scope.conversations).await? {
         locked.messages.insert(message.id, message);
     }
+    if scope.notifies {
+        let roots = locked.messages.values().filter_map(|message| message.thread_root_id);
+        let roots: Vec<MessageId> = roots.filter(|root| !locked.messages.contains_key(root)).collect();
+        for root in by_ids(tx, &roots, &scope.conversations).await? {
+            locked.messages.insert(root.id, root);
+        }
+    }
     Ok(())
 }
 
@@ -166,17 +228,62 @@ pub(super) async fn by_ids(
     details::messages(tx, rows, None).await
 }
 
-async fn users(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
-    if scope.users.is_empty() {
+async fn users(tx: &mut PgConnection, ids: &[UserId], locked: &mut Locked) -> Outcome<()> {
+    if ids.is_empty() {
         return Ok(());
     }
     let rows: Vec<UserRow> = sqlx::query_as(concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ANY($1)"))
-        .bind(scope.users.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
         .fetch_all(tx)
         .await?;
     for row in rows {
         let user = row.user()?;
         locked.users.insert(user.id, user);
     }
+    Ok(())
+}
+
+async fn reactions(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
+    if scope.reactions.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
+        "SELECT k.id, k.user_id, k.emoji
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS k (id, user_id, emoji)
+         JOIN messages m ON m.id = k.id AND m.conversation_id = ANY($4)
+         JOIN reactions r ON r.conversation_id = m.conversation_id AND r.seq = m.seq AND r.emoji = k.emoji
+                         AND r.user_id = k.user_id",
+    )
+    .bind(scope.reactions.iter().map(|(id, _, _)| id.0).collect::<Vec<_>>())
+    .bind(scope.reactions.iter().map(|(_, user, _)| user.0).collect::<Vec<_>>())
+    .bind(scope.reactions.iter().map(|(_, _, emoji)| emoji.as_str()).collect::<Vec<_>>())
+    .bind(scope.conversations.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    locked.reactions.extend(rows.into_iter().map(|(id, user, emoji)| (MessageId(id), UserId(user), emoji)));
+    Ok(())
+}
+
+async fn preferences(tx: &mut PgConnection, users: &[UserId], locked: &mut Locked) -> Outcome<()> {
+    let rows: Vec<(Uuid, String, Option<OffsetDateTime>)> =
+        sqlx::query_as("SELECT user_id, notify, muted_until FROM notification_preferences WHERE user_id = ANY($1)")
+            .bind(users.iter().map(|id| id.0).collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
+    for (user, notify, muted_until) in rows {
+        let wanted = NotificationPreferences { notify: Notify::of(&notify)?, muted_until: moment(muted_until) };
+        locked.preferences.insert(UserId(user), wanted);
+    }
+    Ok(())
+}
+
+async fn blocks(tx: &mut PgConnection, users: &[UserId], locked: &mut Locked) -> Outcome<()> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "SELECT user_id, blocked_id FROM blocks WHERE user_id = ANY($1) AND blocked_id = ANY($1) AND active",
+    )
+    .bind(users.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    locked.blocks.extend(rows.into_iter().map(|(user, blocked)| (UserId(user), UserId(blocked))));
     Ok(())
 }
