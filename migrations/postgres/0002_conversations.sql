@@ -31,8 +31,16 @@ ALTER TABLE messages
     ADD last_repliers uuid[];
 CREATE INDEX messages_thread ON messages (conversation_id, thread_root_id, seq) WHERE thread_root_id IS NOT NULL;
 CREATE INDEX messages_pinned ON messages (conversation_id, pinned_at) WHERE pinned_at IS NOT NULL;
--- 'simple': no language's stemming or stop words, so that every language is found alike.
-CREATE INDEX messages_search ON messages USING gin (to_tsvector('simple', content))
+-- The words of a text: runs of letters and digits. Left to itself, the parser would take an address, a hyphened word or
+-- a decimal number for one word, and drop what looks like markup; and where the locale is C it takes every other
+-- character for a letter. 'simple': no language's stemming or stop words, so that every language is found alike.
+CREATE FUNCTION search_words(content text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT to_tsvector('simple', translate(content,
+        '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~'
+        || chr(160) || '¡¢£§©«°·»¿×‐‑–—―‘’‚“”„†•…‹›€、。「」『』！（），．：；？',
+        repeat(' ', 75)))
+$$;
+CREATE INDEX messages_search ON messages USING gin (search_words(content))
     WHERE kind = 'text' AND deleted_at IS NULL;
 
 CREATE TABLE reactions (
@@ -48,8 +56,8 @@ CREATE TABLE reactions (
     FOREIGN KEY (conversation_id, seq) REFERENCES messages (conversation_id, seq)
 );
 
--- Who is mentioned by which message, each once; everybody is the user 00000000-0000-0000-0000-000000000000. The
--- badge counts these after the read marker.
+-- Who is mentioned by which message, each once; everybody is the user 00000000-0000-0000-0000-000000000000, and then
+-- nobody else has a row for it. The badge counts these after the read marker.
 CREATE TABLE mentions (
     user_id uuid NOT NULL,
     conversation_id uuid NOT NULL,

@@ -1,5 +1,10 @@
-//! Not there yet.
-#![allow(unused_variables, clippy::too_many_arguments)]
+//! What is told to people, and what they want to be told of, one subject a file. What a user misses while away is
+//! numbered in their feed, under their row's lock.
+
+mod announcements;
+pub(super) mod notifications;
+mod preferences;
+mod unread;
 
 use async_trait::async_trait;
 use protocol::{
@@ -9,7 +14,7 @@ use protocol::{
 };
 
 use super::PostgresStore;
-use crate::{Announced, Inbox, NewAnnouncement, NewAudit, Result, StoreError};
+use crate::{Announced, Inbox, NewAnnouncement, NewAudit, Result};
 
 #[async_trait]
 impl Inbox for PostgresStore {
@@ -20,24 +25,24 @@ impl Inbox for PostgresStore {
         patch: &PreferencesPatch,
         now: Timestamp,
     ) -> Result<Option<(Preferences, Option<UserSeq>)>> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(preferences::set(&self.pool, user, conversation, patch, now)).await
     }
 
     async fn notification_preferences(&self, user: UserId) -> Result<NotificationPreferences> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(preferences::everywhere(&self.pool, user)).await
     }
 
     async fn set_notification_preferences(
         &self,
         user: UserId,
         patch: &NotificationPreferencesPatch,
-        now: Timestamp,
+        _now: Timestamp,
     ) -> Result<(NotificationPreferences, Option<UserSeq>)> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(preferences::set_everywhere(&self.pool, user, patch)).await
     }
 
     async fn unread(&self, user: UserId, now: Timestamp) -> Result<Unread> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(unread::unread(&self.pool, user, now)).await
     }
 
     async fn notifications(
@@ -47,7 +52,7 @@ impl Inbox for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Notification>> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(notifications::page(&self.pool, user, unread_only, cursor, limit)).await
     }
 
     async fn message_notifications(
@@ -56,7 +61,7 @@ impl Inbox for PostgresStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<MessageNotification>> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(unread::messages(&self.pool, user, now, limit)).await
     }
 
     async fn read_notifications(
@@ -65,15 +70,15 @@ impl Inbox for PostgresStore {
         ids: Option<&[NotificationId]>,
         now: Timestamp,
     ) -> Result<Option<UserSeq>> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(notifications::read(&self.pool, user, ids, now)).await
     }
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(notifications::unread(&self.pool, user)).await
     }
 
     async fn announce(&self, new: NewAnnouncement, audit: NewAudit) -> Result<Announced> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(announcements::announce(&self.pool, &new, &audit)).await
     }
 
     async fn announcements(
@@ -83,18 +88,18 @@ impl Inbox for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<AnnouncementList> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(announcements::page(&self.pool, org, user, cursor, limit)).await
     }
 
     async fn announcements_after(&self, org: OrgId, after: u64, limit: u32) -> Result<Vec<Announcement>> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(announcements::after(&self.pool, org, after, limit)).await
     }
 
     async fn announcement_heads(&self, orgs: &[OrgId]) -> Result<Vec<(OrgId, u64)>> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(announcements::heads(&self.pool, orgs)).await
     }
 
     async fn read_announcements(&self, org: OrgId, user: UserId, seq: u64) -> Result<u64> {
-        Err(StoreError::Internal("not there yet".into()))
+        self.call(announcements::read(&self.pool, org, user, seq)).await
     }
 }
