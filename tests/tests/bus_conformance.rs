@@ -63,4 +63,8 @@ on_each_bus! {
     a_slow_reader_hears_that_it_lost_something: super::SMALL_QUEUE,
     a_working_bus_is_up: super::QUEUE,
     after_reconnect_everything_is_back: super::QUEUE,
+    presence_is_what_all_nodes_say_together: super::QUEUE,
+    a_node_without_a_lease_says_nothing: super::QUEUE,
+    a_restarted_node_disturbs_nobody: super::QUEUE,
+    presence_of_hundreds_in_one_call: super::QUEUE,
 }

@@ -11,10 +11,11 @@ use std::{
 };
 
 use bus::{
-    Bus, BusError, BusStatus, Incoming, Topic,
+    Bus, BusError, BusStatus, Incoming, NodePresence, Topic,
     redis::{RedisBus, RedisConfig},
 };
 use bytes::Bytes;
+use protocol::{NodeId, PresenceState, UserId};
 use starling_tests::{
     conformance::bus::{Ear, SOON, publish, topic, up},
     process::{eventually, free_port, temp_dir},
@@ -298,4 +299,85 @@ fn certificates(dir: &Path) {
         let made = made.expect("openssl is installed (scripts/install-deps)");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn presence_of_500_users_is_one_round_trip_and_foreign_values_count_for_nothing() {
+    let server = Redis::start().await.unwrap();
+    let bus = node(&server);
+    let name = NodeId::generate();
+    bus.hold_lease(name, SOON).await.unwrap();
+    let users: Vec<UserId> = (0..500).map(|_| UserId::generate()).collect();
+    let online = |user: &UserId| NodePresence { user: *user, state: PresenceState::Online, focus: Vec::new() };
+    let scripts = server.calls("eval").await.unwrap();
+    bus.set_presence(name, &users.iter().map(online).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(server.calls("eval").await.unwrap(), scripts + 1, "said in one command");
+
+    // What another program puts there is not said by anybody; the rest still is.
+    let mut admin = server.connection().await.unwrap();
+    for (user, field, value) in [
+        (users[0], name.to_string(), "nonsense"),
+        (users[1], name.to_string(), "o,not-an-id"),
+        (users[2], "not a node".into(), "o"),
+        (users[3], NodeId::generate().to_string(), "o"),
+    ] {
+        redis::cmd("HSET")
+            .arg(&[format!("test:presence:{user}"), field, value.into()])
+            .query_async::<()>(&mut admin)
+            .await
+            .unwrap();
+    }
+    let (scripts, hashes) = (server.calls("eval").await.unwrap(), server.calls("hgetall").await.unwrap());
+    let reads = reads(&server).await;
+    let said = bus.presence(&users).await.unwrap();
+    let reads = self::reads(&server).await - reads;
+    assert_eq!(server.calls("eval").await.unwrap(), scripts + 1);
+    assert_eq!(server.calls("hgetall").await.unwrap(), hashes + 500);
+    // 500 questions are a few dozen KiB, which the server reads in a few pieces; one by one there would be 500.
+    assert!(reads < 30, "{reads} reads");
+    let there = |said: &bus::UserPresence| said.state == PresenceState::Online;
+    assert_eq!(said.iter().filter(|said| there(said)).count(), 498);
+    assert!(!there(&said[0]) && !there(&said[1]) && there(&said[2]) && there(&said[3]));
+    // Nothing is kept for ever.
+    for key in [format!("test:presence:{}", users[9]), "test:nodes".into()] {
+        let left: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut admin).await.unwrap();
+        assert!(left > 0 && left <= bus::PRESENCE_TTL.as_millis() as i64, "{key}: {left}");
+    }
+}
+
+/// How often the server read from a socket.
+async fn reads(server: &Redis) -> u64 {
+    let mut connection = server.connection().await.unwrap();
+    let info: String = redis::cmd("INFO").arg("stats").query_async(&mut connection).await.unwrap();
+    info.lines().find_map(|line| line.strip_prefix("total_reads_processed:")?.trim().parse().ok()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_dead_nodes_said_goes_when_others_speak_and_a_lost_server_is_told_anew() {
+    let mut server = Redis::start().await.unwrap();
+    let bus = node(&server);
+    let user = UserId::generate();
+    let online = [NodePresence { user, state: PresenceState::Online, focus: Vec::new() }];
+    let key = format!("test:presence:{user}");
+    let name = NodeId::generate();
+    for _ in 0..20 {
+        let dead = NodeId::generate();
+        bus.hold_lease(dead, SOON).await.unwrap();
+        bus.set_presence(dead, &online).await.unwrap();
+        bus.release_lease(dead).await.unwrap();
+    }
+    bus.hold_lease(name, SOON).await.unwrap();
+    bus.set_presence(name, &online).await.unwrap();
+    let fields: u64 = redis::cmd("HLEN").arg(&key).query_async(&mut server.connection().await.unwrap()).await.unwrap();
+    assert_eq!(fields, 1);
+    server.kill().unwrap();
+    let start = Instant::now();
+    assert!(matches!(bus.presence(&[user]).await, Err(BusError::Unavailable(_))));
+    assert!(matches!(bus.hold_lease(name, SOON).await, Err(BusError::Unavailable(_))));
+    assert!(start.elapsed() < Duration::from_secs(3), "it failed after {:?}", start.elapsed());
+    server.up().await.unwrap();
+    eventually("the lease is held again", SOON, async || bus.hold_lease(name, SOON).await).await;
+    assert_eq!(bus.presence(&[user]).await.unwrap()[0].state, PresenceState::Offline, "the server forgot");
+    bus.set_presence(name, &online).await.unwrap();
+    assert_eq!(bus.presence(&[user]).await.unwrap()[0].state, PresenceState::Online);
 }

@@ -89,7 +89,7 @@ impl<'a> Connection<'a> {
             user: self.link.caller.user.clone(),
             epoch: started.memberships.epoch.clone(),
             user_seq: started.memberships.user_seq,
-            announcement_seq: 0,
+            announcement_seq: started.announcement_seq,
             heartbeat_interval_ms: self.node.config.heartbeat.as_millis() as u64,
             limits: self.node.chat.limits().clone(),
         };
@@ -319,14 +319,19 @@ const RESUME_CURSORS_MAX: usize = 1_000;
 /// Does one command and puts its reply into the outbox.
 async fn work(node: Arc<Node>, link: Arc<Link>, reference: Option<String>, command: Command) {
     let counted = link.begin_command();
-    let reads_much = matches!(command, Command::ChangesGet(_));
-    let turn = if reads_much { Some(link.reads.lock().await) } else { None };
+    let reads_much = matches!(command, Command::ChangesGet(_) | Command::PresenceWatch(_));
+    // Who is unwatched must not come back by a watch that was asked for before it.
+    let in_turn = reads_much || matches!(command, Command::PresenceUnwatch(_));
+    let turn = if in_turn { Some(link.reads.lock().await) } else { None };
     if reads_much && !link.outbox.room().await {
         return;
     }
-    let reply = dispatch::run(&node.chat, &link.caller, &node.metrics, reference, command).await;
+    let (reply, watched) = dispatch::run(&node, &link, reference, command).await;
     // Before the reply: it wakes the connection, which then may read on.
     drop(counted);
     link.outbox.push(reply, Class::Durable);
+    if let Some(list) = watched {
+        node.watch_answered(&link, &list);
+    }
     drop(turn);
 }

@@ -1,35 +1,47 @@
-//! Commands to use cases: decode happened before, here is one call of `chat` each, and the reply.
+//! Commands to use cases: decode happened before, here is one call of `chat` each (of `presence` where it is the
+//! connection's own affair), and the reply.
+
+use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use chat::{Caller, Chat, ChatError, Result};
-use protocol::{Command, EditMessage, ErrorCode, Reply, ReplyError, SendMessage};
+use chat::{ChatError, Result};
+use protocol::{Command, EditMessage, ErrorCode, PresenceList, Reply, ReplyError, SendMessage};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::metrics::Metrics;
+use crate::{link::Link, metrics::Metrics, node::Node};
 
-/// Does a command and builds the reply frame. `hello` and `auth.renew` belong to the connection and do not get here.
+/// Does a command and builds the reply frame; with it, whom the connection watches once the reply is on its way. `hello`
+/// and `auth.renew` belong to the connection and do not get here.
 pub(crate) async fn run(
-    chat: &Chat,
-    caller: &Caller,
-    metrics: &Metrics,
+    node: &Node,
+    link: &Arc<Link>,
     reference: Option<String>,
     command: Command,
-) -> Utf8Bytes {
-    let kind = name(&command);
-    match reply_data(chat, caller, command).await {
+) -> (Utf8Bytes, Option<PresenceList>) {
+    let (kind, mut watched) = (name(&command), None);
+    let data = match command {
+        Command::PresenceWatch(watch) => match node.watch(link, &watch.user_ids).await {
+            Ok(list) => raw(watched.insert(list)),
+            Err(error) => Err(error),
+        },
+        command => reply_data(node, link, command).await,
+    };
+    let reply = match data {
         Ok(data) => {
-            count(metrics, kind, "ok");
+            count(&node.metrics, kind, "ok");
             done(reference, data)
         }
         Err(error) => {
-            count(metrics, kind, error.code.as_str());
+            count(&node.metrics, kind, error.code.as_str());
             refused(reference, &error)
         }
-    }
+    };
+    (reply, watched)
 }
 
-async fn reply_data(chat: &Chat, caller: &Caller, command: Command) -> Result<Box<serde_json::value::RawValue>> {
+async fn reply_data(node: &Node, link: &Arc<Link>, command: Command) -> Result<Box<serde_json::value::RawValue>> {
+    let (chat, caller) = (&node.chat, &*link.caller);
     match command {
         Command::MessageSend(send) => {
             let request = SendMessage {
@@ -55,12 +67,16 @@ async fn reply_data(chat: &Chat, caller: &Caller, command: Command) -> Result<Bo
         Command::ReceiptRead(mark) => raw(&chat.mark_read(caller, mark.conversation_id, mark.seq).await?),
         Command::ReceiptDelivered(mark) => raw(&chat.mark_delivered(caller, mark.conversation_id, mark.seq).await?),
         Command::ChangesGet(get) => raw(&chat.changes(caller, get.conversation_id, get.after, get.limit).await?),
+        Command::PresenceSet(set) => {
+            node.presence.set(link, set);
+            done_with(())
+        }
+        Command::PresenceUnwatch(watch) => {
+            node.unwatch(link, &watch.user_ids);
+            done_with(())
+        }
         Command::Ping => raw(&json!({})),
-        Command::Hello(_)
-        | Command::AuthRenew(_)
-        | Command::PresenceSet(_)
-        | Command::PresenceWatch(_)
-        | Command::PresenceUnwatch(_) => {
+        Command::Hello(_) | Command::AuthRenew(_) | Command::PresenceWatch(_) => {
             Err(ChatError::new(ErrorCode::Internal, "this command belongs to the connection"))
         }
     }

@@ -9,7 +9,7 @@ use std::{
 use protocol::{CloseCode, Event, EventType, Reconnect};
 use tokio::time::timeout;
 
-use crate::{node::Node, outbox::Class};
+use crate::{node::Node, outbox::Class, presence};
 
 /// For clients that move at the very end of the window.
 const GRACE: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ pub(crate) async fn run(node: &Arc<Node>) {
         link.outbox.close(CloseCode::GoingAway);
     }
     let all_gone = timeout(FAREWELL, node.connections.wait()).await.is_ok();
+    presence::end(node).await;
     node.stop.cancel();
     tracing::info!(all_gone, "drained");
 }

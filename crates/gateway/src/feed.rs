@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use chat::{FeedEffect, FeedEvent};
 use protocol::{CloseCode, UserId, UserSeq};
 
@@ -58,6 +59,17 @@ impl Node {
         }
         if let Ok(frame) = Utf8Bytes::try_from(event.frame.clone()) {
             link.outbox.push(frame, Class::Durable);
+        }
+    }
+
+    /// Puts an ephemeral frame for all of a user's devices into the outboxes of the local ones.
+    pub(crate) fn push_to_user(&self, user: UserId, frame: Bytes) {
+        let Ok(frame) = Utf8Bytes::try_from(frame) else { return };
+        for link in self.hub.feeds.links_of(user) {
+            // Who still starts reads it with the rest.
+            if link.feed_cursor().is_some() {
+                link.outbox.push(frame.clone(), Class::Ephemeral);
+            }
         }
     }
 

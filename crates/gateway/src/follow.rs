@@ -18,6 +18,7 @@ use protocol::{
 use store::{Membership, Memberships};
 
 use crate::{
+    announce,
     fill::{DISTANCE_MAX, resync},
     link::Link,
     node::Node,
@@ -32,13 +33,15 @@ const ROUNDS: usize = 8;
 /// A connection that is attached everywhere and gets nothing yet.
 pub(crate) struct Started {
     pub(crate) memberships: Memberships,
+    /// The org's last announcement.
+    pub(crate) announcement_seq: u64,
 }
 
 impl Node {
     /// Subscribes to everything the user takes part in, then reads where it stands. The link must be registered
     /// with the hub's feeds.
     pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
-        self.subscribe(&[Topic::User(link.user())]).await;
+        self.subscribe(&[Topic::User(link.user()), Topic::Org(link.org())]).await;
         let mut attached = HashSet::new();
         // Read until a reading brings nothing that was not attached before it: only then is every head in it one
         // that was read after the hub began to hold what comes.
@@ -60,7 +63,8 @@ impl Node {
         for (id, head) in now {
             self.after(id, self.hub.establish(id, head));
         }
-        Ok(Started { memberships })
+        let announcement_seq = self.announcement_head(link.org()).await?;
+        Ok(Started { memberships, announcement_seq })
     }
 
     async fn attach_all(self: &Arc<Self>, link: &Arc<Link>, items: &[Membership]) {
@@ -94,6 +98,7 @@ impl Node {
             self.release(link, *item, item.last_seq).await?;
         }
         self.feed_live(link, started.memberships.user_seq).await?;
+        reply.announcement_seq = self.announcements_live(link, started.announcement_seq).await?;
         Ok(reply)
     }
 
@@ -104,13 +109,13 @@ impl Node {
         started: Started,
         resume: &Resume,
     ) -> Result<HelloReply> {
-        let Memberships { epoch, user_seq, items } = started.memberships;
+        let Started { memberships: Memberships { epoch, user_seq, items }, announcement_seq } = started;
         if resume.epoch != epoch || resume.user_seq > user_seq {
             let reason = if resume.epoch == epoch { ResyncReason::CursorAhead } else { ResyncReason::EpochChanged };
             self.metrics.resumes.with_label_values(&["resync"]).inc();
             ask_resync(link, None, reason);
             let memberships = Memberships { epoch, user_seq, items };
-            let mut reply = self.go_live(link, Started { memberships }).await?;
+            let mut reply = self.go_live(link, Started { memberships, announcement_seq }).await?;
             reply.receipts = self.receipts(link, &reply.heads).await?;
             return Ok(reply);
         }
@@ -152,6 +157,9 @@ impl Node {
             self.apply(link, event.effect);
         }
         self.feed_live(link, feed_head).await?;
+        let oldest = announcement_seq.saturating_sub(u64::from(announce::PAGE));
+        let cursor = resume.announcement_seq.map_or(announcement_seq, |seq| seq.clamp(oldest, announcement_seq));
+        reply.announcement_seq = self.announcements_live(link, cursor).await?;
         let all: HashMap<_, _> = items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
         reply.receipts = self.receipts(link, &all).await?;
         Ok(reply)
@@ -226,8 +234,11 @@ impl Node {
     pub(crate) fn end(&self, link: &Arc<Link>) {
         link.outbox.close(CloseCode::GoingAway);
         self.hub.feeds.remove(link);
+        self.hub.orgs.leave(link.org());
+        self.presence.left(link);
+        self.unwatch_all(link);
         let following = link.following.lock().end();
-        let mut topics = vec![Topic::User(link.user())];
+        let mut topics = vec![Topic::User(link.user()), Topic::Org(link.org())];
         for id in following {
             if self.hub.detach(id, link) {
                 topics.push(Topic::Conversation(id));

@@ -3,8 +3,9 @@
 //! How an event gets to a socket: [`reader`] takes it from the bus, [`hub`] puts it in order and into the
 //! [`outbox`] of each local connection that follows its conversation, [`connection`] writes what waits.
 //! `fill`, `sweep` and `probe` see to it that nothing stays lost; `follow` makes a connection follow in the
-//! first place. Nothing here knows SQL, Redis or who may do what.
+//! first place. [`presence`] is who is there and who is told of it. Nothing here knows SQL, Redis or who may do what.
 
+mod announce;
 mod close;
 mod connection;
 mod dispatch;
@@ -17,6 +18,7 @@ mod link;
 mod metrics;
 mod node;
 mod outbox;
+mod presence;
 mod probe;
 mod rate;
 mod reader;
@@ -30,6 +32,7 @@ use axum::{Router, routing::get};
 use chat::Chat;
 use protocol::NodeId;
 
+pub use crate::presence::PresenceConfig;
 use crate::{metrics::Metrics, node::Node, probe::Probe};
 
 /// What the operator may set.
@@ -55,6 +58,8 @@ pub struct GatewayConfig {
     pub drain_window: Duration,
     /// Every conversation with local subscribers is compared with the store within this.
     pub sweep_interval: Duration,
+    /// Times of presence.
+    pub presence: PresenceConfig,
 }
 
 impl Default for GatewayConfig {
@@ -70,6 +75,7 @@ impl Default for GatewayConfig {
             outbox_events: 4_096,
             drain_window: Duration::from_secs(10),
             sweep_interval: Duration::from_secs(10),
+            presence: PresenceConfig::default(),
         }
     }
 }
@@ -81,7 +87,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts the node's background tasks (inside a tokio runtime): bus reader, probe, head sweep. Fails when the
+    /// Starts the node's background tasks (inside a tokio runtime): bus reader, probe, head sweep, presence. Fails when the
     /// registry has these metrics already, or when somebody else reads the bus.
     pub fn start(
         chat: Chat,
@@ -95,6 +101,7 @@ impl Gateway {
         tokio::spawn(reader::run(Arc::clone(&node), incoming, Arc::clone(&probe)));
         tokio::spawn(probe::run(Arc::clone(&node), probe));
         tokio::spawn(sweep::run(Arc::clone(&node)));
+        presence::start(&node);
         Ok(Self { node })
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -10,13 +11,13 @@ use std::{
 
 use chat::Caller;
 use parking_lot::Mutex;
-use protocol::{ConnectionId, ConversationId, UserId, UserSeq};
+use protocol::{ConnectionId, ConversationId, OrgId, UserId, UserSeq};
 
 use tokio::time::Instant;
 
 use crate::outbox::Outbox;
 
-/// Feed cursor of a connection that is still starting: it gets no feed events from the hub.
+/// Cursor of a connection that is still starting: it gets no feed events and announcements from the hub.
 const STARTING: UserSeq = UserSeq::MAX;
 
 /// One authenticated connection.
@@ -26,8 +27,12 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     /// Conversations it is attached to in the hub: what to take back when it ends. Changed only together with
     /// the hub's own entry, by `follow`.
-    pub(crate) following: Mutex<Following>,
+    pub(crate) following: Mutex<Following<ConversationId>>,
+    /// Users whose presence it watches. Changed only together with the node's own map, by `presence`.
+    pub(crate) watching: Mutex<Following<UserId>>,
     feed_cursor: AtomicU64,
+    /// The org's announcements up to here were put into its outbox.
+    announced: AtomicU64,
     /// When its token ends; `auth.renew` moves it.
     pub(crate) expires_at: Mutex<Instant>,
     /// A renewal is under way.
@@ -38,17 +43,32 @@ pub(crate) struct Link {
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
 
-/// The conversations of one connection.
-#[derive(Default)]
-pub(crate) struct Following {
+/// The conversations that one connection follows, or the users whom it watches.
+pub(crate) struct Following<K> {
     /// Each with whether a reference of the bus is held for it.
-    ids: HashMap<ConversationId, bool>,
+    ids: HashMap<K, bool>,
     ended: bool,
 }
 
-impl Following {
+impl<K> Default for Following<K> {
+    fn default() -> Self {
+        Self { ids: HashMap::new(), ended: false }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Following<K> {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether this is one of them.
+    pub(crate) fn contains(&self, id: K) -> bool {
+        self.ids.contains_key(&id)
+    }
+
     /// Adds one: whether it was there already; none when the connection has ended.
-    pub(crate) fn insert(&mut self, id: ConversationId) -> Option<bool> {
+    pub(crate) fn insert(&mut self, id: K) -> Option<bool> {
         if self.ended {
             return None;
         }
@@ -59,17 +79,17 @@ impl Following {
 
     /// The bus holds a reference for this one now. False when it is not wanted (any more), or was there already: the
     /// caller gives it back.
-    pub(crate) fn hold_reference(&mut self, id: ConversationId) -> bool {
+    pub(crate) fn hold_reference(&mut self, id: K) -> bool {
         self.ids.get_mut(&id).is_some_and(|held| !std::mem::replace(held, true))
     }
 
     /// Takes one out; true when the caller is to give its reference back to the bus.
-    pub(crate) fn remove(&mut self, id: ConversationId) -> bool {
+    pub(crate) fn remove(&mut self, id: K) -> bool {
         self.ids.remove(&id).unwrap_or(false)
     }
 
     /// Nothing can be added from now on. What was there.
-    pub(crate) fn end(&mut self) -> Vec<ConversationId> {
+    pub(crate) fn end(&mut self) -> Vec<K> {
         self.ended = true;
         self.ids.keys().copied().collect()
     }
@@ -82,7 +102,9 @@ impl Link {
             caller,
             outbox,
             following: Mutex::default(),
+            watching: Mutex::default(),
             feed_cursor: AtomicU64::new(STARTING),
+            announced: AtomicU64::new(STARTING),
             expires_at: Mutex::new(expires_at),
             renewing: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
@@ -103,6 +125,20 @@ impl Link {
 
     pub(crate) fn user(&self) -> UserId {
         self.caller.user.id
+    }
+
+    pub(crate) fn org(&self) -> OrgId {
+        self.caller.user.org_id
+    }
+
+    /// Announcements above this go to it; none while it starts.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        Some(self.announced.load(Ordering::Acquire)).filter(|cursor| *cursor != STARTING)
+    }
+
+    /// Only under the lock of the org's entry in the hub.
+    pub(crate) fn set_announced(&self, cursor: u64) {
+        self.announced.store(cursor, Ordering::Release);
     }
 
     /// Feed events above this go to it; none while it starts.

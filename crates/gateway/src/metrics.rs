@@ -21,6 +21,10 @@ pub(crate) struct Metrics {
     pub(crate) sweep_finds: IntCounter,
     pub(crate) resumes: IntCounterVec,
     pub(crate) degraded: IntGauge,
+    pub(crate) nodes: IntGauge,
+    pub(crate) presence_watched: IntGauge,
+    pub(crate) presence_said: IntCounterVec,
+    pub(crate) presence_events: IntCounter,
 }
 
 impl Metrics {
@@ -64,7 +68,7 @@ impl Adder<'_> {
             )?,
             bus_events: self.counters(
                 "starling_bus_events_total",
-                "Payloads from the bus: conversation, user, probe, or bad (not of this protocol).",
+                "Payloads from the bus: conversation, user, org, presence, probe, or bad (not of this protocol).",
                 "kind",
             )?,
             gap_fills: self.counter("starling_gap_fills_total", "Pages read from the store to fill holes.")?,
@@ -74,6 +78,18 @@ impl Adder<'_> {
             )?,
             resumes: self.counters("starling_resumes_total", "Resumes: replayed or resync.", "outcome")?,
             degraded: self.add(IntGauge::new("starling_degraded", "1 while live events may be late.")?)?,
+            nodes: self.add(IntGauge::new("starling_nodes", "Nodes that hold a lease, this one included.")?)?,
+            presence_watched: self.add(IntGauge::new(
+                "starling_presence_watched",
+                "Users whose presence connections of this node watch.",
+            )?)?,
+            presence_said: self.counters(
+                "starling_presence_changes_total",
+                "Changes of this node's users that the bus was told, by outcome: ok or failed (and tried again).",
+                "outcome",
+            )?,
+            presence_events: self
+                .counter("starling_presence_events_total", "Presence events put into outboxes of connections.")?,
         })
     }
 

@@ -14,13 +14,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{GatewayConfig, hub::Hub, metrics::Metrics};
+use crate::{GatewayConfig, hub::Hub, metrics::Metrics, presence::Presence};
 
 /// One gateway node.
 pub(crate) struct Node {
     pub(crate) chat: Chat,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) hub: Hub,
+    pub(crate) presence: Presence,
     pub(crate) config: GatewayConfig,
     pub(crate) metrics: Metrics,
     /// Connections: the drain waits for them.
@@ -40,6 +41,7 @@ impl Node {
             chat,
             bus,
             hub: Hub::new(),
+            presence: Presence::new(config.presence),
             config,
             metrics,
             connections: TaskTracker::new(),

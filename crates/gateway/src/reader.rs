@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bus::{Incoming, Topic};
-use chat::envelope::{ConversationEvent, FeedMoved};
+use chat::envelope::{AnnouncementMoved, ConversationEvent, PresenceChanged, UserEvent};
 use tokio::sync::mpsc;
 
 use crate::{node::Node, probe::Probe};
@@ -18,7 +18,10 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
         };
         match item {
             None => return,
-            Some(Incoming::Lost) => node.sweep_now.notify_one(),
+            Some(Incoming::Lost) => {
+                node.sweep_now.notify_one();
+                node.presence.lost();
+            }
             Some(Incoming::Event { topic: Topic::Conversation(id), payload }) => {
                 match ConversationEvent::decode(&payload) {
                     Ok(event) => {
@@ -29,10 +32,14 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                     Err(_) => bad(&node, Topic::Conversation(id)),
                 }
             }
-            Some(Incoming::Event { topic: Topic::User(user), payload }) => match FeedMoved::decode(&payload) {
-                Ok(moved) => {
+            Some(Incoming::Event { topic: Topic::User(user), payload }) => match UserEvent::decode(&payload) {
+                Ok(UserEvent::FeedMoved(user_seq)) => {
                     count(&node, "user");
-                    node.feed_moved(user, moved.user_seq);
+                    node.feed_moved(user, user_seq);
+                }
+                Ok(UserEvent::Frame(frame)) => {
+                    count(&node, "user");
+                    node.push_to_user(user, frame);
                 }
                 Err(_) => bad(&node, Topic::User(user)),
             },
@@ -40,8 +47,22 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                 count(&node, "probe");
                 probe.heard(&payload);
             }
-            // Announcements are not sent yet.
-            Some(Incoming::Event { topic: Topic::Org(_) | Topic::Presence(_), .. }) => {}
+            Some(Incoming::Event { topic: Topic::Org(org), payload }) => match AnnouncementMoved::decode(&payload) {
+                Ok(moved) => {
+                    count(&node, "org");
+                    node.announced(org, moved.seq);
+                }
+                Err(_) => bad(&node, Topic::Org(org)),
+            },
+            Some(Incoming::Event { topic: Topic::Presence(user), payload }) => {
+                match PresenceChanged::decode(&payload).ok().filter(|changed| changed.presence.user_id == user) {
+                    Some(changed) => {
+                        count(&node, "presence");
+                        node.presence.hint(&changed.presence);
+                    }
+                    None => bad(&node, Topic::Presence(user)),
+                }
+            }
         }
     }
 }

@@ -68,6 +68,8 @@ struct Open<'a> {
 
 impl<'a> Open<'a> {
     fn new(node: &'a Arc<Node>, link: &'a Arc<Link>) -> Self {
+        node.hub.orgs.join(link.org());
+        node.presence.came(link);
         node.metrics.opened.inc();
         node.metrics.connections.inc();
         Self { node, link, since: Instant::now(), end: End::Close(CloseCode::Internal) }

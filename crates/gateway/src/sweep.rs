@@ -4,11 +4,11 @@
 //! connections is asked for once per `sweep_interval` (I), in queries of ≤ [`BATCH`] ids spread over it, so a
 //! node with C such conversations makes ⌈C / 2,000⌉ / I queries per second, and N nodes N times that. The bound
 //! holds while a query takes less than I ÷ ⌈C / 2,000⌉: at 10 ms each and I = 10 s, up to 2,000,000 conversations
-//! per node. Users' feeds likewise.
+//! per node. Users' feeds and orgs' announcements likewise.
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::{ConversationId, Seq, UserId, UserSeq};
+use protocol::{ConversationId, OrgId, Seq, UserId, UserSeq};
 
 use crate::node::Node;
 
@@ -25,7 +25,9 @@ pub(crate) async fn run(node: Arc<Node>) {
         let started = tokio::time::Instant::now();
         let conversations = node.hub.positions();
         let users = node.hub.feeds.positions();
-        let queries = conversations.len().div_ceil(BATCH) + users.len().div_ceil(BATCH);
+        let orgs = node.hub.orgs.positions();
+        let queries =
+            [conversations.len(), users.len(), orgs.len()].iter().map(|len| len.div_ceil(BATCH)).sum::<usize>();
         let step = interval.mul_f64(rand::random_range(0.7..0.9)) / (queries.max(1) as u32);
         for batch in conversations.chunks(BATCH) {
             if pause(&node, step).await {
@@ -38,6 +40,12 @@ pub(crate) async fn run(node: Arc<Node>) {
                 return;
             }
             compare_feeds(&node, batch).await;
+        }
+        for batch in orgs.chunks(BATCH) {
+            if pause(&node, step).await {
+                return;
+            }
+            compare_announcements(&node, batch).await;
         }
         let rest = interval.saturating_sub(started.elapsed()).max(Duration::from_millis(50));
         if pause(&node, if queries == 0 { interval } else { rest.min(step) }).await {
@@ -73,6 +81,9 @@ async fn all(node: &Arc<Node>) {
     for batch in node.hub.feeds.positions().chunks(BATCH) {
         compare_feeds(node, batch).await;
     }
+    for batch in node.hub.orgs.positions().chunks(BATCH) {
+        compare_announcements(node, batch).await;
+    }
 }
 
 async fn compare_conversations(node: &Arc<Node>, batch: &[(ConversationId, Seq)]) {
@@ -99,6 +110,18 @@ async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) {
         if known.get(&user).is_some_and(|delivered| *delivered < head) {
             node.metrics.sweep_finds.inc();
             node.feed_moved(user, head);
+        }
+    }
+}
+
+async fn compare_announcements(node: &Arc<Node>, batch: &[(OrgId, u64)]) {
+    let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
+    let Ok(heads) = node.chat.announcement_heads(&ids).await else { return };
+    let known: std::collections::HashMap<_, _> = batch.iter().copied().collect();
+    for (org, head) in heads {
+        if known.get(&org).is_some_and(|delivered| *delivered < head) {
+            node.metrics.sweep_finds.inc();
+            node.announced(org, head);
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Each function is one test; `tests/tests/bus_conformance.rs` runs all of them on each implementation.
 
+mod presence;
+
 use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
 use ::bus::{Bus, BusStatus, Incoming, Topic};
@@ -12,6 +14,8 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
 };
+
+pub use self::presence::*;
 
 /// Nothing here takes so long on a working bus.
 pub const SOON: Duration = Duration::from_secs(10);

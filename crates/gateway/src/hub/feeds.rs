@@ -101,9 +101,20 @@ impl Feeds {
         self.users.lock().iter().filter_map(|(user, entry)| Some((*user, entry.delivered?))).collect()
     }
 
+    /// A user's local connections.
+    pub(crate) fn links_of(&self, user: UserId) -> Vec<Arc<Link>> {
+        self.users.lock().get(&user).map(|entry| entry.links.clone()).unwrap_or_default()
+    }
+
+    /// Local connections that are as wanted.
+    pub(crate) fn links_where(&self, wanted: impl Fn(&Link) -> bool) -> Vec<Arc<Link>> {
+        let users = self.users.lock();
+        users.values().flat_map(|entry| entry.links.iter().filter(|link| wanted(link)).cloned()).collect()
+    }
+
     /// Every local connection.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
-        self.users.lock().values().flat_map(|entry| entry.links.iter().cloned()).collect()
+        self.links_where(|_| true)
     }
 }
 

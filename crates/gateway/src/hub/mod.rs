@@ -6,6 +6,7 @@
 
 pub(crate) mod channel;
 mod feeds;
+mod orgs;
 mod sequencer;
 
 use std::{
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use protocol::{Changes, ConversationId, Seq};
 
 use self::channel::{Behind, Channel, Next};
-pub(crate) use self::feeds::Feeds;
+pub(crate) use self::{feeds::Feeds, orgs::Orgs};
 use crate::link::Link;
 
 const SHARDS: usize = 64;
@@ -32,6 +33,7 @@ pub(crate) struct Hub {
     shards: Box<[Shard]>,
     hasher: RandomState,
     pub(crate) feeds: Feeds,
+    pub(crate) orgs: Orgs,
 }
 
 /// What is to be done after a call, outside the lock.
@@ -67,6 +69,7 @@ impl Hub {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::new(),
             feeds: Feeds::default(),
+            orgs: Orgs::default(),
         }
     }
 

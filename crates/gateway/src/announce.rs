@@ -1,0 +1,96 @@
+//! Delivers announcements: read from the store once per node when there is one, and on resume what was missed.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
+use chat::Result;
+use protocol::OrgId;
+
+use crate::{
+    link::Link,
+    node::{Backoff, Node},
+    outbox::Class,
+};
+
+/// Announcements read at once, and most that a resume sends: who missed more gets the newest.
+pub(crate) const PAGE: u32 = 100;
+
+impl Node {
+    /// An org has an announcement of this seq: reads it unless it is known or being read.
+    pub(crate) fn announced(self: &Arc<Self>, org: OrgId, head: u64) {
+        if self.hub.orgs.moved(org, head) {
+            self.start_announcements(org);
+        }
+    }
+
+    fn start_announcements(self: &Arc<Self>, org: OrgId) {
+        tokio::spawn(Arc::clone(self).fetch_announcements(org));
+    }
+
+    async fn fetch_announcements(self: Arc<Self>, org: OrgId) {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        while let Some((from, head)) = self.hub.orgs.fetch_from(org) {
+            match self.chat.announcement_frames(org, from, PAGE).await {
+                Ok(frames) => {
+                    let Some((last, _)) = frames.last() else {
+                        self.hub.orgs.nothing_after(org, from, head);
+                        continue;
+                    };
+                    let links = || self.hub.feeds.links_where(|link| link.org() == org);
+                    self.hub.orgs.fetched(org, *last, links, |link, cursor| {
+                        for (_, frame) in frames.iter().filter(|(seq, _)| *seq > cursor) {
+                            push(link, frame);
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(org.id = %org, %error, "reading announcements failed, trying again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    /// The org's last announcement, for a connection that starts; its org's topic is subscribed.
+    pub(crate) async fn announcement_head(&self, org: OrgId) -> Result<u64> {
+        if let Some(delivered) = self.hub.orgs.delivered(org) {
+            return Ok(delivered);
+        }
+        let heads = self.chat.announcement_heads(&[org]).await?;
+        let head = heads.iter().find(|(id, _)| *id == org).map_or(0, |(_, head)| *head);
+        self.hub.orgs.establish(org, head);
+        Ok(head)
+    }
+
+    /// Sends what is after `cursor` and goes live; the seq of the last one that the connection has.
+    pub(crate) async fn announcements_live(self: &Arc<Self>, link: &Arc<Link>, mut cursor: u64) -> Result<u64> {
+        loop {
+            match self.hub.orgs.go_live(link, cursor) {
+                Ok(fetch) => {
+                    if fetch {
+                        self.start_announcements(link.org());
+                    }
+                    return Ok(cursor);
+                }
+                Err(delivered) => {
+                    let frames = self.chat.announcement_frames(link.org(), cursor, PAGE).await?;
+                    cursor = frames.last().map_or(delivered, |(seq, _)| *seq);
+                    for (_, frame) in frames {
+                        // At the pace of the reader: together they may be more than an outbox takes.
+                        if !link.outbox.room().await {
+                            return Ok(cursor);
+                        }
+                        push(link, &frame);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn push(link: &Link, frame: &Bytes) {
+    if let Ok(frame) = Utf8Bytes::try_from(frame.clone()) {
+        link.outbox.push(frame, Class::Durable);
+    }
+}
