@@ -3,11 +3,10 @@
 
 use std::collections::HashSet;
 
-use protocol::{ConversationId, ConversationPatch, Message, MessageId, Role, Timestamp, UserId};
-use sha2::{Digest, Sha256};
-use store::{Scope, UpdateMessage};
+use protocol::{Attachment, ConversationId, ConversationPatch, Message, MessageId, ReactionChange, Role, UserId};
+use store::Scope;
 
-use crate::ChatError;
+use crate::{ChatError, mentions::Mentions};
 
 /// One durable change that somebody asks for.
 #[derive(Debug, Clone)]
@@ -29,22 +28,15 @@ pub(crate) struct Request {
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     /// A new message.
-    Send {
-        /// Its text.
-        content: String,
-        /// What the sender calls it.
-        client_id: Option<String>,
-        /// What it replies to.
-        reply_to: Option<MessageId>,
-        /// See [`send_fingerprint`].
-        fingerprint: Vec<u8>,
-    },
+    Send(Box<NewMessage>),
     /// New text of one's own message.
     Edit {
         /// Which.
         message: MessageId,
         /// The new text.
         content: String,
+        /// Whom it mentions.
+        mentions: Mentions,
     },
     /// A tombstone in place of a message.
     Delete {
@@ -95,6 +87,27 @@ pub(crate) enum Kind {
     DeleteConversation,
 }
 
+/// A message to send.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewMessage {
+    /// Its text.
+    pub(crate) content: String,
+    /// What the sender calls it.
+    pub(crate) client_id: Option<String>,
+    /// What it replies to.
+    pub(crate) reply_to: Option<MessageId>,
+    /// The message whose thread it belongs to.
+    pub(crate) thread_root: Option<MessageId>,
+    /// Whom it mentions.
+    pub(crate) mentions: Mentions,
+    /// Files that go with it.
+    pub(crate) attachments: Vec<Attachment>,
+    /// Those of whom it may notify who had the conversation on their screen just now: they are not notified.
+    pub(crate) focused: Vec<UserId>,
+    /// See [`crate::fingerprint`].
+    pub(crate) fingerprint: Vec<u8>,
+}
+
 impl Request {
     /// A request that was not tried yet.
     pub(crate) fn new(conversation: ConversationId, actor: UserId, kind: Kind) -> Self {
@@ -106,7 +119,7 @@ impl Kind {
     /// For metrics.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Send { .. } => "send",
+            Self::Send(_) => "send",
             Self::Edit { .. } => "edit",
             Self::Delete { .. } => "delete",
             Self::Pin { .. } => "pin",
@@ -126,6 +139,7 @@ pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scop
     let (mut conversations, mut participants) = (HashSet::new(), HashSet::new());
     let (mut messages, mut users) = (HashSet::new(), HashSet::new());
     let (mut client_ids, mut reactions) = (HashSet::new(), HashSet::new());
+    let mut notifies = false;
     for request in requests {
         let here = request.conversation;
         conversations.insert(here);
@@ -135,11 +149,22 @@ pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scop
             messages.insert(request.message_id);
         }
         match &request.kind {
-            Kind::Send { client_id, reply_to, .. } => {
-                client_ids.extend(client_id.iter().map(|id| (here, request.actor, id.clone())));
-                messages.extend(reply_to);
+            Kind::Send(new) => {
+                client_ids.extend(new.client_id.iter().map(|id| (here, request.actor, id.clone())));
+                messages.extend(new.reply_to);
+                messages.extend(new.thread_root);
+                let mentioned = new.mentions.users();
+                notifies |= new.reply_to.is_some() || new.thread_root.is_some() || !mentioned.is_empty();
+                participants.extend(mentioned.iter().map(|user| (here, *user)));
+                users.extend(mentioned);
             }
-            Kind::Edit { message, .. } | Kind::Delete { message } | Kind::Pin { message, .. } => {
+            Kind::Edit { message, mentions, .. } => {
+                messages.insert(*message);
+                let mentioned = mentions.users();
+                participants.extend(mentioned.iter().map(|user| (here, *user)));
+                users.extend(mentioned);
+            }
+            Kind::Delete { message } | Kind::Pin { message, .. } => {
                 messages.insert(*message);
             }
             Kind::React { message, emoji, .. } => {
@@ -149,6 +174,7 @@ pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scop
             Kind::AddParticipants { users: added } => {
                 participants.extend(added.iter().map(|user| (here, *user)));
                 users.extend(added);
+                notifies = true;
             }
             Kind::RemoveParticipant { user } | Kind::SetRole { user, .. } => {
                 participants.insert((here, *user));
@@ -164,7 +190,7 @@ pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scop
         messages: messages.into_iter().collect(),
         users: users.into_iter().collect(),
         reactions: reactions.into_iter().collect(),
-        notifies: false,
+        notifies,
     }
 }
 
@@ -174,7 +200,7 @@ pub(crate) enum Outcome {
     /// A message with this id was inserted.
     Inserted(MessageId),
     /// A message was changed.
-    Updated(Box<UpdateMessage>),
+    Updated(Box<Updated>),
     /// An earlier request of the same batch did it, and this message shows it.
     InBatch(MessageId),
     /// It was done before, and this message shows it.
@@ -183,6 +209,25 @@ pub(crate) enum Outcome {
     Quiet,
     /// Not done.
     Refused(Box<ChatError>),
+}
+
+/// A change of a message.
+#[derive(Debug)]
+pub(crate) struct Updated {
+    /// The message as this change leaves it, as far as that can be told without the store: what counts where a later
+    /// change of the same batch touched it too. Each of the two still is an event of its own.
+    pub(crate) message: Message,
+    /// The reaction that came or went.
+    pub(crate) reaction: Option<Reacted>,
+}
+
+/// A reaction that came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reacted {
+    /// Whose and which.
+    pub(crate) change: ReactionChange,
+    /// It came.
+    pub(crate) added: bool,
 }
 
 /// What a committed request gives its caller.
@@ -194,54 +239,9 @@ pub(crate) struct Done {
     pub(crate) new: bool,
 }
 
-/// SHA-256 of what a send asks for: a retry must ask for the same. Canonical (each part has a fixed or a stated
-/// length), and kept by the store for ever: never change it.
-pub(crate) fn send_fingerprint(content: &str, reply_to: Option<MessageId>) -> Vec<u8> {
-    let hash = Sha256::new()
-        .chain_update(b"send\0")
-        .chain_update((content.len() as u64).to_be_bytes())
-        .chain_update(content.as_bytes());
-    let hash = match reply_to {
-        Some(id) => hash.chain_update([1]).chain_update(id.0.as_bytes()),
-        None => hash.chain_update([0]),
-    };
-    hash.finalize().to_vec()
-}
-
-/// The message as this change left it. The store gives the state after the whole batch; when a later change of the
-/// same batch touched the message too, each of the two still is an event of its own.
-pub(crate) fn as_of(latest: &Message, change: &UpdateMessage) -> Message {
-    let mut message = latest.clone();
-    if message.changed_seq != change.changed_seq {
-        message.changed_seq = change.changed_seq;
-        if let store::MessageUpdate::Edit { content, .. } = &change.update {
-            message.content.clone_from(content);
-            message.edited_at = Some(change.at);
-            message.deleted_at = None::<Timestamp>;
-        }
-    }
-    message
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fingerprint_tells_requests_apart() {
-        let reply = MessageId::generate();
-        let all = [
-            send_fingerprint("a", None),
-            send_fingerprint("b", None),
-            send_fingerprint("a", Some(reply)),
-            send_fingerprint("a\0", None),
-            send_fingerprint("a\u{1}", None),
-        ];
-        let distinct: HashSet<_> = all.iter().collect();
-        assert_eq!(distinct.len(), all.len());
-        assert_eq!(send_fingerprint("a", Some(reply)), all[2]);
-        assert_eq!(all[0].len(), 32);
-    }
 
     #[test]
     fn a_scope_names_each_row_once() {
@@ -258,5 +258,21 @@ mod tests {
         assert_eq!(wanted.messages.len(), 1);
         requests[0].again = true;
         assert_eq!(scope(&requests).messages.len(), 2, "a retry asks whether its message is there");
+    }
+
+    #[test]
+    fn what_may_notify_says_so_and_names_who_is_mentioned() {
+        let (here, actor, other) = (ConversationId::generate(), UserId::generate(), UserId::generate());
+        let send = |new: NewMessage| scope(&[Request::new(here, actor, Kind::Send(Box::new(new)))]);
+        assert!(!send(NewMessage::default()).notifies, "a plain message reads nobody's settings");
+        let range = protocol::MentionRange { offset: 0, length: 1, user_id: Some(other) };
+        let mentioning = send(NewMessage { mentions: Mentions::Named(vec![range]), ..NewMessage::default() });
+        assert!(mentioning.notifies && mentioning.participants.contains(&(here, other)));
+        assert!(mentioning.users.contains(&other));
+        let root = MessageId::generate();
+        let threaded = send(NewMessage { thread_root: Some(root), ..NewMessage::default() });
+        assert!(threaded.notifies && threaded.messages == [root]);
+        let everybody = protocol::MentionRange { user_id: None, ..range };
+        assert!(!send(NewMessage { mentions: Mentions::Named(vec![everybody]), ..NewMessage::default() }).notifies);
     }
 }

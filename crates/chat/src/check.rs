@@ -1,8 +1,8 @@
 //! Checks of what people hand in, before anything is read or written. Each refusal names its field.
 
 use protocol::{
-    CLIENT_ID_MAX, ConversationPatch, DESCRIPTION_MAX, NAME_MAX, ProfilePatch, Seq, Subject, TextError, check_content,
-    check_line,
+    ATTACHMENTS_MAX, Attachment, CLIENT_ID_MAX, ConversationPatch, DESCRIPTION_MAX, NAME_MAX, ProfilePatch, Seq,
+    Subject, TextError, check_content, check_line,
 };
 
 use crate::{ChatError, Result};
@@ -30,14 +30,46 @@ fn named(field: &str) -> impl Fn(TextError) -> ChatError {
     move |error| ChatError::field(field, error.message())
 }
 
-/// One emoji, as it is stored.
+/// Longest slow mode, seconds: a day.
+const SLOW_MODE_MAX: u32 = 86_400;
+
+/// One emoji, as it is stored: fully qualified, so that each emoji is one however a keyboard writes it.
 pub(crate) fn emoji(text: &str) -> Result<String> {
-    Ok(text.to_owned())
+    let known = emojis::get(text).ok_or_else(|| ChatError::field("emoji", "must be exactly one emoji"))?;
+    Ok(known.as_str().to_owned())
 }
 
-/// A message's text.
+/// A text of several lines.
 pub(crate) fn content(text: &str, max: usize) -> Result<()> {
     check_content(text, max).map_err(named("content"))
+}
+
+/// A message's text; where it goes with files it may be the empty text.
+pub(crate) fn message_text(text: &str, max: usize, with_files: bool) -> Result<()> {
+    if with_files && text.is_empty() { Ok(()) } else { content(text, max) }
+}
+
+/// Files that go with a message.
+pub(crate) fn attachments(attachments: &[Attachment]) -> Result<()> {
+    if attachments.len() > ATTACHMENTS_MAX {
+        return Err(ChatError::field("attachments", format!("must have at most {ATTACHMENTS_MAX} items")));
+    }
+    for (number, attachment) in attachments.iter().enumerate() {
+        let field = |name: &str| format!("attachments.{number}.{name}");
+        url(&field("url"), &attachment.url)?;
+        attachment.name.as_deref().map_or(Ok(()), |name| line(&field("name"), name, NAME_MAX))?;
+        attachment.media_type.as_deref().map_or(Ok(()), |kind| line(&field("media_type"), kind, NAME_MAX))?;
+        attachment.thumbnail_url.as_deref().map_or(Ok(()), |address| url(&field("thumbnail_url"), address))?;
+    }
+    Ok(())
+}
+
+/// Seconds between two messages of one member.
+pub(crate) fn slow_mode(seconds: u32) -> Result<()> {
+    if seconds <= SLOW_MODE_MAX {
+        return Ok(());
+    }
+    Err(ChatError::field("slow_mode_seconds", format!("must be from 0 to {SLOW_MODE_MAX}")))
 }
 
 /// One line of at most `max` characters.
@@ -90,6 +122,11 @@ pub(crate) fn subject(subject: &Subject) -> Result<()> {
 
 /// New values of a conversation.
 pub(crate) fn conversation_patch(patch: &ConversationPatch) -> Result<()> {
+    let alone = ConversationPatch { archived: patch.archived, ..ConversationPatch::default() };
+    if patch.archived.is_some() && *patch != alone {
+        return Err(ChatError::field("archived", "must not come together with another field"));
+    }
+    patch.slow_mode_seconds.map_or(Ok(()), slow_mode)?;
     patch.title.as_deref().map_or(Ok(()), title)?;
     flat(patch.description.as_ref()).map_or(Ok(()), description)?;
     flat(patch.avatar_url.as_ref()).map_or(Ok(()), |address| url("avatar_url", address))
@@ -186,5 +223,66 @@ mod tests {
         assert!(conversation_patch(&patch).is_ok());
         patch.description = Some(Some(" ".into()));
         assert_eq!(conversation_patch(&patch).unwrap_err().errors[0].field, "description");
+    }
+
+    #[test]
+    fn every_emoji_has_one_way_to_be_written() {
+        for (text, stored) in [
+            ("\u{2764}", "\u{2764}\u{fe0f}"),
+            ("❤\u{fe0f}", "\u{2764}\u{fe0f}"),
+            ("👍", "👍"),
+            ("👍\u{fe0f}", "👍"),
+            ("👍🏽", "👍🏽"),
+            ("1\u{20e3}", "1\u{fe0f}\u{20e3}"),
+            ("🇩🇪", "🇩🇪"),
+            (
+                "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+                "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+            ),
+            ("👨\u{200d}👩\u{200d}👧", "👨\u{200d}👩\u{200d}👧"),
+            ("🏳\u{200d}🌈", "🏳\u{fe0f}\u{200d}🌈"),
+            ("🕵🏽\u{200d}♂", "🕵🏽\u{200d}♂\u{fe0f}"),
+        ] {
+            assert_eq!(emoji(text).unwrap(), stored, "{text}");
+        }
+        for bad in ["", " ", "a", "1", "👍👍", "👍 ", ":+1:", "🇩", "\u{200d}", "\0", &"👍".repeat(10_000)] {
+            assert_eq!(emoji(bad).unwrap_err().errors[0].field, "emoji", "{}", bad.len());
+        }
+    }
+
+    #[test]
+    fn a_file_is_a_web_address_with_a_name_of_one_line() {
+        let good: Attachment =
+            serde_json::from_value(serde_json::json!({ "kind": "image", "url": "https://a.example/x.png" })).unwrap();
+        assert!(attachments(&vec![good.clone(); 10]).is_ok());
+        let script = "javascript:alert(1)".to_owned();
+        for (bad, field) in [
+            (vec![good.clone(); 11], "attachments"),
+            (vec![good.clone(), Attachment { url: script.clone(), ..good.clone() }], "attachments.1.url"),
+            (vec![Attachment { thumbnail_url: Some(script), ..good.clone() }], "attachments.0.thumbnail_url"),
+            (vec![Attachment { name: Some("a\nb".into()), ..good.clone() }], "attachments.0.name"),
+            (vec![Attachment { media_type: Some("x".repeat(121)), ..good.clone() }], "attachments.0.media_type"),
+        ] {
+            assert_eq!(attachments(&bad).unwrap_err().errors[0].field, field);
+        }
+    }
+
+    #[test]
+    fn a_text_may_be_empty_beside_files_alone() {
+        assert!(message_text("", 10, true).is_ok());
+        for (bad, with_files) in [("", false), (" ", true), ("a\0", true), ("xxxxxxxxxxx", true)] {
+            assert_eq!(message_text(bad, 10, with_files).unwrap_err().errors[0].field, "content");
+        }
+    }
+
+    #[test]
+    fn archiving_comes_alone_and_slow_mode_lasts_at_most_a_day() {
+        let patch = |json| serde_json::from_value::<ConversationPatch>(json).unwrap();
+        assert!(conversation_patch(&patch(serde_json::json!({ "archived": false }))).is_ok());
+        assert!(conversation_patch(&patch(serde_json::json!({ "slow_mode_seconds": 86_400 }))).is_ok());
+        let both = patch(serde_json::json!({ "archived": true, "description": null }));
+        assert_eq!(conversation_patch(&both).unwrap_err().errors[0].field, "archived");
+        let long = patch(serde_json::json!({ "slow_mode_seconds": 86_401 }));
+        assert_eq!(conversation_patch(&long).unwrap_err().errors[0].field, "slow_mode_seconds");
     }
 }

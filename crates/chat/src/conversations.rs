@@ -1,8 +1,11 @@
 //! Conversations and who takes part: reading them and changing them. Making one is in `create`.
 
+use std::collections::HashMap;
+
+use bus::BusStatus;
 use protocol::{
     AddParticipants, Conversation, ConversationFilter, ConversationId, ConversationPatch, Page, Participant,
-    ParticipantPatch, UserId,
+    ParticipantPatch, Presence, UserId,
 };
 
 use crate::{
@@ -23,7 +26,9 @@ impl Chat {
     ) -> Result<Page<Conversation>> {
         let limit = check::limit(limit)?;
         check::cursor(cursor)?;
-        Ok(self.inner.store.conversations(caller.user.id, filter, cursor, limit).await?)
+        let mut page = self.inner.store.conversations(caller.user.id, filter, cursor, limit).await?;
+        self.with_presence(caller, &mut page.items).await;
+        Ok(page)
     }
 
     /// The lobby: public rooms of the caller's org whose title contains `query`.
@@ -43,7 +48,32 @@ impl Chat {
     /// One conversation.
     pub async fn conversation(&self, caller: &Caller, id: ConversationId) -> Result<Conversation> {
         let conversation = self.inner.store.conversation(caller.user.id, id).await?;
-        conversation.ok_or_else(|| ChatError::not_found("conversation"))
+        let mut conversation = conversation.ok_or_else(|| ChatError::not_found("conversation"))?;
+        self.with_presence(caller, std::slice::from_mut(&mut conversation)).await;
+        Ok(conversation)
+    }
+
+    /// Fills in whether the other one of each direct conversation is there, where the caller may know it: one round trip
+    /// to the bus for all. A list is worth having without it, so what fails leaves it unknown.
+    async fn with_presence(&self, caller: &Caller, conversations: &mut [Conversation]) {
+        let others = conversations.iter().filter_map(|conversation| conversation.other.as_ref());
+        let mut others: Vec<UserId> = others.map(|other| other.id).collect();
+        others.sort_unstable();
+        others.dedup();
+        if others.is_empty() || *self.inner.bus.status().borrow() == BusStatus::Down {
+            return;
+        }
+        let known = async { self.presence_of(&self.visible(caller, &others).await?).await };
+        let known: HashMap<UserId, Presence> = match known.await {
+            Ok(presences) => presences.into_iter().map(|presence| (presence.user_id, presence)).collect(),
+            Err(error) => {
+                tracing::debug!(%error, "a list of conversations goes without presence");
+                return;
+            }
+        };
+        for conversation in conversations {
+            conversation.other_presence = conversation.other.as_ref().and_then(|other| known.get(&other.id).copied());
+        }
     }
 
     /// Changes title, description, picture or policy (admins).

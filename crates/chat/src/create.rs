@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use parking_lot::Mutex;
 use protocol::{
-    Conversation, ConversationId, ConversationKind, CreateConversation, ErrorCode, History, MessageId, Posting, Role,
-    Sender, Subject, SystemChange, UserId,
+    Conversation, ConversationFilter, ConversationId, ConversationKind, CreateConversation, ErrorCode, History,
+    MessageId, NotificationKind, Posting, Role, Sender, Subject, SystemChange, Timestamp, UserId,
 };
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-use store::NewConversation;
+use store::{Locked, NewConversation, Scope, WriteNotification, Writes};
 
-use crate::{Caller, Chat, ChatError, Result, check};
+use crate::{
+    Caller, Chat, ChatError, Result, check,
+    decide::{may_be_told, notification_id},
+    policy::Refusal,
+};
 
 /// Most participants that are named at once.
 pub(crate) const PARTICIPANTS_MAX: usize = 1_000;
@@ -31,17 +37,36 @@ impl Chat {
         let participants = std::iter::once((caller.user.id, creator_role))
             .chain(others.iter().map(|other| (*other, Role::Member)))
             .collect();
-        let direct_key = match (request.kind, others.first()) {
-            (ConversationKind::Direct, Some(other)) => {
-                Some(direct_key(caller.user.id, *other, request.subject.as_ref()))
-            }
-            _ => None,
+        let other = others.first().filter(|_| request.kind == ConversationKind::Direct).copied();
+        if let Some(other) = other
+            && self.inner.store.blocked_between(caller.user.id, other).await?
+        {
+            let found = self.existing_direct(caller, &request, &others).await?;
+            return found.map(|found| (found, false)).ok_or_else(|| Refusal::Blocked.into());
+        }
+        let direct_key = other.map(|other| direct_key(caller.user.id, other, request.subject.as_ref()));
+        let (message_id, now) = (MessageId::generate(), self.inner.clock.now());
+        let id = ConversationId::generate();
+        let notifications = if other.is_some() {
+            Vec::new()
+        } else {
+            let told = self.to_be_told(caller, &others, now).await?;
+            let added = |user: UserId| WriteNotification {
+                id: notification_id(message_id, user, now),
+                user_id: user,
+                kind: NotificationKind::Added,
+                conversation_id: id,
+                message_id,
+                actor_id: caller.user.id,
+                at: now,
+            };
+            told.into_iter().map(added).collect()
         };
         let made = self
             .inner
             .store
             .create_conversation(NewConversation {
-                id: ConversationId::generate(),
+                id,
                 org_id: caller.user.org_id,
                 kind: request.kind,
                 creator: caller.user.id,
@@ -53,13 +78,13 @@ impl Chat {
                 history: request.history,
                 direct_key,
                 participants,
-                message_id: MessageId::generate(),
+                message_id,
                 slow_mode_seconds: request.slow_mode_seconds,
                 system: SystemChange::ConversationCreated { users },
-                notifications: Vec::new(),
+                notifications,
                 idempotency_key: idempotency_key.map(str::to_owned),
                 fingerprint: fingerprint.clone(),
-                now: self.inner.clock.now(),
+                now,
             })
             .await?;
         for (user, user_seq) in &made.feeds {
@@ -77,6 +102,48 @@ impl Chat {
                 "this Idempotency-Key was used before with another request",
             )),
         }
+    }
+
+    /// The direct conversation that is asked for, if it is there already.
+    async fn existing_direct(
+        &self,
+        caller: &Caller,
+        request: &CreateConversation,
+        others: &[UserId],
+    ) -> Result<Option<Conversation>> {
+        let filter = ConversationFilter { kind: Some(ConversationKind::Direct), ..ConversationFilter::default() };
+        let mut cursor = None;
+        loop {
+            let page = self.conversations(caller, &filter, cursor.as_deref(), Some(check::PAGE_MAX)).await?;
+            if let Some(found) = page.items.into_iter().find(|found| is_the_direct_one(found, request, others)) {
+                return Ok(Some(found));
+            }
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Those of the others who want to hear that they were added.
+    async fn to_be_told(&self, caller: &Caller, others: &[UserId], now: Timestamp) -> Result<Vec<UserId>> {
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A change that locks and writes nothing: it reads their settings and blocks as any other change does.
+        let scope = Scope {
+            users: others.iter().copied().chain([caller.user.id]).collect(),
+            notifies: true,
+            ..Scope::default()
+        };
+        let told = Mutex::new(Vec::new());
+        let look = |locked: &Locked| {
+            let wants = |user: &UserId| may_be_told(locked, *user, caller.user.id, now);
+            *told.lock() = others.iter().copied().filter(wants).collect();
+            Writes::default()
+        };
+        self.inner.store.change(&scope, &look).await?;
+        Ok(told.into_inner())
     }
 
     /// The caller and the others as the first system message names them; all must be of the caller's org.
@@ -108,6 +175,10 @@ fn check_request(creator: UserId, request: &CreateConversation) -> Result<Vec<Us
     if direct && request.history != History::default() {
         return Err(ChatError::field("history", "is not for a direct conversation"));
     }
+    check::slow_mode(request.slow_mode_seconds)?;
+    if direct && request.slow_mode_seconds != 0 {
+        return Err(ChatError::field("slow_mode_seconds", "is not for a direct conversation"));
+    }
     request.description.as_deref().map_or(Ok(()), check::description)?;
     request.avatar_url.as_deref().map_or(Ok(()), |url| check::url("avatar_url", url))?;
     request.subject.as_ref().map_or(Ok(()), check::subject)?;
@@ -122,9 +193,39 @@ fn check_request(creator: UserId, request: &CreateConversation) -> Result<Vec<Us
     Ok(others.into_iter().collect())
 }
 
+/// What a fingerprint is made of. The store keeps it for ever: a field that is added later comes at the end, and only
+/// where it is set.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    kind: ConversationKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<&'a str>,
+    participant_ids: &'a [UserId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Subject>,
+    posting: Posting,
+    history: History,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_mode_seconds: Option<u32>,
+}
+
 /// SHA-256 of what is asked for, the same however the participants are listed.
 fn fingerprint(request: &CreateConversation, others: &[UserId]) -> Result<Vec<u8>> {
-    let canonical = CreateConversation { participant_ids: others.to_vec(), ..request.clone() };
+    let canonical = Canonical {
+        kind: request.kind,
+        title: request.title.as_deref(),
+        description: request.description.as_deref(),
+        avatar_url: request.avatar_url.as_deref(),
+        participant_ids: others,
+        subject: request.subject.as_ref(),
+        posting: request.posting,
+        history: request.history,
+        slow_mode_seconds: Some(request.slow_mode_seconds).filter(|seconds| *seconds != 0),
+    };
     let bytes = serde_json::to_vec(&canonical)
         .map_err(|error| ChatError::new(ErrorCode::Internal, "something failed here").because(error))?;
     Ok(Sha256::new().chain_update(b"create\0").chain_update(bytes).finalize().to_vec())
@@ -176,12 +277,16 @@ mod tests {
         assert_eq!(refused(&direct(titled), me), "title");
         let silent = serde_json::json!({ "participant_ids": [other], "posting": "admins" });
         assert_eq!(refused(&direct(silent), me), "posting");
+        let slow = serde_json::json!({ "participant_ids": [other], "slow_mode_seconds": 5 });
+        assert_eq!(refused(&direct(slow), me), "slow_mode_seconds");
     }
 
     #[test]
     fn a_group_needs_a_title_and_has_at_most_1000_others() {
         let me = UserId::generate();
         assert_eq!(refused(&request("group", &serde_json::json!({})), me), "title");
+        let slow = serde_json::json!({ "title": "t", "slow_mode_seconds": 86_401 });
+        assert_eq!(refused(&request("group", &slow), me), "slow_mode_seconds");
         assert_eq!(refused(&request("public", &serde_json::json!({ "title": "a\nb" })), me), "title");
         let alone = request("group", &serde_json::json!({ "title": "notes", "participant_ids": [me] }));
         assert!(check_request(me, &alone).unwrap().is_empty());
@@ -209,5 +314,19 @@ mod tests {
         let print = |r: &CreateConversation| fingerprint(r, &check_request(me, r).unwrap()).unwrap();
         assert_eq!(print(&with(&[a, b])), print(&with(&[b, a, b])));
         assert_ne!(print(&with(&[a, b])), print(&with(&[a])));
+    }
+
+    #[test]
+    fn a_request_without_the_newer_fields_has_the_fingerprint_it_always_had() {
+        let id = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+        let json = format!(
+            r#"{{"kind":"group","title":"t","participant_ids":["{id}"],"posting":"everyone","history":"all"}}"#
+        );
+        let request: CreateConversation = serde_json::from_str(&json).unwrap();
+        let others = [UserId(id.parse().unwrap())];
+        let then = Sha256::digest(format!("create\0{json}")).to_vec();
+        assert_eq!(fingerprint(&request, &others).unwrap(), then);
+        let slow = CreateConversation { slow_mode_seconds: 5, ..request };
+        assert_ne!(fingerprint(&slow, &others).unwrap(), then);
     }
 }

@@ -1,15 +1,17 @@
 //! Messages: sending, editing, deleting and reading them.
 
+use bus::BusStatus;
 use protocol::{
-    ConversationId, EditMessage, ErrorCode, HistoryWindow, Message, MessageId, MessageReceipts, MessageVersions, Page,
-    Reactor, SendMessage, ThreadPage,
+    ConversationId, EditMessage, ErrorCode, HistoryWindow, MentionRange, Message, MessageId, MessageReceipts,
+    MessageVersions, Page, Reactor, SendMessage, ThreadPage, UserId,
 };
 use store::{Access, StoreError};
 
 use crate::{
     Caller, Chat, ChatError, Result,
-    change::{Done, Kind, Request, send_fingerprint},
-    check,
+    change::{Done, Kind, NewMessage, Request},
+    check, fingerprint,
+    mentions::{self, Mentions},
     policy::{self, Refusal},
 };
 
@@ -19,49 +21,121 @@ impl Chat {
         &self,
         caller: &Caller,
         conversation: ConversationId,
-        request: SendMessage,
+        mut request: SendMessage,
     ) -> Result<(Message, bool)> {
-        check::content(&request.content, self.limits().content_chars)?;
+        check::message_text(&request.content, self.limits().content_chars, !request.attachments.is_empty())?;
+        check::attachments(&request.attachments)?;
         request.client_id.as_deref().map_or(Ok(()), check::client_id)?;
-        let kind = Kind::Send {
-            fingerprint: send_fingerprint(&request.content, request.reply_to_id),
+        if let Some(ranges) = request.mentions.take() {
+            request.mentions = Some(mentions::check(ranges, &request.content)?);
+        }
+        let fingerprint = fingerprint::send(&request)?;
+        let mentions = self.mentions(conversation, &request.content, request.mentions).await?;
+        let answered = [request.reply_to_id, request.thread_root_id];
+        let new = NewMessage {
+            focused: self.focused(caller, conversation, &mentions, answered).await?,
             content: request.content,
             client_id: request.client_id,
             reply_to: request.reply_to_id,
+            thread_root: request.thread_root_id,
+            mentions,
+            attachments: request.attachments,
+            fingerprint,
         };
+        let kind = Kind::Send(Box::new(new));
         let done = self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?;
         let new = done.new;
-        Ok((message_of(done)?, new))
+        Ok((self.as_seen(caller, message_of(done)?).await?, new))
     }
 
-    /// Edits one's own message.
+    /// Edits one's own message. What it mentions is found anew.
     pub async fn edit(&self, caller: &Caller, id: MessageId, request: EditMessage) -> Result<Message> {
-        check::content(&request.content, self.limits().content_chars)?;
-        let kind = Kind::Edit { message: id, content: request.content };
-        self.change_message(caller, id, kind).await
+        // Whether the message has files, so that it needs no text, shows when it is read.
+        check::message_text(&request.content, self.limits().content_chars, true)?;
+        let ranges = request.mentions.map(|ranges| mentions::check(ranges, &request.content)).transpose()?;
+        let conversation = self.located(id).await?;
+        let mentions = self.mentions(conversation, &request.content, ranges).await?;
+        let kind = Kind::Edit { message: id, content: request.content, mentions };
+        self.change_message(caller, conversation, kind).await
     }
 
     /// Deletes one's own message, or any as an admin of the conversation; deleting twice is fine.
     pub async fn delete(&self, caller: &Caller, id: MessageId) -> Result<Message> {
-        self.change_message(caller, id, Kind::Delete { message: id }).await
-    }
-
-    async fn change_message(&self, caller: &Caller, id: MessageId, kind: Kind) -> Result<Message> {
-        let conversation = self.inner.store.locate(id).await?.ok_or_else(|| ChatError::not_found("message"))?;
-        message_of(self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?)
+        self.change_message(caller, self.located(id).await?, Kind::Delete { message: id }).await
     }
 
     /// Pins a message (true), or no longer; doing it twice is fine. In groups and public rooms admins; in a direct
     /// conversation both.
     pub async fn pin(&self, caller: &Caller, id: MessageId, pinned: bool) -> Result<Message> {
-        self.change_message(caller, id, Kind::Pin { message: id, pinned }).await
+        self.change_message(caller, self.located(id).await?, Kind::Pin { message: id, pinned }).await
     }
 
     /// Reacts to a message with an emoji (true), or takes it back; doing it twice is fine. At most 20 distinct emoji.
     pub async fn react(&self, caller: &Caller, id: MessageId, emoji: &str, add: bool) -> Result<Message> {
         let emoji = check::emoji(emoji)?;
-        self.change_message(caller, id, Kind::React { message: id, emoji, add }).await?;
-        self.message(caller, id).await
+        self.change_message(caller, self.located(id).await?, Kind::React { message: id, emoji, add }).await
+    }
+
+    async fn change_message(&self, caller: &Caller, conversation: ConversationId, kind: Kind) -> Result<Message> {
+        let done = self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?;
+        self.as_seen(caller, message_of(done)?).await
+    }
+
+    async fn located(&self, id: MessageId) -> Result<ConversationId> {
+        self.inner.store.locate(id).await?.ok_or_else(|| ChatError::not_found("message"))
+    }
+
+    /// The message as its reader sees it: which reactions are theirs. A message without reactions is the same for all.
+    async fn as_seen(&self, caller: &Caller, message: Message) -> Result<Message> {
+        if message.reactions.is_empty() {
+            return Ok(message);
+        }
+        // Who lost the right to read it meanwhile still made this change.
+        Ok(self.inner.store.message(caller.user.id, message.id).await?.unwrap_or(message))
+    }
+
+    /// Whom a text mentions: as the sender says, else as the text does.
+    async fn mentions(
+        &self,
+        conversation: ConversationId,
+        content: &str,
+        named: Option<Vec<MentionRange>>,
+    ) -> Result<Mentions> {
+        if let Some(ranges) = named {
+            return Ok(Mentions::Named(ranges));
+        }
+        let names = mentions::names(content);
+        if names.is_empty() {
+            return Ok(Mentions::default());
+        }
+        let users = self.inner.store.mentionable(conversation, &names, &[]).await?;
+        Ok(Mentions::Found(mentions::find(content, &users)))
+    }
+
+    /// Of those whom a message may notify, who has the conversation on their screen now. Asked before the batch, so that
+    /// no lock waits for the bus; a bus that does not answer knows of nobody.
+    async fn focused(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        mentions: &Mentions,
+        answered: [Option<MessageId>; 2],
+    ) -> Result<Vec<UserId>> {
+        let mut targets = mentions.users();
+        for id in answered.into_iter().flatten() {
+            targets.extend(self.inner.store.message(caller.user.id, id).await?.map(|message| message.sender.id));
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        targets.retain(|user| *user != caller.user.id);
+        if targets.is_empty() || *self.inner.bus.status().borrow() == BusStatus::Down {
+            return Ok(Vec::new());
+        }
+        let known = self.inner.bus.presence(&targets).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "who looks at a conversation is not known");
+            Vec::new()
+        });
+        Ok(known.into_iter().filter(|said| said.focus.contains(&conversation)).map(|said| said.user).collect())
     }
 
     /// A thread: its root, and replies after a cursor, ascending. `limit` 1–100 (50 when absent).

@@ -1,7 +1,7 @@
 //! Keeps a page of changes small in bytes. A limit of rows alone lets 500 of the longest messages, megabytes, into
 //! one frame. Promises progress: at least one change stays. Does not count exactly what goes over the wire.
 
-use protocol::{Changes, Message, Sender, SystemChange};
+use protocol::{Attachment, Changes, Message, Reaction, Sender, SystemChange};
 
 /// Most text in one page of changes, bytes. Small enough that a slow connection's outbox holds several pages, and
 /// large enough that a page of everyday messages is bounded by its limit rather than by this.
@@ -12,6 +12,12 @@ const MESSAGE_BYTES: usize = 400;
 
 /// What a quote takes besides its texts. An estimate.
 const QUOTE_BYTES: usize = 150;
+
+/// What a mention takes besides its name, and the thread besides its names. An estimate.
+const MENTION_BYTES: usize = 150;
+
+/// What one of those who reacted takes: an id and its quotes.
+const REACTOR_BYTES: usize = 39;
 
 /// Cuts a page where its text would go past [`PAGE_BYTES`]; what is cut off is there after its `to`.
 pub(crate) fn cut(changes: Changes) -> Changes {
@@ -37,7 +43,22 @@ fn cut_at(mut page: Changes, max: usize) -> Changes {
 fn size(message: &Message) -> usize {
     let quote = message.reply_to.as_ref().map_or(0, |quote| QUOTE_BYTES + names(&quote.sender) + quote.content.len());
     let system = message.system.as_ref().map_or(0, system_size);
-    MESSAGE_BYTES + names(&message.sender) + message.content.len() + quote + system
+    let mentioned = message.mentions.iter().map(|m| MENTION_BYTES + m.user.as_ref().map_or(0, names)).sum::<usize>();
+    let repliers = message.thread.iter().flat_map(|thread| &thread.last_repliers);
+    let thread = repliers.map(|replier| MENTION_BYTES + names(replier)).sum::<usize>();
+    let files = message.attachments.iter().map(file_size).sum::<usize>();
+    let reactions = message.reactions.iter().map(reaction_size).sum::<usize>();
+    let text = names(&message.sender) + message.content.len();
+    MESSAGE_BYTES + text + quote + system + mentioned + thread + files + reactions
+}
+
+fn file_size(file: &Attachment) -> usize {
+    let texts = [&file.name, &file.media_type, &file.thumbnail_url];
+    MENTION_BYTES + file.url.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+}
+
+fn reaction_size(reaction: &Reaction) -> usize {
+    50 + reaction.emoji.len() + reaction.user_ids.len() * REACTOR_BYTES
 }
 
 fn names(sender: &Sender) -> usize {
@@ -51,7 +72,10 @@ fn system_size(change: &SystemChange) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Change, ChangesTag, ConversationId, MessageId, MessageKind, Quote, Seq, Timestamp, UserId};
+    use protocol::{
+        AttachmentKind, Change, ChangesTag, ConversationId, Mention, MessageId, MessageKind, Quote, Seq, Thread,
+        Timestamp, UserId,
+    };
 
     use super::*;
 
@@ -72,6 +96,12 @@ mod tests {
             system: None,
             client_id: None,
             reply_to: None,
+            thread_root_id: None,
+            thread: None,
+            mentions: Vec::new(),
+            attachments: Vec::new(),
+            reactions: Vec::new(),
+            pinned_at: None,
             edited_at: None,
             deleted_at: None,
             created_at: Timestamp::from_unix_millis(1_795_000_000_000).unwrap(),
@@ -133,7 +163,31 @@ mod tests {
         system.system = Some(SystemChange::ParticipantAdded { users: vec![sender(); 100] });
         let mut pictured = message(3, 0);
         pictured.sender.avatar_url = Some("z".repeat(2_000));
-        for message in [message(4, 0), message(5, 4_000), reply, system, pictured] {
+        let mut liked = message(6, 10);
+        let user_ids = (0..50).map(|_| UserId::generate()).collect();
+        liked.reactions = vec![Reaction { emoji: "👍".into(), count: 70, user_ids, mine: None }; 5];
+        let mut mentioning = message(7, 600);
+        mentioning.mentions = vec![Mention { offset: 7, length: 4, user: Some(sender()) }; 50];
+        let at = mentioning.created_at;
+        mentioning.thread =
+            Some(Thread { reply_count: 9, last_reply_at: at, last_reply_seq: 8, last_repliers: vec![sender(); 3] });
+        let mut files = message(8, 0);
+        files.attachments = vec![
+            Attachment {
+                kind: AttachmentKind::Image,
+                url: format!("https://a.example/{}", "x".repeat(500)),
+                name: Some("n".repeat(100)),
+                media_type: Some("image/png".into()),
+                byte_size: Some(1_000_000),
+                width: Some(1_000),
+                height: Some(1_000),
+                duration_ms: None,
+                thumbnail_url: Some(format!("https://a.example/{}", "y".repeat(500))),
+            };
+            10
+        ];
+        let all = [message(4, 0), message(5, 4_000), reply, system, pictured, liked, mentioning, files];
+        for message in all {
             let wire = serde_json::to_vec(&Change::of(message.clone(), 0)).unwrap().len();
             assert!(size(&message).abs_diff(wire) * 5 <= wire, "{} for {wire}", size(&message));
         }

@@ -1,7 +1,9 @@
 //! Who may do what. Pure functions over what was read: `decide` calls them with rows read under the lock, reads
 //! call [`reading`] with an unlocked look. They say why not; they write nothing.
 
-use protocol::{ConversationKind, ErrorCode, Message, MessageKind, OrgId, Posting, Role, UserId};
+use protocol::{
+    ConversationKind, ErrorCode, Message, MessageKind, OrgId, Posting, REACTION_EMOJI_MAX, Role, Timestamp, UserId,
+};
 use store::{Access, LockedConversation, LockedParticipant};
 
 use crate::ChatError;
@@ -19,6 +21,10 @@ pub(crate) enum Refusal {
     NotAParticipant,
     /// Only admins may post.
     PostingRestricted,
+    /// One of the two has blocked the other.
+    Blocked,
+    /// Slow mode: the next message may come after so many milliseconds.
+    SlowMode(u64),
     /// Archived.
     Archived,
     /// The actor's role does not allow it.
@@ -29,6 +35,12 @@ pub(crate) enum Refusal {
     LastOwner,
     /// The message is a tombstone.
     MessageDeleted,
+    /// The message is too old to be edited.
+    EditWindowPassed,
+    /// As many messages are pinned as may be: so many.
+    PinsFull(u32),
+    /// The message has as many different emoji as it may have.
+    EmojiFull,
     /// The actor was disabled.
     Disabled,
 }
@@ -41,11 +53,25 @@ impl From<Refusal> for ChatError {
             Refusal::NoSuchParticipant => return Self::not_found("participant"),
             Refusal::NotAParticipant => (ErrorCode::NotAParticipant, "join this room first"),
             Refusal::PostingRestricted => (ErrorCode::PostingRestricted, "only admins may post in this conversation"),
+            Refusal::Blocked => (ErrorCode::Blocked, "one of you has blocked the other"),
+            Refusal::SlowMode(millis) => {
+                let message = format!("slow mode: wait {} s before the next message", millis.div_ceil(1_000));
+                return Self::new(ErrorCode::SlowMode, message).retry_after(millis);
+            }
             Refusal::Archived => (ErrorCode::Archived, "the conversation is archived"),
             Refusal::Forbidden => (ErrorCode::Forbidden, "you may not do this"),
             Refusal::WrongKind => (ErrorCode::WrongKind, "not possible in a conversation of this kind"),
             Refusal::LastOwner => (ErrorCode::LastOwner, "the last owner must make somebody else an owner first"),
             Refusal::MessageDeleted => (ErrorCode::MessageDeleted, "the message is deleted"),
+            Refusal::EditWindowPassed => (ErrorCode::EditWindowPassed, "the message is too old to be edited"),
+            Refusal::PinsFull(most) => {
+                let message = format!("a conversation has at most {most} pinned messages");
+                return Self::new(ErrorCode::LimitReached, message);
+            }
+            Refusal::EmojiFull => {
+                let message = format!("a message has at most {REACTION_EMOJI_MAX} different emoji");
+                return Self::new(ErrorCode::LimitReached, message);
+            }
             Refusal::Disabled => (ErrorCode::UserDisabled, "this user is disabled"),
         };
         Self::new(code, message)
@@ -86,12 +112,35 @@ fn outside(kind: ConversationKind) -> Refusal {
     if kind == ConversationKind::Public { Refusal::NotAParticipant } else { Refusal::NotFound }
 }
 
-/// Sending.
-pub(crate) fn send(conversation: &LockedConversation, actor: &LockedParticipant) -> Verdict {
+/// Sending, now.
+pub(crate) fn send(conversation: &LockedConversation, actor: &LockedParticipant, now: Timestamp) -> Verdict {
+    open(conversation)?;
+    if conversation.posting == Posting::Admins && actor.role < Role::Admin {
+        return Err(Refusal::PostingRestricted);
+    }
+    slow_mode(conversation, actor, now)
+}
+
+/// In slow mode a member waits between two messages; admins do not.
+fn slow_mode(conversation: &LockedConversation, actor: &LockedParticipant, now: Timestamp) -> Verdict {
+    let pause = i64::from(conversation.slow_mode_seconds) * 1_000;
+    let Some(last) = actor.last_sent_at.filter(|_| actor.role < Role::Admin) else { return Ok(()) };
+    // Another node's clock may be ahead of this one's: nobody waits longer than the pause for that.
+    let left = (last.unix_millis() + pause - now.unix_millis()).min(pause);
+    if left > 0 { Err(Refusal::SlowMode(left.unsigned_abs())) } else { Ok(()) }
+}
+
+/// Mentioning everybody: admins, where there are any.
+pub(crate) fn mention_everybody(conversation: &LockedConversation, actor: &LockedParticipant) -> Verdict {
+    if conversation.kind == ConversationKind::Direct { Err(Refusal::Forbidden) } else { at_least(actor, Role::Admin) }
+}
+
+/// Whether anything may be said here at all.
+fn open(conversation: &LockedConversation) -> Verdict {
     if conversation.archived_at.is_some() {
         Err(Refusal::Archived)
-    } else if conversation.posting == Posting::Admins && actor.role < Role::Admin {
-        Err(Refusal::PostingRestricted)
+    } else if conversation.blocked {
+        Err(Refusal::Blocked)
     } else {
         Ok(())
     }
@@ -102,11 +151,50 @@ pub(crate) fn sees(actor: &LockedParticipant, message: &Message) -> bool {
     message.seq > actor.access_since_seq
 }
 
-/// Editing a message that the actor sees: one's own text.
-pub(crate) fn edit(conversation: &LockedConversation, actor: UserId, message: &Message, deleted: bool) -> Verdict {
+/// Editing a message that the actor sees: one's own text, within `window` seconds (0: for ever). Somebody who was blocked
+/// may still mend what they wrote.
+pub(crate) fn edit(
+    conversation: &LockedConversation,
+    actor: UserId,
+    message: &Message,
+    now: Timestamp,
+    window: u64,
+) -> Verdict {
+    let age = now.unix_millis().saturating_sub(message.created_at.unix_millis());
     if message.kind == MessageKind::System || message.sender.id != actor {
         Err(Refusal::Forbidden)
-    } else if deleted {
+    } else if message.deleted_at.is_some() {
+        Err(Refusal::MessageDeleted)
+    } else if conversation.archived_at.is_some() {
+        Err(Refusal::Archived)
+    } else if window > 0 && u64::try_from(age).is_ok_and(|age| age > window.saturating_mul(1_000)) {
+        Err(Refusal::EditWindowPassed)
+    } else {
+        Ok(())
+    }
+}
+
+/// Reacting to a message that the actor sees: to texts, whoever may post. Taking a reaction back is always possible.
+pub(crate) fn react(conversation: &LockedConversation, message: &Message, add: bool) -> Verdict {
+    if message.kind == MessageKind::System {
+        Err(Refusal::Forbidden)
+    } else if !add {
+        Ok(())
+    } else if message.deleted_at.is_some() {
+        Err(Refusal::MessageDeleted)
+    } else {
+        open(conversation)
+    }
+}
+
+/// Pinning a text that the actor sees, or unpinning it: between two people both, else admins.
+pub(crate) fn pin(conversation: &LockedConversation, actor: &LockedParticipant, message: &Message) -> Verdict {
+    if conversation.kind != ConversationKind::Direct {
+        at_least(actor, Role::Admin)?;
+    }
+    if message.kind == MessageKind::System {
+        Err(Refusal::Forbidden)
+    } else if message.deleted_at.is_some() {
         Err(Refusal::MessageDeleted)
     } else if conversation.archived_at.is_some() {
         Err(Refusal::Archived)
@@ -171,7 +259,7 @@ pub(crate) fn keeps_an_owner(conversation: &LockedConversation, target: &LockedP
     if last_owner && role != Role::Owner { Err(Refusal::LastOwner) } else { Ok(()) }
 }
 
-/// Changing title, description, picture or policy: admins.
+/// Changing title, description, picture or policy, archiving: admins.
 pub(crate) fn update(conversation: &LockedConversation, actor: &LockedParticipant) -> Verdict {
     not_direct(conversation)?;
     at_least(actor, Role::Admin)

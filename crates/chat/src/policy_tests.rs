@@ -2,7 +2,7 @@
 
 use ConversationKind::{Direct, Group, Public};
 use Role::{Admin, Member, Owner};
-use protocol::{ConversationId, History, MessageId, Sender, Timestamp};
+use protocol::{ConversationId, History, MessageId, Notify, Sender};
 
 use super::*;
 
@@ -18,17 +18,31 @@ fn conversation(kind: ConversationKind, org_id: OrgId) -> LockedConversation {
         access_seq: 1,
         participant_count: 3,
         owner_count: 1,
+        slow_mode_seconds: 0,
+        pin_count: 0,
+        blocked: false,
         archived_at: None,
         deleted_at: None,
     }
 }
 
 fn row(role: Role) -> LockedParticipant {
-    LockedParticipant { role, active: true, access_since_seq: 0 }
+    LockedParticipant {
+        role,
+        active: true,
+        access_since_seq: 0,
+        last_sent_at: None,
+        notify: Notify::All,
+        muted_until: None,
+    }
 }
 
 fn moment() -> Timestamp {
     Timestamp::from_unix_millis(1_790_000_000_000).unwrap()
+}
+
+fn after(millis: i64) -> Timestamp {
+    Timestamp::from_unix_millis(moment().unix_millis() + millis).unwrap()
 }
 
 fn text(sender: UserId) -> Message {
@@ -44,6 +58,12 @@ fn text(sender: UserId) -> Message {
         system: None,
         client_id: None,
         reply_to: None,
+        thread_root_id: None,
+        thread: None,
+        mentions: Vec::new(),
+        attachments: Vec::new(),
+        reactions: Vec::new(),
+        pinned_at: None,
         edited_at: None,
         deleted_at: None,
         created_at: moment(),
@@ -69,7 +89,17 @@ fn an_outsider_cannot_tell_a_conversation_that_exists_from_one_that_does_not() {
 
 #[test]
 fn reads_follow_the_same_rule_as_writes() {
-    let look = |kind, participant| Some(Access { kind, participant, last_seq: 1 });
+    let look = |kind, participant| {
+        Some(Access {
+            kind,
+            participant,
+            last_seq: 1,
+            posting: Posting::Everyone,
+            archived_at: None,
+            blocked: false,
+            participant_count: 1,
+        })
+    };
     assert_eq!(reading(None), Err(Refusal::NotFound));
     assert_eq!(reading(look(Group, None).as_ref()), Err(Refusal::NotFound));
     assert_eq!(reading(look(Public, None).as_ref()), Err(Refusal::NotAParticipant));
@@ -83,14 +113,52 @@ fn who_may_send() {
     let open = conversation(Group, OrgId::generate());
     let announcing = LockedConversation { posting: Posting::Admins, ..open.clone() };
     let archived = LockedConversation { archived_at: Some(moment()), ..open.clone() };
+    let direct = conversation(Direct, OrgId::generate());
+    let blocked = LockedConversation { blocked: true, ..direct.clone() };
     for (here, role, verdict) in [
         (&open, Member, Ok(())),
         (&announcing, Member, Err(Refusal::PostingRestricted)),
         (&announcing, Admin, Ok(())),
         (&announcing, Owner, Ok(())),
         (&archived, Owner, Err(Refusal::Archived)),
+        (&direct, Member, Ok(())),
+        (&blocked, Member, Err(Refusal::Blocked)),
     ] {
-        assert_eq!(send(here, &row(role)), verdict, "{role:?}, {:?}", here.posting);
+        assert_eq!(send(here, &row(role), moment()), verdict, "{role:?}, {:?}", here.posting);
+    }
+}
+
+#[test]
+fn in_slow_mode_a_member_waits_and_an_admin_does_not() {
+    let slow = LockedConversation { slow_mode_seconds: 10, ..conversation(Group, OrgId::generate()) };
+    for (since, role, verdict) in [
+        (0, Member, Err(Refusal::SlowMode(10_000))),
+        (9_999, Member, Err(Refusal::SlowMode(1))),
+        (10_000, Member, Ok(())),
+        // Another node's clock was ahead when it wrote.
+        (-60_000, Member, Err(Refusal::SlowMode(10_000))),
+        (0, Admin, Ok(())),
+        (0, Owner, Ok(())),
+    ] {
+        let sent = LockedParticipant { last_sent_at: Some(after(-since)), ..row(role) };
+        assert_eq!(send(&slow, &sent, moment()), verdict, "{since} ms after, {role:?}");
+    }
+    assert_eq!(send(&slow, &row(Member), moment()), Ok(()), "who never sent waits for nothing");
+    let sent = LockedParticipant { last_sent_at: Some(moment()), ..row(Member) };
+    assert_eq!(send(&conversation(Group, OrgId::generate()), &sent, moment()), Ok(()), "there is no slow mode");
+}
+
+#[test]
+fn who_may_mention_everybody() {
+    for (kind, role, verdict) in [
+        (Group, Member, Err(Refusal::Forbidden)),
+        (Group, Admin, Ok(())),
+        (Public, Owner, Ok(())),
+        (Direct, Member, Err(Refusal::Forbidden)),
+        (Direct, Owner, Err(Refusal::Forbidden)),
+    ] {
+        let here = conversation(kind, OrgId::generate());
+        assert_eq!(mention_everybody(&here, &row(role)), verdict, "{kind:?}, {role:?}");
     }
 }
 
@@ -99,15 +167,91 @@ fn who_may_edit() {
     let (me, other) = (UserId::generate(), UserId::generate());
     let here = conversation(Group, OrgId::generate());
     let archived = LockedConversation { archived_at: Some(moment()), ..here.clone() };
+    let blocked = LockedConversation { blocked: true, ..conversation(Direct, OrgId::generate()) };
     let system = Message { kind: MessageKind::System, ..text(me) };
-    assert_eq!(edit(&here, me, &text(me), false), Ok(()));
-    assert_eq!(edit(&here, me, &text(me), true), Err(Refusal::MessageDeleted));
-    assert_eq!(edit(&here, me, &text(other), false), Err(Refusal::Forbidden));
-    assert_eq!(edit(&here, me, &system, false), Err(Refusal::Forbidden));
-    assert_eq!(edit(&archived, me, &text(me), false), Err(Refusal::Archived));
+    let gone = Message { deleted_at: Some(moment()), ..text(me) };
+    let at = moment();
+    assert_eq!(edit(&here, me, &text(me), at, 0), Ok(()));
+    assert_eq!(edit(&here, me, &gone, at, 0), Err(Refusal::MessageDeleted));
+    assert_eq!(edit(&here, me, &text(other), at, 0), Err(Refusal::Forbidden));
+    assert_eq!(edit(&here, me, &system, at, 0), Err(Refusal::Forbidden));
+    assert_eq!(edit(&archived, me, &text(me), at, 0), Err(Refusal::Archived));
+    assert_eq!(edit(&blocked, me, &text(me), at, 0), Ok(()), "one may mend what one wrote");
+    assert_eq!(edit(&here, me, &text(me), after(60_000), 60), Ok(()));
+    assert_eq!(edit(&here, me, &text(me), after(60_001), 60), Err(Refusal::EditWindowPassed));
+    assert_eq!(edit(&here, me, &text(me), after(-5_000), 1), Ok(()), "the other node's clock was ahead");
+    assert_eq!(edit(&here, me, &text(me), after(60_001), u64::MAX), Ok(()));
     let newcomer = LockedParticipant { access_since_seq: 4, ..row(Member) };
     assert!(!sees(&newcomer, &text(me)));
     assert!(sees(&row(Member), &text(me)));
+}
+
+#[test]
+fn who_may_react() {
+    let other = UserId::generate();
+    let here = conversation(Group, OrgId::generate());
+    let archived = LockedConversation { archived_at: Some(moment()), ..here.clone() };
+    let announcing = LockedConversation { posting: Posting::Admins, ..here.clone() };
+    let blocked = LockedConversation { blocked: true, ..conversation(Direct, OrgId::generate()) };
+    let system = Message { kind: MessageKind::System, ..text(other) };
+    let gone = Message { deleted_at: Some(moment()), ..text(other) };
+    for (here, message, adding, taking_back) in [
+        (&here, &text(other), Ok(()), Ok(())),
+        (&announcing, &text(other), Ok(()), Ok(())),
+        (&here, &system, Err(Refusal::Forbidden), Err(Refusal::Forbidden)),
+        (&here, &gone, Err(Refusal::MessageDeleted), Ok(())),
+        (&archived, &text(other), Err(Refusal::Archived), Ok(())),
+        (&blocked, &text(other), Err(Refusal::Blocked), Ok(())),
+    ] {
+        assert_eq!(react(here, message, true), adding);
+        assert_eq!(react(here, message, false), taking_back);
+    }
+}
+
+#[test]
+fn who_may_pin() {
+    let other = UserId::generate();
+    let system = Message { kind: MessageKind::System, ..text(other) };
+    let gone = Message { deleted_at: Some(moment()), ..text(other) };
+    for (kind, role, message, verdict) in [
+        (Direct, Member, &text(other), Ok(())),
+        (Group, Member, &text(other), Err(Refusal::Forbidden)),
+        (Group, Admin, &text(other), Ok(())),
+        (Public, Member, &text(other), Err(Refusal::Forbidden)),
+        (Public, Owner, &text(other), Ok(())),
+        (Group, Admin, &system, Err(Refusal::Forbidden)),
+        (Group, Admin, &gone, Err(Refusal::MessageDeleted)),
+    ] {
+        assert_eq!(pin(&conversation(kind, OrgId::generate()), &row(role), message), verdict, "{kind:?}, {role:?}");
+    }
+    let archived = LockedConversation { archived_at: Some(moment()), ..conversation(Group, OrgId::generate()) };
+    assert_eq!(pin(&archived, &row(Owner), &text(other)), Err(Refusal::Archived));
+}
+
+#[test]
+fn every_refusal_has_its_code_and_slow_mode_tells_how_long() {
+    for (refusal, code) in [
+        (Refusal::NotFound, ErrorCode::NotFound),
+        (Refusal::NoSuchMessage, ErrorCode::NotFound),
+        (Refusal::NoSuchParticipant, ErrorCode::NotFound),
+        (Refusal::NotAParticipant, ErrorCode::NotAParticipant),
+        (Refusal::PostingRestricted, ErrorCode::PostingRestricted),
+        (Refusal::Blocked, ErrorCode::Blocked),
+        (Refusal::SlowMode(1_500), ErrorCode::SlowMode),
+        (Refusal::Archived, ErrorCode::Archived),
+        (Refusal::Forbidden, ErrorCode::Forbidden),
+        (Refusal::WrongKind, ErrorCode::WrongKind),
+        (Refusal::LastOwner, ErrorCode::LastOwner),
+        (Refusal::MessageDeleted, ErrorCode::MessageDeleted),
+        (Refusal::EditWindowPassed, ErrorCode::EditWindowPassed),
+        (Refusal::PinsFull(50), ErrorCode::LimitReached),
+        (Refusal::EmojiFull, ErrorCode::LimitReached),
+        (Refusal::Disabled, ErrorCode::UserDisabled),
+    ] {
+        let error = ChatError::from(refusal);
+        let wait = if let Refusal::SlowMode(millis) = refusal { Some(millis) } else { None };
+        assert_eq!((error.code, error.retry_after_ms), (code, wait), "{refusal:?}");
+    }
 }
 
 #[test]

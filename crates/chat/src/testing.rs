@@ -89,6 +89,7 @@ impl World {
             subject: None,
             posting: protocol::Posting::default(),
             history: protocol::History::default(),
+            slow_mode_seconds: 0,
         };
         self.chat.create_conversation(owner, request, None).await.unwrap().0.id
     }
@@ -122,7 +123,7 @@ impl World {
 
 /// The body of a send.
 pub(crate) fn text(content: &str, client_id: Option<&str>) -> SendMessage {
-    SendMessage { content: content.into(), client_id: client_id.map(str::to_owned), reply_to_id: None }
+    SendMessage { content: content.into(), client_id: client_id.map(str::to_owned), ..SendMessage::default() }
 }
 
 /// The code of what must be an error.

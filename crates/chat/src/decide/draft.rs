@@ -1,15 +1,21 @@
 //! What a batch would leave behind, while it is being decided: the rows as read under the lock, with everything
 //! that earlier requests of the same batch changed laid over them, and the writes that make it so.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use protocol::{ConversationId, History, MessageId, Role, Sender, Seq, SystemChange, Timestamp, UserId};
+use protocol::{
+    ConversationId, History, Limits, Message, MessageId, Role, Sender, Seq, SystemChange, Timestamp, UserId,
+};
 use store::{
-    InsertMessage, Locked, LockedConversation, LockedParticipant, MessageUpdate, ParticipantWrite, UpdateMessage,
-    WriteParticipant, Writes,
+    InsertMessage, Locked, LockedConversation, LockedParticipant, MessageUpdate, ParticipantWrite, StoredMention,
+    UpdateMessage, WriteNotification, WriteParticipant, Writes,
 };
 
-use crate::{change::Request, policy::Refusal};
+use super::state;
+use crate::{
+    change::{NewMessage, Request},
+    policy::Refusal,
+};
 
 /// A send of this batch, by what its sender calls it.
 pub(super) struct Sent {
@@ -20,23 +26,28 @@ pub(super) struct Sent {
 /// The batch so far.
 pub(super) struct Draft<'a> {
     pub(super) locked: &'a Locked,
-    now: Timestamp,
+    pub(super) limits: &'a Limits,
+    pub(super) now: Timestamp,
     conversations: HashMap<ConversationId, LockedConversation>,
     participants: HashMap<(ConversationId, UserId), LockedParticipant>,
-    /// Messages that became tombstones.
-    deleted: HashSet<MessageId>,
+    /// Messages that were changed, as they are by now.
+    messages: HashMap<MessageId, Message>,
+    /// Reactions that came (true) or went.
+    reactions: HashMap<(MessageId, UserId, String), bool>,
     pub(super) sent: HashMap<(ConversationId, UserId, String), Sent>,
     writes: Writes,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(locked: &'a Locked, now: Timestamp) -> Self {
+    pub(super) fn new(locked: &'a Locked, limits: &'a Limits, now: Timestamp) -> Self {
         Self {
             locked,
+            limits,
             now,
             conversations: locked.conversations.clone(),
             participants: HashMap::new(),
-            deleted: HashSet::new(),
+            messages: HashMap::new(),
+            reactions: HashMap::new(),
             sent: HashMap::new(),
             writes: Writes::default(),
         }
@@ -55,14 +66,21 @@ impl<'a> Draft<'a> {
         self.participants.get(&(id, user)).or_else(|| self.locked.participants.get(&(id, user)))
     }
 
-    /// Whether the message is a tombstone by now.
-    pub(super) fn is_deleted(&self, message: &protocol::Message) -> bool {
-        message.deleted_at.is_some() || self.deleted.contains(&message.id)
+    /// A message as it is by now.
+    pub(super) fn message(&self, id: MessageId) -> Option<&Message> {
+        self.messages.get(&id).or_else(|| self.locked.messages.get(&id))
     }
 
-    /// Whether this batch made it a tombstone.
-    pub(super) fn deleted_here(&self, message: MessageId) -> bool {
-        self.deleted.contains(&message)
+    /// Whether this batch changed it.
+    pub(super) fn changed_here(&self, message: MessageId) -> bool {
+        self.messages.contains_key(&message)
+    }
+
+    /// Whether somebody reacts to a message with this emoji by now.
+    pub(super) fn reacts(&self, message: &Message, user: UserId, emoji: &str) -> bool {
+        let key = (message.id, user, emoji.to_owned());
+        let there = self.reactions.get(&key).copied();
+        message.deleted_at.is_none() && there.unwrap_or_else(|| self.locked.reactions.contains(&key))
     }
 
     /// A user as they go with messages.
@@ -74,10 +92,8 @@ impl<'a> Draft<'a> {
     pub(super) fn insert_text(
         &mut self,
         request: &Request,
-        content: &str,
-        client_id: Option<&String>,
-        reply_to: Option<MessageId>,
-        fingerprint: &[u8],
+        new: &NewMessage,
+        mentions: Vec<StoredMention>,
     ) -> Result<(), Refusal> {
         let (seq, number) = self.advance(request.conversation, 1)?;
         self.writes.inserts.push(InsertMessage {
@@ -86,17 +102,21 @@ impl<'a> Draft<'a> {
             seq,
             number,
             sender_id: request.actor,
-            content: content.to_owned(),
+            content: new.content.clone(),
             system: None,
-            reply_to_id: reply_to,
-            thread_root_id: None,
-            mentions: Vec::new(),
-            attachments: Vec::new(),
-            client_id: client_id.cloned(),
-            fingerprint: fingerprint.to_vec(),
+            reply_to_id: new.reply_to,
+            thread_root_id: new.thread_root,
+            mentions,
+            attachments: new.attachments.clone(),
+            client_id: new.client_id.clone(),
+            fingerprint: new.fingerprint.clone(),
             created_at: self.now,
         });
         self.spoke(request.conversation);
+        if let Some(mut sender) = self.participant(request.conversation, request.actor).cloned() {
+            sender.last_sent_at = Some(self.now);
+            self.participants.insert((request.conversation, request.actor), sender);
+        }
         Ok(())
     }
 
@@ -123,20 +143,41 @@ impl<'a> Draft<'a> {
         Ok(seq)
     }
 
-    /// Changes a message: takes the next seq.
-    pub(super) fn change_message(
-        &mut self,
-        conversation: ConversationId,
-        id: MessageId,
-        update: MessageUpdate,
-    ) -> Result<UpdateMessage, Refusal> {
-        let (changed_seq, _) = self.advance(conversation, 0)?;
-        if matches!(update, MessageUpdate::Delete) {
-            self.deleted.insert(id);
+    /// Changes a message: takes the next seq. The message as it is then.
+    pub(super) fn change_message(&mut self, mut message: Message, update: MessageUpdate) -> Result<Message, Refusal> {
+        let conversation_id = message.conversation_id;
+        let (changed_seq, _) = self.advance(conversation_id, 0)?;
+        let pinned_before = message.pinned_at.is_some();
+        match &update {
+            MessageUpdate::React { user, emoji } => {
+                self.reactions.insert((message.id, *user, emoji.clone()), true);
+            }
+            MessageUpdate::Unreact { user, emoji } => {
+                self.reactions.insert((message.id, *user, emoji.clone()), false);
+            }
+            MessageUpdate::Edit { .. } | MessageUpdate::Delete | MessageUpdate::Pin(_) => {}
         }
-        let change = UpdateMessage { id, conversation_id: conversation, changed_seq, update, at: self.now };
-        self.writes.updates.push(change.clone());
-        Ok(change)
+        let change = UpdateMessage { id: message.id, conversation_id, changed_seq, update, at: self.now };
+        state::apply(&mut message, &change, &self.locked.users);
+        self.writes.updates.push(change);
+        if pinned_before != message.pinned_at.is_some() {
+            self.count_pin(conversation_id, !pinned_before)?;
+        }
+        self.messages.insert(message.id, message.clone());
+        Ok(message)
+    }
+
+    fn count_pin(&mut self, conversation: ConversationId, pinned: bool) -> Result<(), Refusal> {
+        let row = self.conversations.get_mut(&conversation).ok_or(Refusal::NotFound)?;
+        row.pin_count = if pinned { row.pin_count + 1 } else { row.pin_count.saturating_sub(1) };
+        let count = row.pin_count;
+        self.write(conversation)?.pin_count = Some(count);
+        Ok(())
+    }
+
+    /// Somebody is told.
+    pub(super) fn notify(&mut self, notification: WriteNotification) {
+        self.writes.notifications.push(notification);
     }
 
     /// Somebody comes, or comes back. `seq` is the change's seq, or the head where joining is quiet.
@@ -149,20 +190,22 @@ impl<'a> Draft<'a> {
         quiet: bool,
     ) -> Result<(), Refusal> {
         let row = self.conversations.get_mut(&conversation).ok_or(Refusal::NotFound)?;
+        row.participant_count += 1;
+        row.owner_count += u64::from(role == Role::Owner);
         let access_since_seq = match row.history {
             History::All => 0,
             // Who was added may read the message that says so.
             History::SinceJoin => seq.saturating_sub(u64::from(!quiet)),
         };
-        row.participant_count += 1;
-        row.owner_count += u64::from(role == Role::Owner);
+        // Who comes back has the settings they had, and cannot leave slow mode behind by leaving.
+        let before = self.participant(conversation, user);
         let participant = LockedParticipant {
             role,
             active: true,
             access_since_seq,
-            last_sent_at: None,
-            notify: protocol::Notify::default(),
-            muted_until: None,
+            last_sent_at: before.and_then(|before| before.last_sent_at),
+            notify: before.map(|before| before.notify).unwrap_or_default(),
+            muted_until: before.and_then(|before| before.muted_until),
         };
         self.participants.insert((conversation, user), participant);
         self.write_participant(conversation, user, seq, ParticipantWrite::Join { role, access_since_seq });
@@ -217,6 +260,8 @@ impl<'a> Draft<'a> {
             row.posting = posting;
             self.access_changed(conversation, seq);
         }
+        let row = self.conversations.get_mut(&conversation).ok_or(Refusal::NotFound)?;
+        row.slow_mode_seconds = patch.slow_mode_seconds.unwrap_or(row.slow_mode_seconds);
         let written = &mut self.write(conversation)?.patch;
         let earlier = written.take().unwrap_or_default();
         *written = Some(protocol::ConversationPatch {
@@ -227,6 +272,14 @@ impl<'a> Draft<'a> {
             slow_mode_seconds: patch.slow_mode_seconds.or(earlier.slow_mode_seconds),
             archived: None,
         });
+        Ok(())
+    }
+
+    /// Into the archive, or out of it.
+    pub(super) fn archive(&mut self, conversation: ConversationId, archived: bool) -> Result<(), Refusal> {
+        let archived_at = archived.then_some(self.now);
+        self.conversations.get_mut(&conversation).ok_or(Refusal::NotFound)?.archived_at = archived_at;
+        self.write(conversation)?.archived_at = Some(archived_at);
         Ok(())
     }
 

@@ -2,15 +2,24 @@
 //! batches makes no difference. The model asserts the first two at each write.
 
 use proptest::prelude::*;
-use protocol::{ConversationKind, ConversationPatch, MessageKind, Posting, Role};
+use protocol::{ConversationKind, ConversationPatch, MentionRange, MessageKind, Posting, Role};
 
 use super::model::Model;
-use crate::change::{Kind, Request};
+use crate::{
+    change::{Kind, NewMessage, Request},
+    mentions::Mentions,
+};
 
 /// A request in terms of a model that does not exist yet: users and messages by their number.
 #[derive(Debug, Clone)]
 enum Wish {
     Send(usize, u8),
+    /// Who, in whose thread, in reply to which, mentioning whom (none: everybody).
+    Answer(usize, Option<usize>, Option<usize>, Option<Option<usize>>),
+    React(usize, usize, usize, bool),
+    Pin(usize, usize, bool),
+    Archive(usize, bool),
+    SlowMode(usize, bool),
     Edit(usize, usize),
     Delete(usize, usize),
     Add(usize, Vec<usize>),
@@ -23,13 +32,23 @@ enum Wish {
 
 const USERS: usize = 7;
 const OLD_MESSAGES: usize = 4;
+const EMOJI: [&str; 3] = ["👍", "❤️", "🎉"];
 
 fn wish() -> impl Strategy<Value = Wish> {
     let user = || 0..USERS;
+    let old = || prop::option::of(0..OLD_MESSAGES);
     let role = prop_oneof![Just(Role::Member), Just(Role::Admin), Just(Role::Owner)];
     prop_oneof![
         6 => (user(), 0..20_u8).prop_map(|(user, text)| Wish::Send(user, text)),
         3 => (user(), 0..OLD_MESSAGES).prop_map(|(user, message)| Wish::Edit(user, message)),
+        4 => (user(), old(), old(), prop::option::of(prop::option::weighted(0.8, user())))
+            .prop_map(|(user, root, quoted, mentioned)| Wish::Answer(user, root, quoted, mentioned)),
+        6 => (user(), 0..OLD_MESSAGES, 0..EMOJI.len(), prop::bool::weighted(0.7))
+            .prop_map(|(user, message, emoji, add)| Wish::React(user, message, emoji, add)),
+        3 => (user(), 0..OLD_MESSAGES, prop::bool::weighted(0.7))
+            .prop_map(|(user, message, pinned)| Wish::Pin(user, message, pinned)),
+        1 => (user(), any::<bool>()).prop_map(|(user, archived)| Wish::Archive(user, archived)),
+        1 => (user(), any::<bool>()).prop_map(|(user, slow)| Wish::SlowMode(user, slow)),
         2 => (user(), 0..OLD_MESSAGES).prop_map(|(user, message)| Wish::Delete(user, message)),
         2 => (user(), prop::collection::vec(user(), 1..4)).prop_map(|(user, users)| Wish::Add(user, users)),
         3 => (user(), user()).prop_map(|(user, other)| Wish::Remove(user, other)),
@@ -52,8 +71,35 @@ fn request(model: &Model, old: &[protocol::MessageId], wish: &Wish) -> Request {
     match wish {
         // Few names, so that a retry and a conflict happen.
         Wish::Send(user, text) => model.send(*user, &format!("text {}", text / 2), Some(&format!("{}", text / 3))),
-        Wish::Edit(user, message) => {
-            model.request(*user, Kind::Edit { message: old[*message], content: "edited".into() })
+        Wish::Edit(user, message) => model.request(
+            *user,
+            Kind::Edit { message: old[*message], content: "edited".into(), mentions: Mentions::default() },
+        ),
+        Wish::Answer(user, root, quoted, mentioned) => {
+            let range = |user: &Option<usize>| MentionRange { offset: 0, length: 1, user_id: user.as_ref().map(id) };
+            let mentions = mentioned.iter().map(range).collect();
+            let new = NewMessage {
+                content: "answer".into(),
+                thread_root: root.map(|number| old[number]),
+                reply_to: quoted.map(|number| old[number]),
+                mentions: Mentions::Named(mentions),
+                ..NewMessage::default()
+            };
+            model.send_new(*user, new)
+        }
+        Wish::React(user, message, emoji, add) => {
+            let (message, emoji) = (old[*message], EMOJI[*emoji].to_owned());
+            model.request(*user, Kind::React { message, emoji, add: *add })
+        }
+        Wish::Pin(user, message, pinned) => model.request(*user, Kind::Pin { message: old[*message], pinned: *pinned }),
+        Wish::Archive(user, archived) => {
+            let patch = ConversationPatch { archived: Some(*archived), ..ConversationPatch::default() };
+            model.request(*user, Kind::Update { patch })
+        }
+        Wish::SlowMode(user, slow) => {
+            let pause = u32::from(*slow) * 10;
+            let patch = ConversationPatch { slow_mode_seconds: Some(pause), ..ConversationPatch::default() };
+            model.request(*user, Kind::Update { patch })
         }
         Wish::Delete(user, message) => model.request(*user, Kind::Delete { message: old[*message] }),
         Wish::Add(user, users) => model.request(*user, Kind::AddParticipants { users: users.iter().map(id).collect() }),

@@ -4,7 +4,10 @@ use ConversationKind::{Group, Public};
 use protocol::{ConversationKind, ConversationPatch, ErrorCode, History, MessageId, Posting, Role, SystemChange};
 
 use super::model::{Model, now};
-use crate::change::{Kind, Outcome, Request, send_fingerprint};
+use crate::{
+    change::{Kind, NewMessage, Outcome, Request},
+    mentions::Mentions,
+};
 
 const OWNER: usize = 0;
 const ADMIN: usize = 1;
@@ -43,7 +46,7 @@ fn delete(model: &Model, actor: usize, message: MessageId) -> Request {
 }
 
 fn edit(model: &Model, actor: usize, message: MessageId, content: &str) -> Request {
-    model.request(actor, Kind::Edit { message, content: content.into() })
+    model.request(actor, Kind::Edit { message, content: content.into(), mentions: Mentions::default() })
 }
 
 #[test]
@@ -110,9 +113,8 @@ fn a_reply_quotes_a_message_of_this_conversation_that_is_still_there() {
     let mut model = group();
     let quoted = inserted(&model.apply_one(model.send(OWNER, "a", None)));
     let reply = |model: &Model, target| {
-        let fingerprint = send_fingerprint("re", Some(target));
-        let content = "re".to_owned();
-        model.request(MEMBER, Kind::Send { content, client_id: None, reply_to: Some(target), fingerprint })
+        let new = NewMessage { content: "re".into(), reply_to: Some(target), ..NewMessage::default() };
+        model.send_new(MEMBER, new)
     };
     let batch = [
         reply(&model, quoted),
@@ -142,7 +144,7 @@ fn two_edits_and_a_deletion_in_one_batch_each_take_a_place() {
     let seqs: Vec<_> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
-            Outcome::Updated(change) => Some(change.changed_seq),
+            Outcome::Updated(updated) => Some(updated.message.changed_seq),
             _ => None,
         })
         .collect();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::ErrorCode;
+use protocol::{ErrorCode, Limits};
 use store::{Committed, Decide, Scope, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ChatError, Clock, Result,
-    change::{Done, Kind, Outcome, as_of, scope},
+    change::{Done, Kind, Outcome, scope},
     decide::decide,
     metrics::Metrics,
 };
@@ -46,6 +46,7 @@ impl Commit for dyn Store {
 pub(super) struct Committer<S: ?Sized = dyn Store> {
     pub(super) store: Arc<S>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: Arc<Limits>,
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
 }
@@ -91,7 +92,7 @@ impl<S: Commit + ?Sized> Committer<S> {
         let outcomes = Mutex::new(Vec::new());
         // The store may call this more than once; what counts is what the last call said.
         let deciding = |locked: &store::Locked| {
-            let (writes, decided) = decide(jobs.iter().map(|job| &job.request), now, locked);
+            let (writes, decided) = decide(jobs.iter().map(|job| &job.request), &self.limits, now, locked);
             *outcomes.lock() = decided;
             writes
         };
@@ -125,22 +126,29 @@ impl<S: Commit + ?Sized> Committer<S> {
                     .because(format!("message {id} was committed and not read back"))
             })
         };
+        let mut reaction = None;
         let (message, event) = match outcome {
             Outcome::Quiet => return Ok(Done { message: None, new: false }),
             Outcome::Refused(error) => return Err(*error),
             Outcome::Inserted(id) => {
-                if matches!(job.request.kind, Kind::Send { .. }) {
+                if matches!(job.request.kind, Kind::Send(_)) {
                     self.metrics.messages.inc();
                 }
                 (read_back(&id)?, true)
             }
-            Outcome::Updated(change) => (as_of(&read_back(&change.id)?, &change), true),
+            Outcome::Updated(updated) => {
+                reaction = updated.reaction;
+                // The store gives the state after the whole batch: of an earlier change, what was decided counts.
+                let latest = read_back(&updated.message.id)?;
+                let last = latest.changed_seq == updated.message.changed_seq;
+                (if last { latest } else { updated.message }, true)
+            }
             Outcome::InBatch(id) => (read_back(&id)?, false),
             // Published again: whoever committed it may have died before the event was out.
             Outcome::Found(message) => (*message, true),
         };
         if event {
-            self.publisher.hand(Outgoing::Change(Box::new(message.clone())));
+            self.publisher.hand(Outgoing::Change(Box::new(message.clone()), reaction));
         }
         let new = message.id == job.request.message_id;
         Ok(Done { message: Some(message), new })

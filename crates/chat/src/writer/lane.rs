@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::ErrorCode;
+use protocol::{ErrorCode, Limits};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -32,6 +32,7 @@ pub(super) struct Lane {
     pub(super) number: usize,
     pub(super) store: Arc<dyn store::Store>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: Arc<Limits>,
     pub(super) publisher: Publisher,
     pub(super) max_batch: usize,
     pub(super) metrics: Metrics,
@@ -43,6 +44,7 @@ impl Lane {
         let committer = Arc::new(Committer {
             store: self.store,
             clock: self.clock,
+            limits: self.limits,
             publisher: self.publisher,
             metrics: self.metrics.clone(),
         });

@@ -58,6 +58,7 @@ impl Writer {
     ) -> Self {
         let (closing, closed) = watch::channel(false);
         let tasks = TaskTracker::new();
+        let limits = Arc::new(config.limits.clone());
         let lanes = (0..config.writer.lanes.max(1)).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
             // It ends when its lane does, having published what the lane gave it.
@@ -66,6 +67,7 @@ impl Writer {
                 number,
                 store: Arc::clone(store),
                 clock: Arc::clone(clock),
+                limits: Arc::clone(&limits),
                 publisher,
                 max_batch: config.writer.max_batch.max(1),
                 metrics: metrics.clone(),

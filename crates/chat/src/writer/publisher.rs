@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bus::{Bus, Topic};
 use bytes::Bytes;
-use protocol::{Event, EventType, Message, SystemChange, UserId, UserSeq};
+use protocol::{Event, EventType, Message, ReactionEvent, SystemChange, UserId, UserSeq};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use super::commit::Chain;
 use crate::{
+    change::Reacted,
     envelope::{ConversationEvent, FeedMoved},
     metrics::Metrics,
 };
@@ -22,8 +23,8 @@ const BATCH: usize = 512;
 
 /// What is to be published.
 pub(super) enum Outgoing {
-    /// A message in the state of its last change.
-    Change(Box<Message>),
+    /// A message in the state of its last change, and the reaction that this was, if it was one and that is known.
+    Change(Box<Message>, Option<Reacted>),
     /// A user's feed moved.
     Feed(UserId, UserSeq),
     /// A payload as it is.
@@ -108,9 +109,9 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     match event {
         Outgoing::Ready(topic, payload) => Some((topic, payload)),
         Outgoing::Feed(user, user_seq) => Some((Topic::User(user), FeedMoved::encode(user_seq))),
-        Outgoing::Change(message) => {
+        Outgoing::Change(message, reaction) => {
             let topic = Topic::Conversation(message.conversation_id);
-            match encode_change(*message) {
+            match encode_change(*message, reaction) {
                 Ok(payload) => Some((topic, payload)),
                 Err(error) => {
                     tracing::error!(%error, "an event could not be serialised");
@@ -121,8 +122,20 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     }
 }
 
-/// The event of a message's last change.
-fn encode_change(message: Message) -> serde_json::Result<Bytes> {
+/// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes out
+/// as `message.updated`, with the same place and state.
+fn encode_change(message: Message, reaction: Option<Reacted>) -> serde_json::Result<Bytes> {
+    let (conversation_id, seq, place) = (message.conversation_id, message.changed_seq, message.seq);
+    let removed = match &message.system {
+        Some(SystemChange::ParticipantRemoved { user }) => vec![user.id],
+        _ => Vec::new(),
+    };
+    if let Some(Reacted { change, added }) = reaction {
+        let kind = if added { EventType::ReactionAdded } else { EventType::ReactionRemoved };
+        let data = ReactionEvent { message, reaction: change };
+        let event = Event { kind, conversation_id: Some(conversation_id), seq: Some(seq), user_seq: None, data };
+        return ConversationEvent::encode(Some(seq), Some(place), removed, &event);
+    }
     let kind = if message.deleted_at.is_some() {
         EventType::MessageDeleted
     } else if message.changed_seq > message.seq {
@@ -130,12 +143,6 @@ fn encode_change(message: Message) -> serde_json::Result<Bytes> {
     } else {
         EventType::MessageCreated
     };
-    let removed = match &message.system {
-        Some(SystemChange::ParticipantRemoved { user }) => vec![user.id],
-        _ => Vec::new(),
-    };
-    let (seq, place) = (message.changed_seq, message.seq);
-    let event =
-        Event { kind, conversation_id: Some(message.conversation_id), seq: Some(seq), user_seq: None, data: message };
+    let event = Event { kind, conversation_id: Some(conversation_id), seq: Some(seq), user_seq: None, data: message };
     ConversationEvent::encode(Some(seq), Some(place), removed, &event)
 }

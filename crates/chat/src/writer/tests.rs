@@ -16,18 +16,16 @@ use super::{
 };
 use crate::{
     Caller, SystemClock, WriterConfig,
-    change::{Kind, send_fingerprint},
+    change::{Kind, NewMessage},
+    fingerprint,
+    mentions::Mentions,
     testing::{World, code, text},
 };
 
 fn send(conversation: ConversationId, actor: UserId, content: &str) -> Request {
-    let kind = Kind::Send {
-        content: content.into(),
-        client_id: None,
-        reply_to: None,
-        fingerprint: send_fingerprint(content, None),
-    };
-    Request::new(conversation, actor, kind)
+    let fingerprint = fingerprint::send(&text(content, None)).unwrap();
+    let new = NewMessage { content: content.into(), fingerprint, ..NewMessage::default() };
+    Request::new(conversation, actor, Kind::Send(Box::new(new)))
 }
 
 async fn group(world: &World) -> (Caller, Caller, ConversationId) {
@@ -102,7 +100,7 @@ async fn every_change_is_published_in_order_and_a_removal_says_who_is_out() {
     let (ann, ben, room) = group(&world).await;
     world.listen(Topic::Conversation(room)).await;
     let message = world.say(&ben, room, "a").await;
-    world.chat.edit(&ben, message.id, protocol::EditMessage { content: "b".into() }).await.unwrap();
+    world.chat.edit(&ben, message.id, protocol::EditMessage { content: "b".into(), mentions: None }).await.unwrap();
     world.chat.delete(&ann, message.id).await.unwrap();
     world.chat.remove_participant(&ann, room, ben.user.id).await.unwrap();
     let expected = [("message.created", 2), ("message.updated", 2), ("message.deleted", 2), ("message.created", 5)];
@@ -206,6 +204,7 @@ async fn commit(world: &World, lost: u32, requests: Vec<Request>) -> Vec<Result<
     let committer = Committer {
         store: Arc::new(LosesAnswers { store: Arc::clone(&world.store), left: AtomicU32::new(lost) }),
         clock: Arc::new(SystemClock),
+        limits: Arc::new(protocol::Limits::default()),
         publisher: Publisher::start(Arc::clone(&world.bus), metrics.clone(), &tasks, None),
         metrics,
     };
@@ -260,7 +259,7 @@ async fn two_changes_of_one_message_in_one_batch_are_two_events_each_in_its_own_
     let old = world.say(&ann, room, "a").await;
     world.listen(Topic::Conversation(room)).await;
     let of_ann = |kind| Request::new(room, ann.user.id, kind);
-    let edit = |content: &str| of_ann(Kind::Edit { message: old.id, content: content.into() });
+    let edit = |content: &str| of_ann(Kind::Edit { message: old.id, content: content.into(), mentions: Mentions::default() });
     let answers = commit(&world, 0, vec![edit("b"), edit("c"), of_ann(Kind::Delete { message: old.id })]).await;
     let expected = [("message.updated", "b"), ("message.updated", "c"), ("message.deleted", "")];
     for ((seq, answer), (kind, content)) in (3..).zip(answers).zip(expected) {
@@ -277,8 +276,8 @@ async fn when_answers_stay_lost_the_callers_hear_unavailable_and_their_retry_fin
     let world = World::start().await;
     let (ann, _, room) = group(&world).await;
     let mut request = send(room, ann.user.id, "a");
-    if let Kind::Send { client_id, .. } = &mut request.kind {
-        *client_id = Some("c-1".into());
+    if let Kind::Send(new) = &mut request.kind {
+        new.client_id = Some("c-1".into());
     }
     let answers = commit(&world, 99, vec![request.clone(), send(room, ann.user.id, "b")]).await;
     for answer in answers {
