@@ -89,7 +89,7 @@ impl Chat {
         let writer = Arc::new(writer::Writer::start(&store, &bus, &clock, &config, metrics.clone()));
         let told_by = Arc::clone(&writer);
         let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked| receipts::tell(&told_by, row, marked));
-        let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, metrics);
+        let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), metrics);
         let typing = typing::Shown::default();
         Ok(Self { inner: Arc::new(Inner { store, bus, clock, config, auth, writer, receipts, typing }) })
     }

@@ -22,20 +22,31 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{ChatError, Result, metrics::Metrics};
 
-/// A user's markers of a conversation are written at most once in this time.
-pub(super) const WINDOW: Duration = Duration::from_secs(1);
 /// Most rows in one call of the store.
 const ROWS_MAX: usize = 1_000;
 /// Calls of the store at once: one that waits for a row lock does not hold up everybody.
 const FLIGHTS_MAX: usize = 2;
 /// Most markers that wait for their write; beyond it a caller gets `overloaded`.
 pub(super) const WAITING_MAX: usize = 20_000;
-/// A call of the store that takes longer counts as failed.
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// A caller is answered within this: shorter than a transport's own limit.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 const CLOSING_RETRY_MS: u64 = 1_000;
+
+/// How fast it goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// A user's markers of a conversation are written at most once in this time.
+    pub(super) window: Duration,
+    /// A call of the store that takes longer counts as failed.
+    pub(super) write_within: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { window: Duration::from_secs(1), write_within: Duration::from_secs(5) }
+    }
+}
 
 type Key = (UserId, ConversationId);
 type Answer = Result<Option<Marked>>;
@@ -82,12 +93,13 @@ struct Waiter {
 impl Coalescer {
     /// Starts the task, inside a tokio runtime. It ends at [`Self::shutdown`], or after this was dropped; either way
     /// it writes first what waits.
-    pub(crate) fn start(store: impl WriteMarks + 'static, tell: Tell, metrics: Metrics) -> Self {
+    pub(crate) fn start(store: impl WriteMarks + 'static, tell: Tell, pace: Pace, metrics: Metrics) -> Self {
         let (queue, marks) = mpsc::unbounded_channel();
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let task = Task {
             store: Arc::new(store),
             tell,
+            pace,
             metrics: metrics.clone(),
             entries: HashMap::new(),
             ready: VecDeque::new(),
@@ -179,6 +191,7 @@ struct Pending {
 struct Task<S> {
     store: Arc<S>,
     tell: Tell,
+    pace: Pace,
     metrics: Metrics,
     entries: HashMap<Key, Entry>,
     /// May be written now, each once, in order of arrival.
@@ -244,7 +257,7 @@ impl<S: WriteMarks + 'static> Task<S> {
         let mut keys: Vec<Key> = self.ready.drain(..self.ready.len().min(ROWS_MAX)).collect();
         // Nodes that write the same rows take their locks in one order.
         keys.sort_unstable();
-        let ends = Instant::now() + WINDOW;
+        let ends = Instant::now() + self.pace.window;
         let (mut rows, mut waiters) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
         for key in &keys {
             let Some(entry) = self.entries.get_mut(key) else { continue };
@@ -256,7 +269,7 @@ impl<S: WriteMarks + 'static> Task<S> {
         }
         self.metrics.receipt_writes.inc();
         self.metrics.receipt_rows.inc_by(rows.len() as u64);
-        let flight = fly(Arc::clone(&self.store), Arc::clone(&self.tell), rows, waiters);
+        let flight = fly(Arc::clone(&self.store), Arc::clone(&self.tell), self.pace.write_within, rows, waiters);
         let id = self.flights.spawn(flight).id();
         self.flying.insert(id, keys);
     }
@@ -317,8 +330,14 @@ impl<S: WriteMarks + 'static> Task<S> {
 }
 
 /// One call of the store; tells and answers.
-async fn fly<S: WriteMarks>(store: Arc<S>, tell: Tell, rows: Vec<MarkRow>, waiters: Vec<Vec<Waiter>>) {
-    let written = timeout(WRITE_WITHIN, store.write_marks(&rows)).await;
+async fn fly<S: WriteMarks>(
+    store: Arc<S>,
+    tell: Tell,
+    within: Duration,
+    rows: Vec<MarkRow>,
+    waiters: Vec<Vec<Waiter>>,
+) {
+    let written = timeout(within, store.write_marks(&rows)).await;
     let written = written.map_err(|late| StoreError::Unavailable(late.into())).flatten();
     let marked = match written {
         Ok(marked) if marked.len() == rows.len() => marked,

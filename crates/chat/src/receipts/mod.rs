@@ -13,7 +13,7 @@ use bus::Topic;
 use protocol::{BulkRead, ConversationId, Event, EventType, Receipt, Seq};
 use store::{MarkRow, Marked};
 
-pub(crate) use self::coalescer::Coalescer;
+pub(crate) use self::coalescer::{Coalescer, Pace};
 use crate::{
     Caller, Chat, ChatError, Result, check,
     envelope::{ConversationEvent, UserEvent},
