@@ -20,7 +20,7 @@ use chat::Chat;
 use http::header;
 use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRequestHeadersLayer};
 
-pub use documents::{errors_document, openapi, openapi_document};
+pub use documents::{PLACEHOLDERS, asyncapi_document, errors_document, openapi_document, typescript_document};
 
 /// What the operator may set.
 #[derive(Debug, Clone)]

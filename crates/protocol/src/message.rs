@@ -130,7 +130,7 @@ pub struct Message {
     #[schema(required)]
     pub thread_root_id: Option<MessageId>,
     /// The thread under it.
-    #[schema(required, no_recursion)]
+    #[schema(required)]
     pub thread: Option<Thread>,
     /// Who is mentioned and where, by offset.
     pub mentions: Vec<Mention>,

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::support::{Server, request, text};
 
 const SOME_ID: &str = "01900000-0000-7000-8000-000000000000";
+/// 👍
+const SOME_EMOJI: &str = "%F0%9F%91%8D";
 
 struct Operation {
     line: String,
@@ -17,7 +19,22 @@ struct Operation {
     secured: bool,
     has_id: bool,
     has_body: bool,
-    has_limit: bool,
+    /// The body may be absent.
+    body_optional: bool,
+    /// Names of the parameters in its query.
+    query: Vec<(String, Value)>,
+}
+
+impl Operation {
+    fn takes(&self, name: &str) -> bool {
+        self.query.iter().any(|(known, _)| known == name)
+    }
+
+    /// Of its path alone, with a conversation that the caller has in place of one that nobody has.
+    fn line_in(&self, group: &str, message: &str) -> String {
+        let id = if self.path.starts_with("/v1/messages/") { message } else { group };
+        self.line.replace(SOME_ID, id)
+    }
 }
 
 fn operations() -> Vec<Operation> {
@@ -25,7 +42,7 @@ fn operations() -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let filled = path.replace("{id}", SOME_ID).replace("{user_id}", SOME_ID);
+            let filled = path.replace("{id}", SOME_ID).replace("{user_id}", SOME_ID).replace("{emoji}", SOME_EMOJI);
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             operations.push(Operation {
                 line: format!("{} {filled}", method.to_uppercase()),
@@ -33,11 +50,16 @@ fn operations() -> Vec<Operation> {
                 secured: operation["security"].is_array(),
                 has_id: path.contains('{'),
                 has_body: operation["requestBody"].is_object(),
-                has_limit: parameters.iter().any(|parameter| parameter["name"] == "limit"),
+                body_optional: operation["requestBody"]["required"] != true,
+                query: parameters
+                    .iter()
+                    .filter(|parameter| parameter["in"] == "query")
+                    .map(|parameter| (text(parameter, "name"), parameter["schema"].clone()))
+                    .collect(),
             });
         }
     }
-    assert!(operations.len() > 25);
+    assert!(operations.len() > 60);
     operations
 }
 
@@ -98,6 +120,10 @@ async fn bodies_that_are_no_json_or_too_large_are_refused() {
         };
         let json = Some("application/json");
         send(None, b"{}".to_vec()).await.refused(415, "unsupported_media_type");
+        if !operation.body_optional {
+            send(None, Vec::new()).await.refused(415, "unsupported_media_type");
+            send(json, Vec::new()).await.refused(400, "bad_json");
+        }
         send(Some("text/plain"), b"{}".to_vec()).await.refused(415, "unsupported_media_type");
         for bad in [&b"{"[..], b"nonsense", b"{\"a\":\"\\ud800\"}", b"\xff\xfe", b"{}{}"] {
             let answer = send(json, bad.to_vec()).await;
@@ -116,17 +142,65 @@ async fn limits_and_cursors_out_of_range_are_refused_by_name() {
     let server = Server::start().await;
     let (token, _) = server.guest("ann").await;
     let group = server.group(&token, &[]).await;
-    for operation in operations().iter().filter(|operation| operation.has_limit) {
-        let path = operation.line.replace(SOME_ID, &group);
+    let sent = server.call(&token, &format!("POST /v1/conversations/{group}/messages"), json!({"content": "a"})).await;
+    let message = text(&sent.expect(201), "id");
+    let admin = server.admin("boss").await;
+    for operation in operations().iter().filter(|operation| operation.takes("limit")) {
+        // A search needs words, and what is of the org an admin.
+        let begin = if operation.path == "/v1/search/messages" { "query=a&" } else { "" };
+        let token = if operation.path.starts_with("/v1/org/") { &admin } else { &token };
+        let path = operation.line_in(&group, &message);
         for bad in ["0", "-1", "1e9", "1000000000", "x", "", "99999999999999999999"] {
-            server.call(&token, &format!("{path}?limit={bad}"), Value::Null).await.invalid("limit");
+            server.call(token, &format!("{path}?{begin}limit={bad}"), Value::Null).await.invalid("limit");
         }
-        server.call(&token, &format!("{path}?limit=1&no_such_parameter=1"), Value::Null).await.expect(200);
+        server.call(token, &format!("{path}?{begin}limit=1&no_such_parameter=1"), Value::Null).await.expect(200);
+        if operation.takes("cursor") {
+            for bad in ["x", "%00", "AAAA", "%F0"] {
+                server.call(token, &format!("{path}?{begin}cursor={bad}"), Value::Null).await.invalid("cursor");
+            }
+        }
     }
-    for path in ["/v1/conversations", "/v1/conversations/public", &format!("/v1/conversations/{group}/participants")] {
-        for bad in ["x", "%00", "AAAA", "%F0"] {
-            server.get(&token, &format!("{path}?cursor={bad}")).await.invalid("cursor");
+}
+
+#[tokio::test]
+async fn parameters_of_the_wrong_type_are_refused_by_name() {
+    let server = Server::start().await;
+    let (token, _) = server.guest("ann").await;
+    let group = server.group(&token, &[]).await;
+    let sent = server.call(&token, &format!("POST /v1/conversations/{group}/messages"), json!({"content": "a"})).await;
+    let message = text(&sent.expect(201), "id");
+    let admin = server.admin("boss").await;
+    let mut tried = 0;
+    for operation in operations() {
+        let token = if operation.path.starts_with("/v1/org/") { &admin } else { &token };
+        let path = operation.line_in(&group, &message);
+        for (name, schema) in &operation.query {
+            // Text is always of the right type; what it may say is tried elsewhere.
+            let free = schema["type"].as_array().is_some_and(|types| types.contains(&json!("string")))
+                || schema["type"] == "string";
+            if free && schema["enum"].is_null() && schema["format"].is_null() {
+                continue;
+            }
+            let begin = if operation.path == "/v1/search/messages" { "query=a&" } else { "" };
+            for bad in ["nonsense", "", "1.5", "%00", "%F0"] {
+                // Nobody at all is a list of users too.
+                if name == "ids" && bad.is_empty() {
+                    continue;
+                }
+                server.call(token, &format!("{path}?{begin}{name}={bad}"), Value::Null).await.invalid(name);
+                tried += 1;
+            }
         }
+    }
+    assert!(tried > 100, "{tried}");
+    for bad in ["", "query=", "query=%20", "query=%2B%2B", &format!("query={}", "x".repeat(121)), "query=a%00"] {
+        server.get(&token, &format!("/v1/search/messages?{bad}")).await.refused(400, "invalid");
+    }
+    let many = vec![SOME_ID; 501].join(",");
+    server.get(&token, &format!("/v1/presence?ids={many}")).await.invalid("ids");
+    for bad in ["x", "%20", "ab", "%F0%9F%91%8D%F0%9F%91%8D", "%3Csmile%3E"] {
+        let line = format!("PUT /v1/messages/{message}/reactions/{bad}");
+        server.call(&token, &line, Value::Null).await.invalid("emoji");
     }
 }
 
@@ -161,6 +235,9 @@ async fn values_that_are_not_allowed_name_their_field() {
     let conversation = format!("PATCH /v1/conversations/{group}");
     let people = format!("POST /v1/conversations/{group}/participants");
     let register = "POST /v1/auth/register".to_owned();
+    let reports = "POST /v1/reports".to_owned();
+    let own = |rest: &str| format!("PATCH /v1/conversations/{group}/{rest}");
+    let file = |url: &str| json!({"kind": "document", "url": url});
     let guest = "POST /v1/auth/guest".to_owned();
     for (line, body, field) in [
         (&guest, json!({}), "username"),
@@ -198,6 +275,30 @@ async fn values_that_are_not_allowed_name_their_field() {
         (&messages, json!({"content": "a", "client_id": ""}), "client_id"),
         (&messages, json!({"content": "a", "client_id": "x".repeat(65)}), "client_id"),
         (&messages, json!({"content": "a", "reply_to_id": "x"}), "reply_to_id"),
+        (&messages, json!({"content": "a", "thread_root_id": 7}), "thread_root_id"),
+        (&messages, json!({"content": "a", "mentions": [{"offset": 0, "length": 2}]}), "mentions"),
+        (&messages, json!({"content": "a", "mentions": [{"offset": 0, "length": 0}]}), "mentions"),
+        (&messages, json!({"content": "a", "mentions": vec![json!({"offset": 0, "length": 1}); 51]}), "mentions"),
+        (&messages, json!({"attachments": vec![file("https://example.com/a"); 11]}), "attachments"),
+        (&messages, json!({"attachments": [file("javascript:alert(1)")]}), "attachments[0].url"),
+        (&messages, json!({"attachments": [{"kind": "ship", "url": "https://example.com"}]}), "attachments[0].kind"),
+        (&conversation, json!({"slow_mode_seconds": 86_401}), "slow_mode_seconds"),
+        (&conversation, json!({"archived": true, "title": "b"}), "archived"),
+        (&create, json!({"kind": "group", "title": "a", "slow_mode_seconds": -1}), "slow_mode_seconds"),
+        (&own("preferences"), json!({"notify": "some"}), "notify"),
+        (&own("preferences"), json!({"muted_until": "tomorrow"}), "muted_until"),
+        (&"PATCH /v1/me/notification-preferences".to_owned(), json!({"notify": 1}), "notify"),
+        (&"POST /v1/notifications/read".to_owned(), json!({"ids": []}), "ids"),
+        (&"POST /v1/notifications/read".to_owned(), json!({"ids": vec![SOME_ID; 101]}), "ids"),
+        (&"POST /v1/read".to_owned(), json!({"items": []}), "items"),
+        (&"POST /v1/read".to_owned(), json!({"items": vec![json!({"conversation_id": group, "seq": 1}); 2]}), "items"),
+        (&"POST /v1/read".to_owned(), json!({"items": [{"conversation_id": group, "seq": -1}]}), "items[0].seq"),
+        (&format!("POST /v1/conversations/{group}/typing"), json!({"typing": "yes"}), "typing"),
+        (&reports, json!({"reason": "spam"}), "message_id"),
+        (&reports, json!({"reason": "spam", "user_id": id, "message_id": SOME_ID}), "message_id"),
+        (&reports, json!({"reason": "dull", "user_id": id}), "reason"),
+        (&reports, json!({"reason": "spam", "user_id": SOME_ID, "comment": "x".repeat(1_001)}), "comment"),
+        (&"POST /v1/announcements/read".to_owned(), json!({"seq": "1"}), "seq"),
         (&format!("POST /v1/conversations/{group}/read"), json!({"seq": -1}), "seq"),
         (&format!("POST /v1/conversations/{group}/delivered"), json!({"seq": 1.5}), "seq"),
         (&format!("PATCH /v1/conversations/{group}/participants/{id}"), json!({"role": "king"}), "role"),
@@ -253,6 +354,10 @@ async fn an_outsider_learns_nothing() {
         ("GET", "/changes?after=0", Value::Null),
         ("POST", "/read", json!({"seq": 1})),
         ("POST", "/delivered", json!({"seq": 1})),
+        ("POST", "/typing", json!({"typing": true})),
+        ("GET", "/pins", Value::Null),
+        ("PATCH", "/preferences", json!({"notify": "none"})),
+        ("GET", &format!("/participants/{eve_id}"), Value::Null),
     ] {
         let real = server.call(&eve, &format!("{method} /v1/conversations/{group}{path}"), body.clone()).await;
         let mut real = real.refused(404, "not_found");
@@ -263,8 +368,28 @@ async fn an_outsider_learns_nothing() {
         }
         assert_eq!(real, none, "{method} {path}");
     }
-    for (method, body) in [("GET", Value::Null), ("PATCH", json!({"content": "x"})), ("DELETE", Value::Null)] {
-        server.call(&eve, &format!("{method} /v1/messages/{message}"), body).await.refused(404, "not_found");
+    for (method, path, body) in [
+        ("GET", "", Value::Null),
+        ("PATCH", "", json!({"content": "x"})),
+        ("DELETE", "", Value::Null),
+        ("PUT", "/pin", Value::Null),
+        ("DELETE", "/pin", Value::Null),
+        ("PUT", "/reactions/%F0%9F%91%8D", Value::Null),
+        ("DELETE", "/reactions/%F0%9F%91%8D", Value::Null),
+        ("GET", "/reactions", Value::Null),
+        ("GET", "/thread", Value::Null),
+        ("GET", "/edits", Value::Null),
+        ("GET", "/receipts", Value::Null),
+    ] {
+        server.call(&eve, &format!("{method} /v1/messages/{message}{path}"), body).await.refused(404, "not_found");
+    }
+    let search = format!("/v1/search/messages?query=secret&conversation_id={group}");
+    server.get(&eve, &search).await.refused(404, "not_found");
+    assert_eq!(server.get(&eve, "/v1/search/messages?query=secret").await.expect(200)["items"], json!([]));
+    let report = json!({"message_id": message, "reason": "spam"});
+    server.call(&eve, "POST /v1/reports", report).await.refused(404, "not_found");
+    for line in ["GET /v1/org/users", "GET /v1/org/reports", "GET /v1/org/audit"] {
+        server.call(&eve, line, Value::Null).await.refused(403, "forbidden");
     }
 }
 

@@ -5,9 +5,7 @@ use std::time::Duration;
 use api::ApiConfig;
 use chat::AuthConfig;
 use http::StatusCode;
-use protocol::UserId;
 use serde_json::{Value, json};
-use store::Store;
 
 use crate::support::{SECRET, Server, auth, claims, eventually, mint, text};
 
@@ -135,9 +133,10 @@ async fn a_disabled_user_is_refused_within_about_a_second() {
     let (token, id) = server.guest("ann").await;
     let external = mint(&claims("ext"));
     let ext = text(&server.get(&external, "/v1/me").await.expect(200), "id");
+    let admin = server.admin("boss").await;
     for (token, id) in [(&token, &id), (&external, &ext)] {
-        let id: UserId = id.parse().unwrap();
-        server.store.set_disabled(id, true, chat::Clock::now(&*server.clock)).await.unwrap();
+        let line = format!("PATCH /v1/org/users/{id}");
+        server.call(&admin, &line, json!({"disabled": true})).await.expect(200);
         eventually("refused", || async { server.get(token, "/v1/me").await.status == StatusCode::FORBIDDEN }).await;
         server.get(token, "/v1/me").await.refused(403, "user_disabled");
     }

@@ -127,6 +127,15 @@ impl Server {
         (text(&answer, "access_token"), text(&answer["user"], "id"))
     }
 
+    /// The token of an admin of the org.
+    pub(crate) async fn admin(&self, subject: &str) -> String {
+        let mut wanted = claims(subject);
+        wanted.role = Some("admin".into());
+        let token = mint(&wanted);
+        assert_eq!(self.get(&token, "/v1/me").await.expect(200)["role"], "admin");
+        token
+    }
+
     /// A group of its creator and others.
     pub(crate) async fn group(&self, token: &str, others: &[&str]) -> String {
         let body = json!({"kind": "group", "title": "Group", "participant_ids": others});
@@ -157,7 +166,7 @@ pub(crate) fn request(line: &str) -> Request {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Null when there is no body.
+    /// Null when there is no body, a string when it is no JSON.
     pub(crate) body: Value,
 }
 
@@ -165,7 +174,12 @@ impl Answer {
     async fn read(response: Response) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 10_000_000).await.unwrap();
-        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false if is_json => serde_json::from_slice(&bytes).unwrap(),
+            false => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
+        };
         Self { status: parts.status, headers: parts.headers, body }
     }
 

@@ -84,6 +84,9 @@ async fn two_people_use_every_route() {
     let gone = server.call(ann, &format!("DELETE /v1/messages/{id}"), none.clone()).await.expect(200);
     assert_eq!((gone["content"].as_str(), gone["deleted_at"].is_string()), (Some(""), true));
 
+    features(&server, ann, bob, bob_id, group).await;
+    people(&server, ann, ann_id, bob, bob_id).await;
+
     // The end of it.
     let line = format!("DELETE {}/{bob_id}", path("/participants"));
     server.call(ann, &line, none.clone()).await.expect(204);
@@ -97,9 +100,121 @@ async fn two_people_use_every_route() {
     server.call(ann, &line, none.clone()).await.expect(204);
     server.call(ann, "POST /v1/auth/logout", none).await.expect(204);
     server.get(ann, "/v1/me").await.refused(401, "session_revoked");
-    server.get("", "/v1/openapi.json").await.expect(200);
+    for document in ["/v1/openapi.json", "/v1/asyncapi.json", "/v1/docs"] {
+        server.get("", document).await.expect(200);
+    }
 
     nothing_was_left_out(&server);
+}
+
+/// What one does with messages besides writing them, in a group of the two.
+async fn features(server: &Server, ann: &str, bob: &str, bob_id: &str, group: &str) {
+    let none = Value::Null;
+    let path = |rest: &str| format!("/v1/conversations/{group}{rest}");
+    let send = async |token: &str, body: Value| {
+        server.call(token, &format!("POST {}", path("/messages")), body).await.expect(201)
+    };
+    let root = send(
+        ann,
+        json!({"content": "lunch?", "attachments": [
+        {"kind": "image", "url": "https://example.com/menu.png", "name": "menu.png"}]}),
+    )
+    .await;
+    let id = &text(&root, "id");
+    let of = |rest: &str| format!("/v1/messages/{id}{rest}");
+
+    // A thread, with a reply that names somebody.
+    let reply = send(bob, json!({"content": "yes", "thread_root_id": id, "reply_to_id": id})).await;
+    assert_eq!(reply["thread_root_id"], root["id"]);
+    let named = send(ann, json!({"content": "@bob at one", "thread_root_id": id})).await;
+    assert_eq!(named["mentions"][0]["user"]["id"], *bob_id);
+    let thread = server.get(bob, &of("/thread?limit=1")).await.expect(200);
+    assert_eq!((&thread["root"]["thread"]["reply_count"], &thread["items"][0]["id"]), (&json!(2), &reply["id"]));
+
+    // Reactions, pins, edits, who read it.
+    let thumb = of("/reactions/%F0%9F%91%8D");
+    let reacted = server.call(bob, &format!("PUT {thumb}"), none.clone()).await.expect(200);
+    assert_eq!((&reacted["reactions"][0]["count"], &reacted["reactions"][0]["mine"]), (&json!(1), &json!(true)));
+    let reactors = server.get(ann, &of("/reactions?emoji=%F0%9F%91%8D")).await.expect(200);
+    assert_eq!(reactors["items"][0]["user"]["id"], *bob_id);
+    let back = server.call(bob, &format!("DELETE {thumb}"), none.clone()).await.expect(200);
+    assert_eq!(back["reactions"], json!([]));
+    assert!(server.call(ann, &format!("PUT {}", of("/pin")), none.clone()).await.expect(200)["pinned_at"].is_string());
+    assert_eq!(server.get(bob, &path("/pins")).await.expect(200)["items"][0]["id"], root["id"]);
+    server.call(ann, &format!("DELETE {}", of("/pin")), none.clone()).await.expect(200);
+    server.call(ann, &format!("PATCH {}", of("")), json!({"content": "dinner?"})).await.expect(200);
+    assert_eq!(server.get(bob, &of("/edits")).await.expect(200)["items"][0]["content"], "lunch?");
+    let everything = json!({"items": [{"conversation_id": group, "seq": 1_000_000}]});
+    let read = server.call(bob, "POST /v1/read", everything).await.expect(200);
+    assert!(read["items"][0]["read_seq"].as_u64() >= named["seq"].as_u64());
+    assert_eq!(server.get(ann, &of("/receipts")).await.expect(200)["items"][0]["state"], "read");
+    server.call(bob, &format!("POST {}", path("/typing")), json!({"typing": true})).await.expect(204);
+
+    // Found again; told about; what one wants to be told of.
+    let found =
+        server.get(bob, &format!("/v1/search/messages?query=DINN&conversation_id={group}&has=attachment")).await;
+    assert_eq!(found.expect(200)["items"][0]["message"]["id"], root["id"]);
+    let notifications = server.get(bob, "/v1/notifications?unread=true").await.expect(200);
+    let kinds: Vec<_> = notifications["items"].as_array().unwrap().iter().map(|item| &item["kind"]).collect();
+    assert!(kinds.contains(&&json!("mention")), "{notifications}");
+    assert!(server.get(bob, "/v1/unread").await.expect(200)["notification_count"].as_u64() > Some(0));
+    server.call(bob, "POST /v1/notifications/read", none.clone()).await.expect(200);
+    assert_eq!(server.get(bob, "/v1/unread").await.expect(200)["notification_count"], 0);
+    let muted = json!({"muted_until": "2099-01-01T00:00:00.000Z", "pinned": true});
+    let own = server.call(bob, &format!("PATCH {}", path("/preferences")), muted).await.expect(200);
+    assert!(own["pinned_at"].is_string());
+    let all = json!({"notify": "mentions"});
+    server.call(bob, "PATCH /v1/me/notification-preferences", all).await.expect(200);
+    assert_eq!(server.get(bob, "/v1/me/notification-preferences").await.expect(200)["notify"], "mentions");
+
+    // The list, in part.
+    for (query, found) in
+        [("kind=group", true), ("kind=direct", false), ("archived=true", false), ("unread=false", true)]
+    {
+        let list = server.get(bob, &format!("/v1/conversations?{query}")).await.expect(200);
+        let here = list["items"].as_array().unwrap().iter().any(|item| item["id"] == *group);
+        assert_eq!(here, found, "{query}");
+    }
+    let one = server.get(ann, &format!("{}/{bob_id}", path("/participants"))).await.expect(200);
+    assert_eq!(one["role"], "admin");
+}
+
+/// Who is there, blocking, reporting, and what admins of the org do.
+async fn people(server: &Server, ann: &str, ann_id: &str, bob: &str, bob_id: &str) {
+    let none = Value::Null;
+    // No sockets here: all are offline, and the two share a conversation.
+    let list = server.get(ann, &format!("/v1/presence?ids={bob_id},{ann_id}")).await.expect(200);
+    assert_eq!(list["items"][0]["state"], "offline", "{list}");
+    server.get(ann, "/v1/presence").await.expect(200);
+    assert_eq!(server.get(ann, &format!("/v1/users/{bob_id}/presence")).await.expect(200)["state"], "offline");
+
+    server.call(ann, &format!("PUT /v1/users/{bob_id}/block"), none.clone()).await.expect(204);
+    assert_eq!(server.get(ann, "/v1/me/blocks").await.expect(200)["items"][0]["id"], *bob_id);
+    server.call(ann, &format!("DELETE /v1/users/{bob_id}/block"), none.clone()).await.expect(204);
+    assert_eq!(server.get(ann, "/v1/me/blocks").await.expect(200)["items"], json!([]));
+
+    let complaint = json!({"user_id": ann_id, "reason": "abuse", "comment": "rude"});
+    let report = server.call(bob, "POST /v1/reports", complaint.clone()).await.expect(201);
+    assert_eq!(server.call(bob, "POST /v1/reports", complaint).await.expect(200)["id"], report["id"]);
+
+    let admin = &server.admin("boss").await;
+    let users = server.get(admin, "/v1/org/users?query=bo&disabled=false&role=member").await.expect(200);
+    assert_eq!(users["items"][0]["id"], *bob_id);
+    server.call(admin, &format!("PATCH /v1/org/users/{bob_id}"), json!({"role": "admin"})).await.expect(200);
+    server.call(admin, &format!("PATCH /v1/org/users/{bob_id}"), json!({"role": "member"})).await.expect(200);
+    assert_eq!(server.get(admin, "/v1/org/reports?status=open").await.expect(200)["items"][0]["id"], report["id"]);
+    let line = format!("PATCH /v1/org/reports/{}", text(&report, "id"));
+    let decided = server.call(admin, &line, json!({"status": "dismissed"})).await.expect(200);
+    assert!(decided["decided_at"].is_string());
+
+    let news = json!({"title": "News", "content": "All is well."});
+    let news = server.call(admin, "POST /v1/announcements", news).await.expect(201);
+    let announcements = server.get(bob, "/v1/announcements").await.expect(200);
+    assert_eq!((&announcements["items"][0]["id"], &announcements["read_seq"]), (&news["id"], &json!(0)));
+    let read = server.call(bob, "POST /v1/announcements/read", json!({"seq": news["seq"]})).await.expect(200);
+    assert_eq!(read["read_seq"], news["seq"]);
+    let audit = server.get(admin, "/v1/org/audit").await.expect(200);
+    assert_eq!(audit["items"][0]["action"], "announcement.created");
 }
 
 /// Every operation of the document was among the calls that succeeded.
@@ -116,6 +231,10 @@ fn nothing_was_left_out(server: &Server) {
 }
 
 fn with_ids_named(line: &str) -> String {
-    let named = |part: &str| if part.len() == 36 { "{id}".to_owned() } else { part.to_owned() };
+    let named = |part: &str| match part {
+        part if part.len() == 36 => "{id}".to_owned(),
+        part if part.starts_with('%') => "{emoji}".to_owned(),
+        part => part.to_owned(),
+    };
     line.split('/').map(named).collect::<Vec<_>>().join("/")
 }

@@ -1,0 +1,24 @@
+//! The table of error codes, for people: `docs/errors.md`.
+
+use std::fmt::Write;
+
+use protocol::ErrorCode;
+
+use crate::error::status;
+
+/// The table of error codes as it is checked in (`docs/errors.md`).
+pub fn errors_document() -> String {
+    let mut text = String::from(
+        "# Error codes\n\n\
+         Generated from `crates/protocol/src/error.rs` by `UPDATE_GENERATED=1 cargo test -p api`; do not edit.\n\n\
+         Programs match on `code`, which never changes its meaning; `detail` (REST) and `message` (WebSocket) are for\n\
+         people. REST answers are `application/problem+json` with the status below; over a socket the same codes come\n\
+         in `error` of a reply. 429 and 503 carry `Retry-After`.\n\n\
+         | code | status | meaning |\n| --- | --- | --- |\n",
+    );
+    for code in ErrorCode::ALL {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| `{code}` | {} | {} |", status(*code).as_u16(), code.meaning().trim());
+    }
+    text
+}
