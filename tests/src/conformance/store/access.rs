@@ -192,15 +192,7 @@ pub async fn a_deleted_conversation_is_gone_for_its_people_and_followed_by_nodes
         assert_eq!(world.store.conversation(user.id, room).await.unwrap(), None);
         assert_eq!(world.store.message(user.id, message.id).await.unwrap(), None);
         assert!(world.history(user, room).await.is_empty());
-        assert!(
-            world
-                .store
-                .conversations(user.id, &ConversationFilter::default(), None, 50)
-                .await
-                .unwrap()
-                .items
-                .is_empty()
-        );
+        assert!(world.list(user.id, None, 50).await.unwrap().items.is_empty());
         assert!(world.store.public_conversations(user.id, "", None, 50).await.unwrap().items.is_empty());
         assert!(world.store.memberships(user.id, 50).await.unwrap().items.is_empty());
     }

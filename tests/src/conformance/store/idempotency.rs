@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use protocol::{ConversationKind, MessageId};
+use protocol::ConversationKind;
 use store::{Conflict, InsertMessage, NewConversation, Scope, Store, StoreError, WriteConversation, Writes};
 
 use super::{

@@ -27,13 +27,13 @@ pub async fn markers_only_move_forward_and_stop_at_the_head(store: Arc<dyn Store
         world.send(group, &ada, &format!("{i}")).await;
     }
     let first = mark(&world, &bob, group, Mark::Read(3)).await;
-    assert_eq!(first, Marked { delivered_seq: 3, read_seq: 3, moved: true, participant_count: 2 });
+    assert_eq!(first, Marked { delivered_seq: 3, read_seq: 3, read_number: 2, moved: true, participant_count: 2 });
     for late in [0, 1, 2, 3] {
         assert_eq!(mark(&world, &bob, group, Mark::Read(late)).await, Marked { moved: false, ..first });
         assert_eq!(mark(&world, &bob, group, Mark::Delivered(late)).await, Marked { moved: false, ..first });
     }
     let wild = mark(&world, &bob, group, Mark::Read(1_000)).await;
-    assert_eq!(wild, Marked { delivered_seq: 6, read_seq: 6, moved: true, participant_count: 2 });
+    assert_eq!(wild, Marked { delivered_seq: 6, read_seq: 6, read_number: 5, moved: true, participant_count: 2 });
     assert!(!mark(&world, &bob, group, Mark::Read(1_000)).await.moved);
     world.send(group, &ada, "new").await;
     assert_eq!(unread(&world, &bob, group).await, 1, "a mark past the head meant the head of then");
@@ -199,8 +199,8 @@ pub async fn receipts_of_small_conversations_are_everybodys_and_of_large_ones_on
     let mut of_small = of(small);
     of_small.sort_by_key(|receipt| receipt.user_id);
     let expected = [
-        Receipt { conversation_id: small, user_id: all[0].id, delivered_seq: 2, read_seq: 1 },
-        Receipt { conversation_id: small, user_id: all[1].id, delivered_seq: 2, read_seq: 2 },
+        Receipt { conversation_id: small, user_id: all[0].id, delivered_seq: 2, read_seq: 1, read_number: 0 },
+        Receipt { conversation_id: small, user_id: all[1].id, delivered_seq: 2, read_seq: 2, read_number: 1 },
     ];
     assert_eq!(of_small, expected, "who left is not told of");
     assert_eq!(of(hundred).len(), 100);

@@ -239,7 +239,7 @@ pub async fn participants_are_listed_by_join_time_once_each(store: Arc<dyn Store
     world.apply(&[Op::Join(group, people[7].clone(), Role::Member), Op::Leave(group, people[2].clone())]).await;
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.store.participants(ada.id, group, cursor.as_deref(), 2).await.unwrap();
+        let page = world.store.participants(people[0].id, group, cursor.as_deref(), 2).await.unwrap();
         seen.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {
