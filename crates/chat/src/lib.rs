@@ -5,6 +5,8 @@
 //! else is waiting, `decide` says under the lock what it does, [`envelope`] is what the bus then carries.
 
 mod announcements;
+#[cfg(test)]
+mod announcements_tests;
 mod auth;
 mod bounded;
 mod change;
@@ -18,21 +20,35 @@ mod error;
 mod fingerprint;
 mod follow;
 mod mentions;
+#[cfg(test)]
+mod message_tests;
 mod messages;
 mod metrics;
 mod moderation;
+#[cfg(test)]
+mod moderation_tests;
 mod notifications;
+#[cfg(test)]
+mod notifications_tests;
 mod page;
 mod policy;
 mod presence;
+#[cfg(test)]
+mod presence_tests;
 mod receipts;
 mod search;
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 mod testing;
 mod typing;
 #[cfg(test)]
+mod typing_tests;
+#[cfg(test)]
 mod use_case_tests;
 mod users;
+#[cfg(test)]
+mod users_tests;
 mod writer;
 
 use std::sync::Arc;

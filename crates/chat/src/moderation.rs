@@ -1,7 +1,7 @@
 //! Blocking, reporting, and what admins of an org may do.
 
 use protocol::{
-    AuditAction, AuditEntry, AuditId, CreateReport, DESCRIPTION_MAX, ErrorCode, OrgRole, OrgUserPatch, Page, Report,
+    AuditAction, AuditEntry, AuditId, CreateReport, DESCRIPTION_MAX, ErrorCode, MessageKind, OrgRole, OrgUserPatch, Page, Report,
     ReportId, ReportPatch, ReportStatus, User, UserId, check_content,
 };
 use store::{NewAudit, NewReport, OrgUsersFilter, ReportsFilter};
@@ -47,6 +47,9 @@ impl Chat {
         let (user, message) = match (request.message_id, request.user_id) {
             (Some(id), None) => {
                 let message = self.message(caller, id).await?;
+                if message.kind == MessageKind::System {
+                    return Err(ChatError::field("message_id", "is not a message that somebody wrote"));
+                }
                 (message.sender.id, Some((id, message.conversation_id, message.content)))
             }
             (None, Some(id)) => (self.user(caller, id).await?.id, None),

@@ -1,6 +1,7 @@
-//! People and profiles.
+//! People and profiles. Nobody sees a user of another org; a disabled user can be looked at, not found.
 
 use protocol::{Page, ProfilePatch, User, UserId};
+use store::OrgUsersFilter;
 
 use crate::{Caller, Chat, ChatError, Result, check};
 
@@ -18,7 +19,7 @@ impl Chat {
         user.filter(|user| user.org_id == caller.user.org_id).ok_or_else(|| ChatError::not_found("user"))
     }
 
-    /// Users of the caller's org by prefix. `limit` 1–100 (50 when absent).
+    /// Users of the caller's org by prefix, without those who are disabled. `limit` 1–100 (50 when absent).
     pub async fn search_users(
         &self,
         caller: &Caller,
@@ -29,6 +30,7 @@ impl Chat {
         let limit = check::limit(limit)?;
         check::query(query)?;
         check::cursor(cursor)?;
-        Ok(self.inner.store.search_users(caller.user.org_id, query, cursor, limit).await?)
+        let filter = OrgUsersFilter { query: query.to_owned(), disabled: Some(false), role: None };
+        Ok(self.inner.store.org_users(caller.user.org_id, &filter, cursor, limit).await?)
     }
 }
