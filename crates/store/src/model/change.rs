@@ -22,8 +22,8 @@ pub struct Scope {
     pub users: Vec<UserId>,
     /// Reactions to look for: (message, user, emoji).
     pub reactions: Vec<(MessageId, UserId, String)>,
-    /// Somebody may be notified: reads [`Locked::preferences`] and [`Locked::blocks`], and adds the senders of
-    /// `messages` (and of the roots of their threads) to the participants and users that are read.
+    /// Somebody may be notified: reads [`Locked::preferences`] and [`Locked::blocks`], adds the senders of `messages`
+    /// (and of the roots of their threads) to the participants and users that are read, and those roots to the messages.
     pub notifies: bool,
 }
 
@@ -302,6 +302,7 @@ impl Writes {
 pub struct Committed {
     /// Present state, as read in the same transaction, of every message inserted or updated; reactions without `mine`.
     pub messages: HashMap<MessageId, Message>,
-    /// New feed heads, one entry per join or leave, in the order of `Writes::participants`, then one per notification.
+    /// New feed heads, one entry per join or leave, in the order of `Writes::participants`, then one per notification
+    /// that is new (one that is there already, the same user, message and kind, moves nothing), in their order.
     pub feeds: Vec<(ConversationId, UserId, UserSeq)>,
 }

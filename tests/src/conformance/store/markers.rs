@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{ConversationId, Receipt, Role, User, UserId};
-use store::{Marked, Store};
+use store::{MarkRow, Marked, Store};
 
 use super::{
     op::Op,
@@ -207,4 +207,108 @@ pub async fn receipts_of_small_conversations_are_everybodys_and_of_large_ones_on
     assert_eq!(of(large).iter().map(|receipt| receipt.user_id).collect::<Vec<_>>(), [all[0].id]);
     assert!(of(foreign).is_empty());
     assert!(world.store.receipts(all[0].id, &[]).await.unwrap().is_empty());
+}
+
+/// One answer per row, in their order; what one names twice over is not asked of it.
+pub async fn a_batch_of_marks_is_answered_row_by_row(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (ada, bob, cyd) = (world.user("ada").await, world.user("bob").await, world.user("cyd").await);
+    let (one, two) = (world.group(&[&ada, &bob]).await, world.group(&[&ada, &bob]).await);
+    for id in [one, two] {
+        for _ in 0..4 {
+            world.send(id, &ada, "hello").await;
+        }
+    }
+    let row = |user: &User, conversation_id, delivered_seq, read_seq| MarkRow {
+        user_id: user.id,
+        conversation_id,
+        delivered_seq,
+        read_seq,
+    };
+    let rows = [
+        row(&bob, two, Some(4), Some(2)),
+        row(&cyd, one, None, Some(3)),
+        row(&ada, one, None, Some(5)),
+        row(&bob, one, Some(2), None),
+        row(&bob, ConversationId::generate(), Some(2), None),
+        row(&ada, two, None, None),
+    ];
+    let marked = world.store.mark(&rows).await.unwrap();
+    let seen: Vec<_> =
+        marked.iter().map(|it| it.map(|it| (it.delivered_seq, it.read_seq, it.read_number, it.moved))).collect();
+    let expected =
+        [Some((4, 2, 1, true)), None, Some((5, 5, 4, false)), Some((2, 1, 0, true)), None, Some((5, 5, 4, false))];
+    assert_eq!(seen, expected);
+    assert!(world.store.mark(&[]).await.unwrap().is_empty());
+}
+
+/// Above a hundred only what was read counts, and what was delivered with it.
+pub async fn delivered_is_not_kept_in_large_conversations(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let mut people = Vec::new();
+    for i in 0..101 {
+        people.push(world.user(&format!("user{i}")).await);
+    }
+    let all: Vec<&User> = people.iter().collect();
+    let (hundred, large) = (world.group(&all[..100]).await, world.group(&all).await);
+    for id in [hundred, large] {
+        for _ in 0..4 {
+            world.send(id, all[0], "hello").await;
+        }
+    }
+    let marks = async |id, mark| {
+        let marked = world.mark(people[1].id, id, mark).await.unwrap();
+        (marked.delivered_seq, marked.read_seq, marked.moved, marked.participant_count)
+    };
+    assert_eq!(marks(hundred, Mark::Delivered(4)).await, (4, 1, true, 100));
+    assert_eq!(marks(large, Mark::Delivered(4)).await, (1, 1, false, 101));
+    assert_eq!(marks(large, Mark::Read(3)).await, (3, 3, true, 101));
+    assert_eq!(marks(large, Mark::Delivered(5)).await, (3, 3, false, 101));
+}
+
+/// Batches of many users' marks, and their sends, over the same rows in any order.
+pub async fn batches_of_marks_and_sends_do_not_wait_in_a_circle(store: Arc<dyn Store>) {
+    let world = Arc::new(World::new(store).await);
+    let mut people = Vec::new();
+    for i in 0..4 {
+        people.push(world.user(&format!("user{i}")).await);
+    }
+    let mut groups = Vec::new();
+    for _ in 0..6 {
+        groups.push(world.group(&people.iter().collect::<Vec<_>>()).await);
+    }
+    let tasks: Vec<_> = (0..12_usize)
+        .map(|task| {
+            let (world, people, groups) = (Arc::clone(&world), people.clone(), groups.clone());
+            tokio::spawn(async move {
+                for round in 0..5_u64 {
+                    let mut pairs: Vec<_> =
+                        groups.iter().flat_map(|id| people.iter().map(|user| (*id, user))).collect();
+                    pairs.rotate_left(task * 2);
+                    if task % 2 == 0 {
+                        pairs.reverse();
+                    }
+                    if task % 3 == 0 {
+                        let batch: Vec<Op> = pairs.iter().map(|(id, user)| Op::send(*id, user, "hello")).collect();
+                        world.apply(&batch).await;
+                    } else {
+                        let row = |(id, user): &(ConversationId, &User)| MarkRow {
+                            user_id: user.id,
+                            conversation_id: *id,
+                            delivered_seq: Some(round * 8),
+                            read_seq: Some(round * 4),
+                        };
+                        let rows: Vec<MarkRow> = pairs.iter().map(row).collect();
+                        assert!(world.store.mark(&rows).await.unwrap().iter().all(Option::is_some));
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for id in groups {
+        world.assert_head(id, 1 + 4 * 5 * 4).await;
+    }
 }

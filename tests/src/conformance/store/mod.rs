@@ -8,11 +8,17 @@ pub mod access;
 pub mod following;
 pub mod idempotency;
 pub mod markers;
+pub mod mentions;
+pub mod notifying;
 mod op;
 pub mod order;
 pub mod pages;
+pub mod pins;
+pub mod reactions;
 pub mod sessions;
+pub mod settings;
 pub mod state;
+pub mod threads;
 pub mod users;
 mod world;
 
@@ -95,6 +101,9 @@ macro_rules! store_conformance {
                 a_mark_between_messages_counts_the_one_before_it,
                 only_participants_have_markers,
                 marks_from_many_tasks_end_at_the_furthest,
+                a_batch_of_marks_is_answered_row_by_row,
+                delivered_is_not_kept_in_large_conversations,
+                batches_of_marks_and_sends_do_not_wait_in_a_circle,
                 receipts_of_small_conversations_are_everybodys_and_of_large_ones_ones_own,
             ],
             following: [
@@ -104,6 +113,46 @@ macro_rules! store_conformance {
                 revoked_sessions_and_disabling_are_in_the_feed,
                 memberships_are_the_newest_conversations_with_their_heads,
                 heads_leave_out_what_is_unknown,
+            ],
+            reactions: [
+                a_reaction_is_a_change_of_its_message,
+                every_emoji_is_its_own,
+                a_reaction_names_its_first_fifty_users,
+                each_message_of_a_page_has_its_own_reactions,
+                reactions_are_found_under_the_lock,
+                reactions_from_many_tasks_are_all_there,
+            ],
+            threads: [
+                a_thread_is_counted_at_its_root,
+                a_thread_names_its_last_three_repliers,
+                a_thread_whose_root_is_not_there_is_refused,
+            ],
+            mentions: [
+                mentions_show_people_as_they_are_now,
+                unread_mentions_are_counted_each_message_once,
+                editing_or_deleting_a_mention_takes_it_away,
+                who_joins_later_is_not_mentioned_before,
+                the_first_hundred_places_are_told,
+            ],
+            pins: [
+                a_pin_is_a_change_and_is_counted,
+                attachments_come_back_as_they_were,
+                a_tombstone_keeps_nothing_of_what_it_was,
+            ],
+            notifying: [
+                a_notification_moves_its_users_feed,
+                a_batch_that_is_refused_tells_nobody,
+                notifications_from_many_tasks_number_their_feeds_densely,
+                who_is_added_at_the_making_is_told,
+                who_may_be_told_is_read_under_the_lock,
+            ],
+            settings: [
+                settings_and_blocks_are_in_the_feed,
+                a_block_is_seen_in_the_direct_conversation_of_the_two,
+                one_participant_is_as_in_the_list,
+                policies_are_read_where_they_are_decided,
+                the_list_of_conversations_can_be_filtered,
+                a_conversation_tells_what_unread_is_made_of,
             ],
             sessions: [
                 a_refresh_token_works_once,

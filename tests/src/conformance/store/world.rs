@@ -14,7 +14,8 @@ use protocol::{
     MessageId, OrgId, Page, Posting, Role, Sender, Seq, SystemChange, Timestamp, User, UserId,
 };
 use store::{
-    Committed, CreatedConversation, InsertMessage, MarkRow, Marked, NewConversation, NewUser, Store, StoredMessage,
+    Committed, CreatedConversation, InsertMessage, Locked, MarkRow, Marked, NewConversation, NewUser, Scope, Store,
+    StoredMessage, Writes,
 };
 
 use super::op::{self, Op};
@@ -167,6 +168,22 @@ impl World {
         self.store.heads(&[conversation]).await.unwrap()[0].1
     }
 
+    /// What a decision would see.
+    pub async fn look(&self, scope: &Scope) -> Locked {
+        let seen = Mutex::new(Locked::default());
+        let look = |locked: &Locked| {
+            *seen.lock().unwrap() = locked.clone();
+            Writes::default()
+        };
+        self.store.change(scope, &look).await.unwrap();
+        seen.into_inner().unwrap()
+    }
+
+    /// Asserts where the head is.
+    pub async fn assert_head(&self, conversation: ConversationId, head: Seq) {
+        assert_eq!(self.head(conversation).await, head);
+    }
+
     /// Everything after a cursor, whoever may see it.
     pub async fn changes(&self, conversation: ConversationId, after: Seq) -> Changes {
         self.store.changes(None, conversation, after, 100_000).await.unwrap().unwrap()
@@ -193,7 +210,12 @@ impl World {
 }
 
 /// A text without frills, as the store takes it.
-pub fn text(conversation: ConversationId, sender: UserId, (seq, number): (Seq, u64), content: &str) -> InsertMessage {
+pub(super) fn text(
+    conversation: ConversationId,
+    sender: UserId,
+    (seq, number): (Seq, u64),
+    content: &str,
+) -> InsertMessage {
     InsertMessage {
         id: MessageId::generate(),
         conversation_id: conversation,
