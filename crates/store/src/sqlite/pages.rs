@@ -5,6 +5,7 @@
 use protocol::{Page, Timestamp};
 use uuid::Uuid;
 
+use super::error::corrupt;
 use crate::{
     Result,
     cursor::{self, List},
@@ -14,6 +15,17 @@ use crate::{
 pub(super) fn keyset(list: List, cursor: Option<&str>) -> Result<(Option<i64>, Option<Uuid>)> {
     let after = cursor.map(|cursor| cursor::decode(list, cursor)).transpose()?;
     Ok(after.map_or((None, None), |(at, id)| (Some(at.unix_millis()), Some(id))))
+}
+
+/// As [`keyset`], for a list that is ordered by a number alone: the cursor's time stands for it.
+pub(super) fn place(list: List, cursor: Option<&str>) -> Result<Option<i64>> {
+    Ok(keyset(list, cursor)?.0)
+}
+
+/// The cursor of the page after a place.
+pub(super) fn after_place(list: List, place: i64) -> Result<String> {
+    let place = Timestamp::from_unix_millis(place).ok_or_else(|| corrupt("a place"))?;
+    Ok(cursor::encode(list, place, Uuid::nil()))
 }
 
 /// How many rows a statement asks for.

@@ -12,22 +12,26 @@ macro_rules! sender_columns {
 }
 pub(super) use sender_columns;
 
-/// See [`sender_columns`].
+/// See [`sender_columns`]. Their names are its own: it stands inside other rows.
 #[derive(sqlx::FromRow)]
 pub(super) struct SenderRow {
-    sender_id: Uuid,
-    sender_username: String,
-    sender_display_name: String,
-    sender_avatar_url: Option<String>,
+    #[sqlx(rename = "sender_id")]
+    id: Uuid,
+    #[sqlx(rename = "sender_username")]
+    username: String,
+    #[sqlx(rename = "sender_display_name")]
+    display_name: String,
+    #[sqlx(rename = "sender_avatar_url")]
+    avatar_url: Option<String>,
 }
 
 impl SenderRow {
     pub(super) fn into_sender(self) -> Sender {
         Sender {
-            id: UserId(self.sender_id),
-            username: self.sender_username,
-            display_name: self.sender_display_name,
-            avatar_url: self.sender_avatar_url,
+            id: UserId(self.id),
+            username: self.username,
+            display_name: self.display_name,
+            avatar_url: self.avatar_url,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Announcements: stored once for an org, in places that are dense from 1, with one marker for each reader.
 
-use protocol::{Announcement, AnnouncementId, AnnouncementList, OrgId, Timestamp, UserId};
+use protocol::{Announcement, AnnouncementId, AnnouncementList, OrgId, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -11,10 +11,7 @@ use super::super::{
     people::audit,
     senders::{SenderRow, sender_columns},
 };
-use crate::{
-    Announced, NewAnnouncement, NewAudit, Result,
-    cursor::{self, List},
-};
+use crate::{Announced, NewAnnouncement, NewAudit, Result, cursor::List};
 
 /// Columns and tables of [`AnnouncementRow`], of `announcements a`: what comes next is `where`.
 macro_rules! select_announcements {
@@ -109,8 +106,7 @@ fn announced(mut row: AnnouncementRow, created: bool) -> Result<Announced> {
     Ok(Announced { announcement: row.into_announcement()?, created, fingerprint })
 }
 
-/// Inside a read transaction. The cursor's time stands for the place of the last one: two clocks may have made two
-/// announcements in another order than their places.
+/// Inside a read transaction. By place, not by time: two clocks may differ.
 pub(super) async fn list(
     conn: &mut SqliteConnection,
     org: OrgId,
@@ -118,7 +114,7 @@ pub(super) async fn list(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<AnnouncementList> {
-    let (before, _) = pages::keyset(List::Announcements, cursor)?;
+    let before = pages::place(List::Announcements, cursor)?;
     let rows: Vec<AnnouncementRow> = sqlx::query_as(concat!(
         select_announcements!(),
         "where a.org_id = ?1 and a.seq < ?2 order by a.seq desc limit ?3"
@@ -134,18 +130,21 @@ pub(super) async fn list(
     let next_cursor = items
         .last()
         .filter(|_| more)
-        .and_then(|last| Some((Timestamp::from_unix_millis(to_db(last.seq))?, last.id.0)))
-        .map(|(place, id)| cursor::encode(List::Announcements, place, id));
-    let read_seq = marker(conn, user).await?;
+        .map(|last| pages::after_place(List::Announcements, to_db(last.seq)))
+        .transpose()?;
+    let read_seq = marker(conn, org, user).await?;
     Ok(AnnouncementList { items, next_cursor, read_seq })
 }
 
-async fn marker(conn: &mut SqliteConnection, user: UserId) -> Result<u64> {
-    let seq: Option<i64> = sqlx::query_scalar("select seq from announcement_reads where user_id = ?")
-        .bind(user.0)
-        .fetch_optional(conn)
-        .await
-        .db()?;
+async fn marker(conn: &mut SqliteConnection, org: OrgId, user: UserId) -> Result<u64> {
+    let seq: Option<i64> = sqlx::query_scalar(
+        "select r.seq from announcement_reads r join users u on u.id = r.user_id and u.org_id = ? where r.user_id = ?",
+    )
+    .bind(org.0)
+    .bind(user.0)
+    .fetch_optional(conn)
+    .await
+    .db()?;
     Ok(seq.map_or(0, from_db))
 }
 
@@ -189,5 +188,5 @@ pub(super) async fn read(conn: &mut SqliteConnection, org: OrgId, user: UserId, 
     .execute(&mut *conn)
     .await
     .db()?;
-    marker(conn, user).await
+    marker(conn, org, user).await
 }

@@ -46,7 +46,7 @@ pub(super) async fn unread(conn: &mut SqliteConnection, user: UserId, now: Times
     })
 }
 
-/// Inside a read transaction.
+/// Inside a read transaction. What is not read is told by its newest text: it came after all that the user may not see.
 pub(super) async fn messages(
     conn: &mut SqliteConnection,
     user: UserId,
@@ -64,7 +64,7 @@ pub(super) async fn messages(
     )
     .bind(user.0)
     .bind(now.unix_millis())
-    .bind(i64::from(limit))
+    .bind(i64::from(limit.max(1)))
     .fetch_all(&mut *conn)
     .await
     .db()?;
@@ -74,7 +74,7 @@ pub(super) async fn messages(
     let rows: Vec<MessageRow> = sqlx::query_as(select_messages!(
         "json_each(?) j join",
         "on m.conversation_id = unhex(j.value) and m.seq = (select x.seq from messages x \
-         where x.conversation_id = unhex(j.value) order by x.seq desc limit 1)"
+         where x.conversation_id = unhex(j.value) and x.kind <> 'system' order by x.seq desc limit 1)"
     ))
     .bind(id_list(unread.iter().map(|(id, _)| *id)))
     .fetch_all(&mut *conn)

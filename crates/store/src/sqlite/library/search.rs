@@ -16,11 +16,7 @@ use super::super::{
     load, pages,
     rows::{MessageRow, select_messages},
 };
-use crate::{
-    MessageSearch, Result,
-    cursor::{self, List},
-    snippet::snippet,
-};
+use crate::{MessageSearch, Result, cursor::List, snippet::snippet};
 
 /// How many matches, the newest, are put in order by how well they fit.
 const RANKED: i64 = 10_000;
@@ -112,14 +108,14 @@ pub(super) async fn search(
     Ok(Page { items, next_cursor })
 }
 
-/// The cursor's time stands for the place in the index: the order in which the texts came.
+/// By place in the index: the order in which the texts came.
 async fn newest(
     conn: &mut SqliteConnection,
     filter: &Filter<'_>,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Found>> {
-    let (before, _) = pages::keyset(List::SearchNewest, cursor)?;
+    let before = pages::place(List::SearchNewest, cursor)?;
     let query = sqlx::query_as(concat!(
         "select messages_fts.rowid, m.id ",
         found!(),
@@ -128,18 +124,19 @@ async fn newest(
     let mut items: Vec<Found> =
         filter.bind(query).bind(before.unwrap_or(i64::MAX)).bind(pages::rows(limit)).fetch_all(conn).await.db()?;
     let more = pages::cut(&mut items, limit);
-    let next_cursor = items.last().filter(|_| more).and_then(|(doc, id)| place(List::SearchNewest, *doc, *id));
+    let next_cursor =
+        items.last().filter(|_| more).map(|(doc, _)| pages::after_place(List::SearchNewest, *doc)).transpose()?;
     Ok(Page { items, next_cursor })
 }
 
-/// The cursor's time stands for how many came before.
+/// By how many came before.
 async fn best(
     conn: &mut SqliteConnection,
     filter: &Filter<'_>,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Found>> {
-    let before = pages::keyset(List::SearchBest, cursor)?.0.unwrap_or(0);
+    let before = pages::place(List::SearchBest, cursor)?.unwrap_or(0);
     if before >= BEST_DEPTH {
         return Ok(Page { items: Vec::new(), next_cursor: None });
     }
@@ -152,12 +149,6 @@ async fn best(
         filter.bind(query).bind(RANKED).bind(pages::rows(limit)).bind(before).fetch_all(conn).await.db()?;
     let more = pages::cut(&mut items, limit);
     let after = before + items.len() as i64;
-    let next_cursor =
-        items.last().filter(|_| more && after < BEST_DEPTH).and_then(|(_, id)| place(List::SearchBest, after, *id));
+    let next_cursor = (more && after < BEST_DEPTH).then(|| pages::after_place(List::SearchBest, after)).transpose()?;
     Ok(Page { items, next_cursor })
-}
-
-/// A cursor whose time stands for something else.
-fn place(list: List, place: i64, id: Uuid) -> Option<String> {
-    Timestamp::from_unix_millis(place).map(|place| cursor::encode(list, place, id))
 }

@@ -10,9 +10,9 @@ use super::super::{
     rows::{UserRow, user_columns},
     users,
 };
-use crate::{Result, cursor::List};
+use crate::{Conflict, Result, StoreError, cursor::List};
 
-/// Inside a write transaction. `None`: nothing changed.
+/// Inside a write transaction. `None`: nothing changed. Only somebody of the same org can be blocked.
 pub(super) async fn set(
     conn: &mut SqliteConnection,
     user: UserId,
@@ -20,13 +20,16 @@ pub(super) async fn set(
     blocked: bool,
     now: Timestamp,
 ) -> Result<Option<UserSeq>> {
-    let active: Option<bool> = sqlx::query_scalar("select active from blocks where user_id = ? and blocked_id = ?")
-        .bind(user.0)
-        .bind(other.0)
-        .fetch_optional(&mut *conn)
-        .await
-        .db()?;
-    if active.unwrap_or(false) == blocked {
+    let active: Option<bool> = sqlx::query_scalar(
+        "select coalesce(b.active, 0) from users u join users o on o.id = ?2 and o.org_id = u.org_id \
+         left join blocks b on b.user_id = u.id and b.blocked_id = o.id where u.id = ?1",
+    )
+    .bind(user.0)
+    .bind(other.0)
+    .fetch_optional(&mut *conn)
+    .await
+    .db()?;
+    if active.ok_or(StoreError::Conflict(Conflict::UnknownUser))? == blocked {
         return Ok(None);
     }
     let seq = users::move_feed(conn, user).await?;

@@ -12,6 +12,8 @@ use crate::{Result, Seen};
 
 /// Conversations of more participants make nobody a contact: what their people do would be told to too many.
 const CONTACTS_OF: i64 = 1_000;
+/// At most so many participants' rows are looked at for contacts, those of the smallest conversations first.
+const CONTACTS_LOOKED_AT: i64 = 50_000;
 
 /// Inside a write transaction. Users that are not there are passed over.
 pub(super) async fn note(conn: &mut SqliteConnection, seen: &[Seen]) -> Result<()> {
@@ -61,16 +63,18 @@ pub(super) async fn visible(conn: &mut SqliteConnection, viewer: UserId, ids: &[
 /// Those who were there last come first: they are the likeliest to be there now.
 pub(super) async fn contacts(conn: &mut SqliteConnection, viewer: UserId, limit: u32) -> Result<Vec<Seen>> {
     let rows = sqlx::query_as(concat!(
-        "select u.id, l.at from (select distinct p.user_id as id from participants me \
-         join conversations c on c.id = me.conversation_id and c.deleted_at is null and c.participant_count <= ?2 \
-         join participants p on p.conversation_id = c.id and p.left_at is null and p.user_id <> ?1 \
-         where me.user_id = ?1 and me.left_at is null) j \
+        "select u.id, l.at from (select distinct user_id as id from (select p.user_id from ( \
+         select c.id from participants me join conversations c on c.id = me.conversation_id and c.deleted_at is null \
+         and c.participant_count <= ?2 where me.user_id = ?1 and me.left_at is null \
+         order by c.participant_count, c.id) near cross join participants p on p.conversation_id = near.id \
+         and p.left_at is null and p.user_id <> ?1 limit ?3)) j \
          join users u on u.id = j.id left join last_seen l on l.user_id = u.id where ",
         unblocked!(),
-        " order by l.at desc, u.id limit ?3"
+        " order by l.at desc, u.id limit ?4"
     ))
     .bind(viewer.0)
     .bind(CONTACTS_OF)
+    .bind(CONTACTS_LOOKED_AT)
     .bind(i64::from(limit))
     .fetch_all(conn)
     .await

@@ -16,7 +16,7 @@ use super::{
     },
     audit,
 };
-use crate::{NewAudit, NewReport, ReportsFilter, Result, StoreError, cursor::List};
+use crate::{Conflict, NewAudit, NewReport, ReportsFilter, Result, StoreError, cursor::List};
 
 impl Text for ReportReason {
     const VALUES: &'static [(Self, &'static str)] =
@@ -100,12 +100,14 @@ async fn one(conn: &mut SqliteConnection, org: OrgId, id: ReportId) -> Result<Op
 pub(super) async fn make(conn: &mut SqliteConnection, new: &NewReport) -> Result<(Report, bool)> {
     let message = new.message.as_ref();
     let known: Option<Uuid> = sqlx::query_scalar(
-        "select id from reports where reporter_id = ?1 and message_id = ?2 union all \
-         select id from reports where reporter_id = ?1 and message_id is null and user_id = ?3 and ?2 is null",
+        "select id from reports where reporter_id = ?1 and org_id = ?4 and message_id = ?2 union all \
+         select id from reports where reporter_id = ?1 and org_id = ?4 and message_id is null and user_id = ?3 \
+         and ?2 is null",
     )
     .bind(new.reporter.0)
     .bind(message.map(|(id, _, _)| id.0))
     .bind(new.user.0)
+    .bind(new.org_id.0)
     .fetch_optional(&mut *conn)
     .await
     .db()?;
@@ -113,7 +115,9 @@ pub(super) async fn make(conn: &mut SqliteConnection, new: &NewReport) -> Result
     if known.is_none() {
         sqlx::query(
             "insert into reports (id, org_id, reporter_id, user_id, message_id, conversation_id, content, reason, \
-             comment, created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             comment, created_at) select ?1, o.id, r.id, u.id, ?5, ?6, ?7, ?8, ?9, ?10 from orgs o \
+             join users r on r.id = ?3 and r.org_id = o.id join users u on u.id = ?4 and u.org_id = o.id \
+             where o.id = ?2",
         )
         .bind(id.0)
         .bind(new.org_id.0)
@@ -129,8 +133,9 @@ pub(super) async fn make(conn: &mut SqliteConnection, new: &NewReport) -> Result
         .await
         .db()?;
     }
-    let report = one(conn, new.org_id, id).await?;
-    Ok((report.ok_or_else(|| StoreError::Internal("a report is of another org".into()))?, known.is_none()))
+    // Neither known nor made: one of the two people is not of the org.
+    let report = one(conn, new.org_id, id).await?.ok_or(StoreError::Conflict(Conflict::UnknownUser))?;
+    Ok((report, known.is_none()))
 }
 
 /// Inside a read transaction.
