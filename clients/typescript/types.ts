@@ -121,7 +121,7 @@ export interface Change {
   /** The message. */
   data: Message;
   /** The change's seq: the message's `changed_seq`. */
-  seq: u64;
+  seq: number;
 }
 
 /** What a change is. */
@@ -136,17 +136,17 @@ export interface Changes {
   /** Where. */
   conversation_id: ConversationId;
   /** The cursor it starts from. */
-  from: u64;
+  from: number;
   /** There is more after `to`: ask again. */
   more: boolean;
   /** The cursor it leads to. */
-  to: u64;
+  to: number;
 }
 
 /** Fields of `changes.get`. */
 export interface ChangesGet {
   /** Everything after this seq. */
-  after: u64;
+  after: number;
   /** Where. */
   conversation_id: ConversationId;
   /** At most so many changes, 1–500; 500 when absent. */
@@ -171,7 +171,7 @@ export interface Connected {
   /** Who is connected. */
   user: User;
   /** Head of the user's feed. */
-  user_seq: u64;
+  user_seq: number;
 }
 
 /** One live socket. */
@@ -181,6 +181,7 @@ export type ConnectionId = string;
 export interface Conversation {
   /** Id. */
   id: ConversationId;
+  /** Set when archived: nothing may be sent. */
   archived_at: Timestamp | null;
   /** Picture, if any. */
   avatar_url: string | null;
@@ -194,34 +195,43 @@ export interface Conversation {
   kind: ConversationKind;
   /** When the last message came. */
   last_activity_at: Timestamp;
+  /** The newest message, system messages included; null for a viewer who may not read it. */
   last_message: Message | null;
   /** Number of the newest message: `unread_count` is this less `read_number`. */
   last_number: number;
   /** The conversation's head. */
-  last_seq: u64;
+  last_seq: number;
   /** Mentions of the viewer among them. */
   mention_count: number;
   /** Places of the first 100 of these mentions, ascending: to jump to, and to keep the count right from events. */
-  mention_seqs: u64[];
+  mention_seqs: number[];
+  /** Muted until then. */
   muted_until: Timestamp | null;
   /** What the viewer wants to be told of. */
   notify: Notify;
+  /** The other one in a direct conversation. */
   other: User | null;
-  other_delivered_seq: u64 | null;
+  /** The other one's delivered marker; null unless direct. */
+  other_delivered_seq: number | null;
+  /** Whether the other one is there; null unless direct, and where it is not told (events, a block). */
   other_presence: Presence | null;
-  other_read_seq: u64 | null;
+  /** The other one's read marker; null unless direct. */
+  other_read_seq: number | null;
   /** How many take part. */
   participant_count: number;
+  /** When the viewer pinned it to the top of their list. */
   pinned_at: Timestamp | null;
   /** Who may send. */
   posting: Posting;
   /** Number of the last message at or before the read marker. */
   read_number: number;
   /** The viewer's read marker. */
-  read_seq: u64;
+  read_seq: number;
+  /** The viewer's role; null when they only look at a public room from outside. */
   role: Role | null;
   /** Seconds between two messages of one member; 0 = no slow mode. Admins are free. */
   slow_mode_seconds: number;
+  /** What it is about. */
   subject: Subject | null;
   /** Name; null in a direct conversation. */
   title: string | null;
@@ -243,6 +253,7 @@ export interface ConversationPatch {
   avatar_url?: string | null;
   /** New description, or null. */
   description?: string | null;
+  /** Who may send. */
   posting?: Posting | null;
   /** Seconds between two messages of one member, ≤ 86,400; 0 = no slow mode. */
   slow_mode_seconds?: number | null;
@@ -276,6 +287,7 @@ export interface CreateConversation {
   posting?: Posting;
   /** Seconds between two messages of one member, ≤ 86,400; 0 = no slow mode. */
   slow_mode_seconds?: number;
+  /** What it is about. */
   subject?: Subject | null;
   /** Name, 1–120 characters: required for `group` and `public`, refused for `direct`. */
   title?: string | null;
@@ -287,7 +299,9 @@ export interface CreateReport {
   reason: ReportReason;
   /** More, ≤ 1,000 characters. */
   comment?: string | null;
+  /** A message that the caller can see. */
   message_id?: MessageId | null;
+  /** A user of the caller's org. */
   user_id?: UserId | null;
 }
 
@@ -323,6 +337,7 @@ export interface GuestRequest {
 
 /** Fields of `hello`. */
 export interface Hello {
+  /** Continue from here. */
   resume?: Resume | null;
   /** Access token, for a socket that was not authenticated at its upgrade. */
   token?: string | null;
@@ -380,7 +395,7 @@ export interface LogoutRequest {
 /** `POST /v1/conversations/{id}/read` and `…/delivered`; also the body of the commands. */
 export interface MarkerRequest {
   /** Up to here; a value past the head means the head. */
-  seq: u64;
+  seq: number;
 }
 
 /** A range of a message's content that mentions somebody. Clients show the user's present name in its place, so that names can change. */
@@ -389,6 +404,7 @@ export interface Mention {
   length: number;
   /** Where it begins in `content`, in UTF-16 code units (what JavaScript's strings count), the `@` included. */
   offset: number;
+  /** Who is mentioned; null: everybody who takes part (`@all`). */
   user: Sender | null;
 }
 
@@ -398,6 +414,7 @@ export interface MentionRange {
   length: number;
   /** Where it begins in `content`, in UTF-16 code units. */
   offset: number;
+  /** Who takes part and is mentioned; null: everybody (admins). */
   user_id?: UserId | null;
 }
 
@@ -408,7 +425,7 @@ export interface Message {
   /** Files that go with it; none when deleted. */
   attachments: Attachment[];
   /** Its last change; equal to `seq` when it never changed. */
-  changed_seq: u64;
+  changed_seq: number;
   /** What the sender called it. */
   client_id: string | null;
   /** The text; empty when deleted and for system messages. */
@@ -417,7 +434,9 @@ export interface Message {
   conversation_id: ConversationId;
   /** When it was committed. */
   created_at: Timestamp;
+  /** When it was deleted: then this is a tombstone. */
   deleted_at: Timestamp | null;
+  /** When it was last edited. */
   edited_at: Timestamp | null;
   /** Kind. */
   kind: MessageKind;
@@ -425,16 +444,21 @@ export interface Message {
   mentions: Mention[];
   /** Dense count of messages that are not system messages, this one included. */
   number: number;
+  /** When it was pinned. */
   pinned_at: Timestamp | null;
   /** Emoji under it, in the order in which each was first used. */
   reactions: Reaction[];
+  /** What it replies to. */
   reply_to: Quote | null;
   /** Who sent it; for a system message, who did what it says. */
   sender: Sender;
   /** Its place in the conversation. */
-  seq: u64;
+  seq: number;
+  /** What changed, for a system message. */
   system: SystemChange | null;
+  /** The thread under it. */
   thread: Thread | null;
+  /** The message whose thread it is in. */
   thread_root_id: MessageId | null;
 }
 
@@ -504,7 +528,9 @@ export interface MessageSend {
   content?: string;
   /** Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of admins, are found in the text. */
   mentions?: MentionRange[] | null;
+  /** A message of the same conversation. */
   reply_to_id?: MessageId | null;
+  /** The message of the same conversation whose thread this belongs to; itself in no thread. */
   thread_root_id?: MessageId | null;
 }
 
@@ -538,9 +564,10 @@ export interface Notification {
   message_id: MessageId;
   /** The message's present text, cut to 200 characters; empty when it was deleted or may not be read any more. */
   preview: string;
+  /** When it was read. */
   read_at: Timestamp | null;
   /** Its place in the user's feed when it last changed. */
-  user_seq: u64;
+  user_seq: number;
 }
 
 /** A notification to one user. */
@@ -563,6 +590,7 @@ export interface NotificationList {
 
 /** What a user wants to be told of, everywhere: with a conversation's own settings the stricter of the two counts. */
 export interface NotificationPreferences {
+  /** Nothing until then. */
   muted_until: Timestamp | null;
   /** What to be told of. */
   notify: Notify;
@@ -570,7 +598,9 @@ export interface NotificationPreferences {
 
 /** `PATCH /v1/me/notification-preferences`: only the named fields change; `null` clears. */
 export interface NotificationPreferencesPatch {
+  /** Nothing until then, or null. */
   muted_until?: Timestamp | null;
+  /** What to be told of. */
   notify?: Notify | null;
 }
 
@@ -593,6 +623,7 @@ export type OrgRole = "member" | "admin";
 export interface OrgUserPatch {
   /** Disabled: sockets close with 4504 and tokens are refused. */
   disabled?: boolean | null;
+  /** New role in the org. */
   role?: OrgRole | null;
 }
 
@@ -623,6 +654,7 @@ export interface PageConversation {
   items: ({
     /** Id. */
     id: ConversationId;
+    /** Set when archived: nothing may be sent. */
     archived_at: Timestamp | null;
     /** Picture, if any. */
     avatar_url: string | null;
@@ -636,34 +668,43 @@ export interface PageConversation {
     kind: ConversationKind;
     /** When the last message came. */
     last_activity_at: Timestamp;
+    /** The newest message, system messages included; null for a viewer who may not read it. */
     last_message: Message | null;
     /** Number of the newest message: `unread_count` is this less `read_number`. */
     last_number: number;
     /** The conversation's head. */
-    last_seq: u64;
+    last_seq: number;
     /** Mentions of the viewer among them. */
     mention_count: number;
     /** Places of the first 100 of these mentions, ascending: to jump to, and to keep the count right from events. */
-    mention_seqs: u64[];
+    mention_seqs: number[];
+    /** Muted until then. */
     muted_until: Timestamp | null;
     /** What the viewer wants to be told of. */
     notify: Notify;
+    /** The other one in a direct conversation. */
     other: User | null;
-    other_delivered_seq: u64 | null;
+    /** The other one's delivered marker; null unless direct. */
+    other_delivered_seq: number | null;
+    /** Whether the other one is there; null unless direct, and where it is not told (events, a block). */
     other_presence: Presence | null;
-    other_read_seq: u64 | null;
+    /** The other one's read marker; null unless direct. */
+    other_read_seq: number | null;
     /** How many take part. */
     participant_count: number;
+    /** When the viewer pinned it to the top of their list. */
     pinned_at: Timestamp | null;
     /** Who may send. */
     posting: Posting;
     /** Number of the last message at or before the read marker. */
     read_number: number;
     /** The viewer's read marker. */
-    read_seq: u64;
+    read_seq: number;
+    /** The viewer's role; null when they only look at a public room from outside. */
     role: Role | null;
     /** Seconds between two messages of one member; 0 = no slow mode. Admins are free. */
     slow_mode_seconds: number;
+    /** What it is about. */
     subject: Subject | null;
     /** Name; null in a direct conversation. */
     title: string | null;
@@ -683,7 +724,7 @@ export interface PageMessage {
     /** Files that go with it; none when deleted. */
     attachments: Attachment[];
     /** Its last change; equal to `seq` when it never changed. */
-    changed_seq: u64;
+    changed_seq: number;
     /** What the sender called it. */
     client_id: string | null;
     /** The text; empty when deleted and for system messages. */
@@ -692,7 +733,9 @@ export interface PageMessage {
     conversation_id: ConversationId;
     /** When it was committed. */
     created_at: Timestamp;
+    /** When it was deleted: then this is a tombstone. */
     deleted_at: Timestamp | null;
+    /** When it was last edited. */
     edited_at: Timestamp | null;
     /** Kind. */
     kind: MessageKind;
@@ -700,16 +743,21 @@ export interface PageMessage {
     mentions: Mention[];
     /** Dense count of messages that are not system messages, this one included. */
     number: number;
+    /** When it was pinned. */
     pinned_at: Timestamp | null;
     /** Emoji under it, in the order in which each was first used. */
     reactions: Reaction[];
+    /** What it replies to. */
     reply_to: Quote | null;
     /** Who sent it; for a system message, who did what it says. */
     sender: Sender;
     /** Its place in the conversation. */
-    seq: u64;
+    seq: number;
+    /** What changed, for a system message. */
     system: SystemChange | null;
+    /** The thread under it. */
     thread: Thread | null;
+    /** The message whose thread it is in. */
     thread_root_id: MessageId | null;
   })[];
   /** Opaque cursor of the next page; null at the end. */
@@ -723,11 +771,11 @@ export interface PageParticipant {
     /** The caller blocked them: hide what they write. */
     blocked: boolean;
     /** Their delivered marker. Not kept above 100 participants. */
-    delivered_seq: u64;
+    delivered_seq: number;
     /** Since when. */
     joined_at: Timestamp;
     /** Their read marker. */
-    read_seq: u64;
+    read_seq: number;
     /** Role. */
     role: Role;
     /** Who. */
@@ -759,11 +807,11 @@ export interface PageReceipt {
     /** In which conversation. */
     conversation_id: ConversationId;
     /** Everything up to here reached a device of theirs. */
-    delivered_seq: u64;
+    delivered_seq: number;
     /** Number of the last message at or before `read_seq`. */
     read_number: number;
     /** Everything up to here was read. */
-    read_seq: u64;
+    read_seq: number;
     /** Whose. */
     user_id: UserId;
   })[];
@@ -781,11 +829,15 @@ export interface PageReport {
     comment: string | null;
     /** The message's text when it was reported, so that deleting it destroys no evidence. */
     content: string | null;
+    /** Where the message is. */
     conversation_id: ConversationId | null;
     /** When it was made. */
     created_at: Timestamp;
+    /** When somebody decided. */
     decided_at: Timestamp | null;
+    /** Who decided. */
     decided_by: Sender | null;
+    /** The message. */
     message_id: MessageId | null;
     /** Why. */
     reason: ReportReason;
@@ -842,6 +894,7 @@ export interface PageUser {
     avatar_url: string | null;
     /** When the user was created. */
     created_at: Timestamp;
+    /** Set when an admin has disabled the user. */
     disabled_at: Timestamp | null;
     /** What to show. */
     display_name: string;
@@ -865,11 +918,11 @@ export interface Participant {
   /** The caller blocked them: hide what they write. */
   blocked: boolean;
   /** Their delivered marker. Not kept above 100 participants. */
-  delivered_seq: u64;
+  delivered_seq: number;
   /** Since when. */
   joined_at: Timestamp;
   /** Their read marker. */
-  read_seq: u64;
+  read_seq: number;
   /** Role. */
   role: Role;
   /** Who. */
@@ -897,15 +950,19 @@ export type Posting = "everyone" | "admins";
 export interface Preferences {
   /** Where. */
   conversation_id: ConversationId;
+  /** Nothing is told, and the total of unread messages leaves it out, until then. */
   muted_until: Timestamp | null;
   /** What to be told of. */
   notify: Notify;
+  /** When the user pinned it to the top of their list. */
   pinned_at: Timestamp | null;
 }
 
 /** `PATCH /v1/conversations/{id}/preferences`: only the named fields change; `null` clears. */
 export interface PreferencesPatch {
+  /** Muted until then, or null. A moment that has passed mutes nothing. */
   muted_until?: Timestamp | null;
+  /** What to be told of. */
   notify?: Notify | null;
   /** At the top of one's list. */
   pinned?: boolean | null;
@@ -913,6 +970,7 @@ export interface PreferencesPatch {
 
 /** One user's presence. Also data of `presence.updated`. */
 export interface Presence {
+  /** When they were last connected; null while they are there, and when it is not known. */
   last_seen_at: Timestamp | null;
   /** Whether they are there. */
   state: PresenceState;
@@ -930,6 +988,7 @@ export interface PresenceList {
 export interface PresenceSet {
   /** In use or not. */
   state: Activity;
+  /** The conversation on the screen: its messages make no notifications. Null: none. */
   focus?: ConversationId | null;
 }
 
@@ -978,11 +1037,12 @@ export interface Quote {
   id: MessageId;
   /** Its text, cut to 200 characters; empty when deleted, and always where `history` is `since_join`: it may be from before its reader came. There a client shows the text that it has of the message. */
   content: string;
+  /** Set when it was deleted. */
   deleted_at: Timestamp | null;
   /** Who wrote it. */
   sender: Sender;
   /** Its place. */
-  seq: u64;
+  seq: number;
 }
 
 /** One emoji under a message. */
@@ -1040,7 +1100,7 @@ export interface ReadItem {
   /** Where. */
   conversation_id: ConversationId;
   /** Up to here; a value past the head means the head. */
-  seq: u64;
+  seq: number;
 }
 
 /** `POST /v1/notifications/read`: some, or all when `ids` is absent. */
@@ -1054,11 +1114,11 @@ export interface Receipt {
   /** In which conversation. */
   conversation_id: ConversationId;
   /** Everything up to here reached a device of theirs. */
-  delivered_seq: u64;
+  delivered_seq: number;
   /** Number of the last message at or before `read_seq`. */
   read_number: number;
   /** Everything up to here was read. */
-  read_seq: u64;
+  read_seq: number;
   /** Whose. */
   user_id: UserId;
 }
@@ -1068,7 +1128,7 @@ export interface ReceiptMark {
   /** Where. */
   conversation_id: ConversationId;
   /** Up to here; a value past the head means the head. */
-  seq: u64;
+  seq: number;
 }
 
 /** How far a message got with one participant: ✓, ✓✓, blue ✓✓. */
@@ -1118,11 +1178,15 @@ export interface Report {
   comment: string | null;
   /** The message's text when it was reported, so that deleting it destroys no evidence. */
   content: string | null;
+  /** Where the message is. */
   conversation_id: ConversationId | null;
   /** When it was made. */
   created_at: Timestamp;
+  /** When somebody decided. */
   decided_at: Timestamp | null;
+  /** Who decided. */
   decided_by: Sender | null;
+  /** The message. */
   message_id: MessageId | null;
   /** Why. */
   reason: ReportReason;
@@ -1154,7 +1218,7 @@ export interface Resume {
   /** The epoch in which the cursors were taken. */
   epoch: string;
   /** Cursor of the user's feed. */
-  user_seq: u64;
+  user_seq: number;
   /** `seq` of the last announcement that the client has: later ones are sent. Absent: none is. */
   announcement_seq?: number | null;
   /** Cursor per conversation, at most 1,000; 0 = from the beginning. */
@@ -1163,6 +1227,7 @@ export interface Resume {
 
 /** Data of `resync_required`; without a conversation, everything. */
 export interface Resync {
+  /** Which conversation; null: all, and the user's feed. */
   conversation_id: ConversationId | null;
   /** Why. */
   reason: ResyncReason;
@@ -1192,7 +1257,9 @@ export interface SendMessage {
   content?: string;
   /** Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of admins, are found in the text. */
   mentions?: MentionRange[] | null;
+  /** A message of the same conversation. */
   reply_to_id?: MessageId | null;
+  /** The message of the same conversation whose thread this belongs to; itself in no thread. */
   thread_root_id?: MessageId | null;
 }
 
@@ -1227,6 +1294,7 @@ export type SessionId = string;
 
 /** Data of `session.revoked`. */
 export interface SessionRevoked {
+  /** Which; null: all of the user's. */
   session_id: SessionId | null;
 }
 
@@ -1288,7 +1356,7 @@ export interface Thread {
   /** When the last one came. */
   last_reply_at: Timestamp;
   /** The last one's place. A client adds what it knows of replies with a greater seq, in whatever order they came. */
-  last_reply_seq: u64;
+  last_reply_seq: number;
   /** Replies, deleted ones included (as in `number`). */
   reply_count: number;
 }
@@ -1381,6 +1449,7 @@ export interface User {
   avatar_url: string | null;
   /** When the user was created. */
   created_at: Timestamp;
+  /** Set when an admin has disabled the user. */
   disabled_at: Timestamp | null;
   /** What to show. */
   display_name: string;
@@ -1404,8 +1473,6 @@ export interface UserBlocked {
 
 /** A person or bot. */
 export type UserId = string;
-
-export type u64 = number;
 
 /** News for everybody of the org, dense by `seq` in its data. */
 export type AnnouncementEvent = {

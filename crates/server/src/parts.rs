@@ -9,7 +9,7 @@ use bus::{
     redis::{RedisBus, RedisConfig},
 };
 use chat::{AuthConfig, ChatConfig, JwksSource, VerifyKey, WriterConfig};
-use gateway::GatewayConfig;
+use gateway::{GatewayConfig, PresenceConfig};
 use protocol::{Limits, NodeId};
 use store::{
     Store, StoreError,
@@ -92,7 +92,8 @@ pub(crate) fn chat(config: &Config) -> Result<ChatConfig, Failure> {
             command_burst: s.command_burst,
             user_connections: s.user_connections,
             connection_conversations: s.connection_conversations,
-            ..Limits::default()
+            edit_window_seconds: s.edit_window.as_secs(),
+            pins: s.pins_max,
         },
         writer: WriterConfig {
             lanes: s.writer_lanes as usize,
@@ -165,6 +166,7 @@ pub(crate) fn gateway(config: &Config, public: SocketAddr) -> GatewayConfig {
         outbox_events: s.outbox_events as usize,
         drain_window: s.drain_window,
         sweep_interval: s.sweep_interval,
+        presence: PresenceConfig { lease: s.presence_lease, ..PresenceConfig::default() },
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn asyncapi() -> Value {
         "components": { "messages": parts.messages, "schemas": parts.named() },
     });
     prose::clean(&mut document);
+    prose::forget_counter(&mut document);
     document
 }
 

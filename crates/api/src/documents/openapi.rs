@@ -55,6 +55,7 @@ pub(super) fn openapi() -> Value {
     // utoipa's own types: these always serialise.
     let mut document = serde_json::to_value(crate::routes::routes().into_openapi()).unwrap_or_default();
     prose::clean(&mut document);
+    prose::forget_counter(&mut document);
     document["components"]["responses"][PROBLEM] = json!({
         "description": "Refused or failed; `code` says why.",
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },

@@ -105,6 +105,17 @@ pub(super) fn share(text: &str) -> Parsed<f64> {
     found.ok_or_else(|| Bad::new("is not a share", "write a number from 0 to 1, such as 0.1"))
 }
 
+/// As [`duration`], in whole seconds up to MAX; a number alone is seconds.
+pub(super) fn window<const MAX: u32>(text: &str) -> Parsed<Duration> {
+    let bad = || Bad::new("is not a time that is allowed here", format!("write seconds up to {MAX}, or 15m, 12h, 30d"));
+    let found = match text.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(seconds.into()),
+        Err(_) => duration::<0, { u64::MAX }>(text).map_err(|_| bad())?,
+    };
+    let whole = found.subsec_nanos() == 0 && found.as_secs() <= MAX.into();
+    if whole { Ok(found) } else { Err(bad()) }
+}
+
 /// `250ms`, `30s`, `5m`, `12h`, `30d`, from MIN to MAX milliseconds.
 pub(super) fn duration<const MIN: u64, const MAX: u64>(text: &str) -> Parsed<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -204,6 +204,8 @@ settings! {
         max_frame: usize = parse::bytes::<1_024, 16_777_216>, "STARLING_MAX_FRAME", Size, Open, Same("64KiB");
         /// Longest content of a message, characters.
         max_content: u32 = parse::whole::<1, 100_000>, "STARLING_MAX_CONTENT", Number, Open, Same("4000");
+        /// Most pinned messages in one conversation.
+        pins_max: u32 = parse::whole::<0, 1_000>, "STARLING_PINS_MAX", Number, Open, Same("50");
         /// Largest body of a REST call.
         max_body: usize = parse::bytes::<1_024, 16_777_216>, "STARLING_MAX_BODY", Size, Open, Same("256KiB");
         /// Bytes that may wait for one connection; beyond it the connection is closed with 4001 and resumes.
@@ -221,9 +223,14 @@ settings! {
         /// A REST call that takes longer gets 503 `timeout`.
         request_timeout: Duration = parse::duration::<100, 600_000>, "STARLING_REQUEST_TIMEOUT", Duration, Open,
             Same("10s");
+        /// One's own messages may be edited within this after they were sent; a number alone is seconds, 0: for ever.
+        edit_window: Duration = parse::window::<315_360_000>, "STARLING_EDIT_WINDOW", Duration, Open, Same("0s");
         /// Every conversation with listeners on this node is compared with the store within this.
         sweep_interval: Duration = parse::duration::<100, 3_600_000>, "STARLING_SWEEP_INTERVAL", Duration, Open,
             Same("10s");
+        /// So long a node that died is believed about who is connected to it; it renews its lease three times within.
+        presence_lease: Duration = parse::duration::<1_000, 600_000>, "STARLING_PRESENCE_LEASE", Duration, Open,
+            Same("15s");
         /// On SIGTERM connections are told to move at moments spread over this.
         drain_window: Duration = parse::duration::<0, 3_600_000>, "STARLING_DRAIN_WINDOW", Duration, Open,
             ByMode { embedded: "1s", cluster: "10s" };

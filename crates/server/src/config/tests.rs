@@ -129,6 +129,12 @@ fn every_bad_value_is_one_line_that_names_its_variable() {
         ("STARLING_HEARTBEAT", "25"),
         ("STARLING_HEARTBEAT", "0s"),
         ("STARLING_HEARTBEAT", "s"),
+        ("STARLING_EDIT_WINDOW", "-1"),
+        ("STARLING_EDIT_WINDOW", "1500ms"),
+        ("STARLING_EDIT_WINDOW", "20000d"),
+        ("STARLING_EDIT_WINDOW", "4000000000"),
+        ("STARLING_PINS_MAX", "1001"),
+        ("STARLING_PRESENCE_LEASE", "10ms"),
         ("STARLING_ACCESS_TTL", "9999999999999999999d"),
         ("STARLING_LOG", "gateway=loud"),
         ("STARLING_LOG", ""),
@@ -145,6 +151,15 @@ fn every_bad_value_is_one_line_that_names_its_variable() {
     }
     let line = refused(&cluster(&[("DATABASE_URL", "sqlite:chat.db")]), Purpose::Node(Role::Serve));
     assert!(line.contains("STARLING_DATA_DIR"), "{line}");
+}
+
+#[test]
+fn the_edit_window_is_seconds_or_a_duration_and_for_ever_by_default() {
+    for (text, seconds) in [("0", 0), ("90", 90), ("15m", 900), ("0s", 0), ("3650d", 315_360_000)] {
+        let config = node(&sources(&[("STARLING_EDIT_WINDOW", text)])).unwrap();
+        assert_eq!(config.settings.edit_window.as_secs(), seconds, "{text}");
+    }
+    assert_eq!(node(&sources(&[])).unwrap().settings.edit_window.as_secs(), 0);
 }
 
 #[test]
