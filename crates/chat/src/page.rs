@@ -5,10 +5,10 @@ use protocol::{Attachment, Changes, Message, Reaction, Sender, SystemChange};
 
 /// Most text in one page of changes, bytes. Small enough that a slow connection's outbox holds several pages, and
 /// large enough that a page of everyday messages is bounded by its limit rather than by this.
-const PAGE_BYTES: usize = 256 * 1024;
+const PAGE_BYTES: usize = 320 * 1024;
 
 /// What a message takes besides its texts: names of fields, ids, times. An estimate.
-const MESSAGE_BYTES: usize = 400;
+const MESSAGE_BYTES: usize = 530;
 
 /// What a quote takes besides its texts. An estimate.
 const QUOTE_BYTES: usize = 150;
@@ -150,7 +150,7 @@ mod tests {
         let everyday = page(&[80; 500], true);
         assert_eq!(cut(everyday.clone()), everyday);
         let long = cut(page(&[16_000; 500], true));
-        assert_eq!((long.changes.len(), long.to), (15, 26));
+        assert_eq!((long.changes.len(), long.to), (19, 30));
     }
 
     #[test]

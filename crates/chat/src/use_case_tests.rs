@@ -192,19 +192,20 @@ async fn everyone_concerned_hears_that_their_feed_moved() {
     world.listen(Topic::User(ben.user.id)).await;
     let room = world.room(ConversationKind::Group, &ann, &[&ben]).await;
     let moved = async |world: &mut World| FeedMoved::decode(&world.heard().await.1).unwrap().user_seq;
-    assert_eq!(moved(&mut world).await, 1);
+    // Their membership, and the notification that says so: the last place is told.
+    assert_eq!(moved(&mut world).await, 2);
     let (head, events) = world.chat.feed(ben.user.id, 0).await.unwrap();
-    assert_eq!((head, events.len()), (1, 1));
-    assert_eq!(events[0].effect, FeedEffect::Joined(room, 1));
+    let effects: Vec<_> = events.iter().map(|event| event.effect).collect();
+    assert_eq!((head, effects), (2, vec![FeedEffect::Joined(room, 1), FeedEffect::None]));
 
     world.chat.remove_participant(&ann, room, ben.user.id).await.unwrap();
-    assert_eq!(moved(&mut world).await, 2);
-    let (head, events) = world.chat.feed(ben.user.id, 1).await.unwrap();
-    assert_eq!((head, events[0].effect), (2, FeedEffect::Left(room)));
+    assert_eq!(moved(&mut world).await, 3);
+    let (head, events) = world.chat.feed(ben.user.id, 2).await.unwrap();
+    assert_eq!((head, events[0].effect), (3, FeedEffect::Left(room)));
     assert_eq!(code(world.chat.conversation(&ben, room).await), ErrorCode::NotFound);
 
     world.chat.add_participants(&ann, room, AddParticipants { user_ids: vec![ben.user.id] }).await.unwrap();
-    assert_eq!(moved(&mut world).await, 3);
+    assert_eq!((moved(&mut world).await, moved(&mut world).await), (4, 5));
 }
 
 #[tokio::test]

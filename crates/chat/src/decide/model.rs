@@ -200,10 +200,6 @@ impl Model {
                 let stored = StoredMessage { message, fingerprint: insert.fingerprint.clone() };
                 assert!(self.locked.by_client_id.insert(key, stored).is_none(), "a client_id is used once");
             }
-            if kind == MessageKind::Text {
-                let key = (insert.conversation_id, insert.sender_id);
-                self.locked.participants.get_mut(&key).unwrap().last_sent_at = Some(insert.created_at);
-            }
             self.note(insert.seq, format!("{kind:?} {} {:?}", insert.content, insert.system));
         }
         for update in &writes.updates {
@@ -267,6 +263,11 @@ impl Model {
                 ParticipantWrite::Leave => self.locked.participants.get_mut(&key).unwrap().active = false,
                 ParticipantWrite::Role(role) => self.locked.participants.get_mut(&key).unwrap().role = role,
             }
+        }
+        // After the participants: one may come and speak in the same batch.
+        for insert in writes.inserts.iter().filter(|insert| insert.system.is_none()) {
+            let key = (insert.conversation_id, insert.sender_id);
+            self.locked.participants.get_mut(&key).unwrap().last_sent_at = Some(insert.created_at);
         }
         for (id, write) in &writes.conversations {
             let row = self.locked.conversations.get_mut(id).unwrap();
