@@ -189,6 +189,29 @@ mod tests {
         for bad in [&b"hello"[..], b"{}", b"{\"v\":2,\"frame\":{}}", b"\xff\xfe", b""] {
             assert_eq!(ConversationEvent::decode(&Bytes::copy_from_slice(bad)), Err(EnvelopeError));
             assert_eq!(FeedMoved::decode(bad), Err(EnvelopeError));
+            assert_eq!(PresenceChanged::decode(bad), Err(EnvelopeError));
+            assert_eq!(AnnouncementMoved::decode(bad), Err(EnvelopeError));
         }
+        for bad in ["{\"v\":1}", "{\"v\":2,\"user_seq\":1}", "{\"v\":1,\"user_seq\":1,\"frame\":{}}", "[]"] {
+            assert_eq!(UserEvent::decode(&Bytes::from_static(bad.as_bytes())), Err(EnvelopeError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_s_topic_carries_their_feed_s_head_or_a_frame_that_shares_the_payload() {
+        assert_eq!(UserEvent::decode(&FeedMoved::encode(9)), Ok(UserEvent::FeedMoved(9)));
+        let payload = UserEvent::encode_frame(&serde_json::json!({"type":"x"})).unwrap();
+        let Ok(UserEvent::Frame(frame)) = UserEvent::decode(&payload) else { panic!("{payload:?}") };
+        assert_eq!(frame, r#"{"type":"x"}"#);
+        assert!(payload.as_ptr_range().contains(&frame.as_ptr()));
+    }
+
+    #[test]
+    fn presence_and_announcements_read_back() {
+        let state = protocol::PresenceState::Away;
+        let presence = Presence { user_id: UserId::generate(), state, last_seen_at: None };
+        let payload = PresenceChanged::encode(presence).unwrap();
+        assert_eq!(PresenceChanged::decode(&payload), Ok(PresenceChanged { v: VERSION, presence }));
+        assert_eq!(AnnouncementMoved::decode(&AnnouncementMoved::encode(7)).unwrap().seq, 7);
     }
 }

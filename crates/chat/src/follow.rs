@@ -215,4 +215,53 @@ mod tests {
         let (frame, effect) = event(FeedChange::Disabled(false));
         assert_eq!((&frame["type"], effect), (&"heartbeat".into(), FeedEffect::None));
     }
+
+    #[test]
+    fn a_notification_is_created_until_it_is_read() {
+        let mut notification = protocol::Notification {
+            id: protocol::NotificationId::generate(),
+            user_seq: 7,
+            kind: protocol::NotificationKind::Mention,
+            conversation_id: ConversationId::generate(),
+            message_id: protocol::MessageId::generate(),
+            actor: protocol::Sender {
+                id: UserId::generate(),
+                username: "ann".into(),
+                display_name: "Ann".into(),
+                avatar_url: None,
+            },
+            preview: "hello".into(),
+            created_at: protocol::Timestamp::from_unix_millis(0).unwrap(),
+            read_at: None,
+        };
+        let (frame, effect) = event(FeedChange::Notification(Box::new(notification.clone())));
+        assert_eq!((&frame["type"], effect), (&"notification.created".into(), FeedEffect::None));
+        assert_eq!(frame["conversation_id"], notification.conversation_id.to_string());
+        assert_eq!(frame["data"]["id"], notification.id.to_string());
+        notification.read_at = Some(notification.created_at);
+        let (frame, _) = event(FeedChange::Notification(Box::new(notification)));
+        assert_eq!(frame["type"], "notification.updated");
+    }
+
+    #[test]
+    fn settings_and_blocks_are_told_as_what_they_are() {
+        let id = ConversationId::generate();
+        let preferences = protocol::Preferences {
+            conversation_id: id,
+            notify: protocol::Notify::None,
+            muted_until: None,
+            pinned_at: None,
+        };
+        let (frame, _) = event(FeedChange::Preferences(preferences));
+        assert_eq!((&frame["type"], &frame["data"]["notify"]), (&"preferences.updated".into(), &"none".into()));
+        assert_eq!(frame["conversation_id"], id.to_string());
+        let (frame, _) = event(FeedChange::NotificationPreferences(protocol::NotificationPreferences::default()));
+        assert_eq!(frame["type"], "notification_preferences.updated");
+        let user = UserId::generate();
+        for (blocked, kind) in [(true, "user.blocked"), (false, "user.unblocked")] {
+            let (frame, effect) = event(FeedChange::Blocked(user, blocked));
+            assert_eq!((frame["type"].as_str(), effect), (Some(kind), FeedEffect::None));
+            assert_eq!(frame["data"]["user_id"], user.to_string());
+        }
+    }
 }
