@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use protocol::{ConversationId, Message, MessageId, NotificationPreferences, Notify, Role, UserId};
+use protocol::{ConversationId, NotificationPreferences, Notify, Role, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -60,27 +60,6 @@ impl ParticipantRow {
             muted_until: time_opt(self.muted_until)?,
         })
     }
-}
-
-/// Senders of these messages and of the roots of their threads, where they sent them.
-pub(super) async fn senders(
-    conn: &mut SqliteConnection,
-    messages: &HashMap<MessageId, Message>,
-) -> Result<BTreeSet<(ConversationId, UserId)>> {
-    let mut senders: BTreeSet<(ConversationId, UserId)> =
-        messages.values().map(|message| (message.conversation_id, message.sender.id)).collect();
-    let roots: Vec<Uuid> = messages.values().filter_map(|message| message.thread_root_id.map(|root| root.0)).collect();
-    if !roots.is_empty() {
-        let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "select conversation_id, sender_id from messages where id in (select unhex(value) from json_each(?))",
-        )
-        .bind(id_list(roots))
-        .fetch_all(conn)
-        .await
-        .db()?;
-        senders.extend(rows.into_iter().map(|(conversation, user)| (ConversationId(conversation), UserId(user))));
-    }
-    Ok(senders)
 }
 
 /// Settings of those who have any.

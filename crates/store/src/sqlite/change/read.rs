@@ -39,12 +39,14 @@ pub(in super::super) async fn read(conn: &mut SqliteConnection, scope: &Scope) -
     let mut pairs: BTreeSet<(ConversationId, UserId)> = scope.participants.iter().copied().collect();
     let mut named: BTreeSet<UserId> = scope.users.iter().copied().collect();
     if scope.notifies {
-        let senders = people::senders(conn, &locked.messages).await?;
-        named.extend(senders.iter().map(|(_, user)| *user));
-        pairs.extend(senders);
-        if !named.is_empty() {
-            locked.preferences = people::preferences(conn, &named).await?;
-            locked.blocks = people::blocks(conn, &named).await?;
+        for message in locked.messages.values() {
+            named.insert(message.sender.id);
+            pairs.insert((message.conversation_id, message.sender.id));
+        }
+        let told: BTreeSet<UserId> = named.iter().copied().chain(pairs.iter().map(|(_, user)| *user)).collect();
+        if !told.is_empty() {
+            locked.preferences = people::preferences(conn, &told).await?;
+            locked.blocks = people::blocks(conn, &told).await?;
         }
     }
     if !pairs.is_empty() {
@@ -63,10 +65,24 @@ pub(in super::super) async fn read(conn: &mut SqliteConnection, scope: &Scope) -
     Ok(locked)
 }
 
+/// Messages of the scope; where somebody may be notified, the roots of their threads as well.
 async fn messages(conn: &mut SqliteConnection, scope: &Scope, locked: &Locked) -> Result<HashMap<MessageId, Message>> {
-    let messages = read_messages(conn, scope.messages.iter().map(|id| id.0)).await?;
-    let here = messages.into_iter().filter(|message| locked.conversations.contains_key(&message.conversation_id));
-    Ok(here.map(|message| (message.id, message)).collect())
+    let mut found = HashMap::new();
+    let mut wanted: Vec<MessageId> = scope.messages.clone();
+    while !wanted.is_empty() {
+        let messages = read_messages(conn, wanted.iter().map(|id| id.0)).await?;
+        let here = messages.into_iter().filter(|message| locked.conversations.contains_key(&message.conversation_id));
+        let roots: Vec<MessageId> = here
+            .filter_map(|message| {
+                let root = message.thread_root_id.filter(|_| scope.notifies);
+                found.insert(message.id, message);
+                root
+            })
+            .collect();
+        // A root is in no thread: the second round is the last.
+        wanted = roots.into_iter().filter(|root| !found.contains_key(root)).collect();
+    }
+    Ok(found)
 }
 
 async fn conversations(
