@@ -21,12 +21,12 @@ macro_rules! select_notifications {
         concat!(
             "select n.id, n.user_seq, n.kind, n.conversation_id, n.message_id, ",
             $crate::sqlite::senders::sender_columns!(),
-            ", coalesce(substr(m.content, 1, 200), '') as preview, n.created_at, n.read_at from notifications n \
-             join users s on s.id = n.actor_id \
-             left join (participants p join conversations c on c.id = p.conversation_id and c.deleted_at is null) \
-             on p.conversation_id = n.conversation_id and p.user_id = n.user_id and p.left_at is null \
-             left join messages m on m.id = n.message_id and m.conversation_id = c.id and m.seq > p.access_since_seq \
-             and m.deleted_at is null "
+            ", (select substr(m.content, 1, 200) from messages m \
+             join participants p on p.conversation_id = m.conversation_id and p.user_id = n.user_id \
+             and p.left_at is null and p.access_since_seq < m.seq \
+             join conversations c on c.id = m.conversation_id and c.deleted_at is null \
+             where m.id = n.message_id) as preview, n.created_at, n.read_at from notifications n \
+             join users s on s.id = n.actor_id "
         )
     };
 }
@@ -42,7 +42,7 @@ pub(in super::super) struct NotificationRow {
     message_id: Uuid,
     #[sqlx(flatten)]
     actor: SenderRow,
-    preview: String,
+    preview: Option<String>,
     created_at: i64,
     read_at: Option<i64>,
 }
@@ -56,7 +56,7 @@ impl NotificationRow {
             conversation_id: ConversationId(self.conversation_id),
             message_id: MessageId(self.message_id),
             actor: self.actor.into_sender(),
-            preview: self.preview,
+            preview: self.preview.unwrap_or_default(),
             created_at: time(self.created_at)?,
             read_at: time_opt(self.read_at)?,
         })

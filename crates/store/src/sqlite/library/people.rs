@@ -21,10 +21,11 @@ pub(super) async fn mentionable(
     let rows: Vec<UserRow> = sqlx::query_as(concat!(
         "select ",
         user_columns!(),
-        " from (select u.id from json_each(?2) j join users u on u.username_key = j.value \
+        " from (select u.id from json_each(?2) j cross join users u on u.username_key = j.value \
          and u.org_id = (select org_id from conversations where id = ?1) \
-         union select unhex(value) from json_each(?3)) named join users u on u.id = named.id \
-         join participants p on p.conversation_id = ?1 and p.user_id = u.id and p.left_at is null"
+         union select unhex(value) from json_each(?3)) named \
+         cross join participants p on p.conversation_id = ?1 and p.user_id = named.id and p.left_at is null \
+         join users u on u.id = p.user_id"
     ))
     .bind(conversation.0)
     .bind(serde_json::json!(names).to_string())

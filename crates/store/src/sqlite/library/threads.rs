@@ -39,7 +39,8 @@ pub(super) async fn thread(
     Ok(Some((root, replies)))
 }
 
-/// All of them: there is a limit on how many may be pinned.
+/// All of them: there is a limit on how many may be pinned. (`+m.seq`: else the messages are gone through instead of the
+/// pins.)
 pub(super) async fn pins(
     conn: &mut SqliteConnection,
     viewer: UserId,
@@ -48,7 +49,7 @@ pub(super) async fn pins(
     let Some(since) = readable_since(conn, viewer, conversation).await? else { return Ok(Vec::new()) };
     let rows: Vec<MessageRow> = sqlx::query_as(concat!(
         select_messages!(),
-        "where m.conversation_id = ? and m.pinned_at is not null and m.seq > ? order by m.pinned_at desc, m.seq desc"
+        "where m.conversation_id = ? and m.pinned_at is not null and +m.seq > ? order by m.pinned_at desc, m.seq desc"
     ))
     .bind(conversation.0)
     .bind(to_db(since))

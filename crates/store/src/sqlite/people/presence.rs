@@ -60,13 +60,14 @@ pub(super) async fn visible(conn: &mut SqliteConnection, viewer: UserId, ids: &[
     seen(rows)
 }
 
-/// Those who were there last come first: they are the likeliest to be there now.
+/// Those who were there last come first: they are the likeliest to be there now. (`limit -1`: without a limit, SQLite
+/// takes the order of a subquery for meaningless.)
 pub(super) async fn contacts(conn: &mut SqliteConnection, viewer: UserId, limit: u32) -> Result<Vec<Seen>> {
     let rows = sqlx::query_as(concat!(
         "select u.id, l.at from (select distinct user_id as id from (select p.user_id from ( \
          select c.id from participants me join conversations c on c.id = me.conversation_id and c.deleted_at is null \
          and c.participant_count <= ?2 where me.user_id = ?1 and me.left_at is null \
-         order by c.participant_count, c.id) near cross join participants p on p.conversation_id = near.id \
+         order by c.participant_count, c.id limit -1) near cross join participants p on p.conversation_id = near.id \
          and p.left_at is null and p.user_id <> ?1 limit ?3)) j \
          join users u on u.id = j.id left join last_seen l on l.user_id = u.id where ",
         unblocked!(),
