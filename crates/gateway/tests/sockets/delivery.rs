@@ -3,7 +3,7 @@
 use protocol::{AddParticipants, EditMessage, History, Limits};
 use serde_json::json;
 
-use crate::harness::{World, chat_on, seqs};
+use crate::harness::{World, chat_on, seqs, text};
 
 #[tokio::test]
 async fn a_message_reaches_every_device_of_every_participant_once_and_in_order() {
@@ -77,7 +77,11 @@ async fn what_came_before_one_joined_stays_hidden_where_the_conversation_says_so
     let user_ids = vec![ben.caller.user.id];
     world.chat.add_participants(&ada.caller, room, AddParticipants { user_ids }).await.unwrap();
     socket.until(|frame| frame["type"] == "conversation.created").await;
-    world.chat.edit(&ada.caller, old.id, EditMessage { content: "before, edited".into() }).await.unwrap();
+    world
+        .chat
+        .edit(&ada.caller, old.id, EditMessage { content: "before, edited".into(), mentions: None })
+        .await
+        .unwrap();
     let step = socket.until(|frame| frame["type"] == "changes" && frame["to"] == 4).await;
     assert_eq!((&step["from"], &step["changes"]), (&json!(3), &json!([])));
     assert!(socket.seen(|frame| frame.to_string().contains("before")).is_empty());
@@ -96,13 +100,12 @@ async fn a_hole_is_filled_from_the_store_and_a_lost_last_event_is_found() {
     let deaf = bus::local::LocalBus::start();
     let other = chat_on(&world.store, std::sync::Arc::new(deaf), Limits::default(), &prometheus::Registry::new());
     let mut socket = world.live(&ada).await;
-    let message = |text: &str| protocol::SendMessage { content: text.into(), client_id: None, reply_to_id: None };
-    for text in ["lost", "lost too"] {
-        other.send(&ada.caller, room, message(text)).await.unwrap();
+    for lost in ["lost", "lost too"] {
+        other.send(&ada.caller, room, text(lost)).await.unwrap();
     }
     world.say(&ada, room, "heard").await;
     socket.until(|frame| frame["seq"] == 4 || frame["to"] == 4).await;
-    other.send(&ada.caller, room, message("the last one, lost")).await.unwrap();
+    other.send(&ada.caller, room, text("the last one, lost")).await.unwrap();
     socket.until(|frame| frame["type"] == "changes" && frame["to"] == 5).await;
     assert_eq!(seqs(&socket.seen(|_| true), room), [2, 3, 4, 5]);
     // A feed's lost move is found too.
@@ -115,6 +118,7 @@ async fn a_hole_is_filled_from_the_store_and_a_lost_last_event_is_found() {
         subject: None,
         posting: protocol::Posting::default(),
         history: History::All,
+        slow_mode_seconds: 0,
     };
     other.create_conversation(&ada.caller, other_room, None).await.unwrap();
     socket.until(|frame| frame["type"] == "conversation.created").await;

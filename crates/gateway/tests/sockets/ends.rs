@@ -41,11 +41,29 @@ async fn a_disabled_user_is_out_at_once() {
     let ada = world.user("ada").await;
     let mut socket = world.live(&ada).await;
     let now = chat::Clock::now(&chat::SystemClock);
-    world.store.set_disabled(ada.caller.user.id, true, now).await.unwrap();
+    let (org, id) = (ada.caller.user.org_id, ada.caller.user.id);
+    world.store.set_disabled(org, id, true, None, now).await.unwrap();
     // The store was changed behind the domain's back: nobody publishes, the sweep finds it.
     assert_eq!(socket.close_code().await, Some(4504));
     let mut again = world.connect(&Person { token: token("ada", 60), ..ada }).await;
     assert_eq!(again.close_code().await, Some(4504));
+}
+
+#[tokio::test]
+async fn an_admin_who_disables_somebody_closes_their_sockets_on_every_node_within_a_second() {
+    let world = World::start().await;
+    let peer = world.peer(GatewayConfig::default());
+    let (boss, ada) = (world.admin("boss").await, world.user("ada").await);
+    let mut sockets = [world.live(&ada).await, world.live(&ada).await, peer.live(&ada).await];
+    let mut other = peer.live(&boss).await;
+    let patch = protocol::OrgUserPatch { role: None, disabled: Some(true) };
+    let start = std::time::Instant::now();
+    world.chat.update_org_user(&boss.caller, ada.caller.user.id, patch).await.unwrap();
+    for socket in &mut sockets {
+        assert_eq!(socket.close_code().await, Some(4504));
+    }
+    assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
+    other.settle().await;
 }
 
 #[tokio::test]
@@ -174,6 +192,7 @@ async fn leaving_while_connected_ends_the_subscription_also_in_public_rooms() {
         subject: None,
         posting: protocol::Posting::default(),
         history: protocol::History::All,
+        slow_mode_seconds: 0,
     };
     let room = world.chat.create_conversation(&ada.caller, request, None).await.unwrap().0.id;
     let mut socket = world.live(&ben).await;

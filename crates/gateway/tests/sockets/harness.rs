@@ -62,8 +62,44 @@ impl World {
 
     pub(crate) async fn user(&self, name: &str) -> Person {
         let token = token(name, 3_600);
+        self.person(token).await
+    }
+
+    /// An admin of the org of [`World::user`].
+    pub(crate) async fn admin(&self, name: &str) -> Person {
+        self.person(token_with(name, 3_600, None, Some("admin"))).await
+    }
+
+    /// Somebody of another org, its admin.
+    pub(crate) async fn stranger(&self, name: &str) -> Person {
+        self.person(token_with(name, 3_600, Some("elsewhere"), Some("admin"))).await
+    }
+
+    async fn person(&self, token: String) -> Person {
         let caller = self.chat.authenticate(&token).await.unwrap();
         Person { token, caller }
+    }
+
+    /// One more node on the same store and bus, in a runtime of its own, so that it can be killed.
+    pub(crate) fn peer(&self, config: GatewayConfig) -> Peer {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (gateway, bus) = {
+            let _inside = runtime.enter();
+            let bus = Arc::new(self.bus.node());
+            let registry = prometheus::Registry::new();
+            let limits = self.chat.limits().clone();
+            let chat = chat_on(&self.store, Arc::clone(&bus) as _, limits, &registry);
+            let gateway = Gateway::start(chat, Arc::clone(&bus) as _, config, &registry).unwrap();
+            let router = gateway.router();
+            tokio::spawn(
+                async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await },
+            );
+            (gateway, bus)
+        };
+        Peer { gateway, bus, address, runtime: Some(runtime) }
     }
 
     pub(crate) async fn room(&self, owner: &Person, others: &[&Person]) -> Conversation {
@@ -80,17 +116,17 @@ impl World {
             subject: None,
             posting: Posting::default(),
             history,
+            slow_mode_seconds: 0,
         };
         self.chat.create_conversation(&owner.caller, request, None).await.unwrap().0
     }
 
     pub(crate) async fn say(&self, who: &Person, room: ConversationId, text: &str) -> ChatMessage {
-        let request = SendMessage { content: text.into(), client_id: None, reply_to_id: None };
-        self.chat.send(&who.caller, room, request).await.unwrap().0
+        self.chat.send(&who.caller, room, self::text(text)).await.unwrap().0
     }
 
     pub(crate) fn request(&self, query: &str) -> Request<()> {
-        format!("ws://{}/v1/ws{query}", self.address).into_client_request().unwrap()
+        request(self.address, query)
     }
 
     /// A connection that is authenticated at its upgrade and has said nothing.
@@ -111,9 +147,59 @@ impl World {
 
     /// A connection that is live.
     pub(crate) async fn live(&self, who: &Person) -> Socket {
-        let mut socket = self.connect(who).await;
-        socket.ask(json!({"type": "hello"})).await;
-        socket
+        live(self.address, who).await
+    }
+}
+
+/// Another node.
+pub(crate) struct Peer {
+    pub(crate) gateway: Gateway,
+    pub(crate) bus: Arc<LocalBus>,
+    pub(crate) address: SocketAddr,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Peer {
+    /// A connection that is live.
+    pub(crate) async fn live(&self, who: &Person) -> Socket {
+        live(self.address, who).await
+    }
+
+    /// As `kill -9`: everything of it stops where it is.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn request(address: SocketAddr, query: &str) -> Request<()> {
+    format!("ws://{address}/v1/ws{query}").into_client_request().unwrap()
+}
+
+async fn live(address: SocketAddr, who: &Person) -> Socket {
+    let mut request = request(address, "");
+    request.headers_mut().insert("authorization", format!("Bearer {}", who.token).parse().unwrap());
+    let mut socket = Socket::open(request).await;
+    socket.ask(json!({"type": "hello"})).await;
+    socket
+}
+
+/// A message with this text.
+pub(crate) fn text(content: &str) -> SendMessage {
+    SendMessage {
+        content: content.into(),
+        client_id: None,
+        reply_to_id: None,
+        thread_root_id: None,
+        mentions: None,
+        attachments: Vec::new(),
     }
 }
 
@@ -131,15 +217,19 @@ pub(crate) fn chat_on(
 
 /// A token as another system would mint it.
 pub(crate) fn token(name: &str, seconds: u64) -> String {
+    token_with(name, seconds, None, None)
+}
+
+fn token_with(name: &str, seconds: u64, org: Option<&str>, role: Option<&str>) -> String {
     let exp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
     let claims = ExternalClaims {
         sub: name.into(),
         exp,
-        org: None,
+        org: org.map(Into::into),
         preferred_username: None,
         name: None,
         picture: None,
-        role: None,
+        role: role.map(Into::into),
         iss: None,
         aud: None,
     };

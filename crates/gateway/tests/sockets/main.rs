@@ -1,9 +1,11 @@
 //! Sockets against one node in this process. What needs several nodes, Redis or Postgres is in `tests/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod announcements;
 mod bad_input;
 mod delivery;
 mod ends;
 mod harness;
+mod presence;
 mod resume;
 mod slow;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use protocol::{AddParticipants, ConversationId, EditMessage};
 use serde_json::{Value, json};
 
-use crate::harness::{Person, Socket, World, seqs};
+use crate::harness::{Person, Socket, World, seqs, text};
 
 /// Connects and resumes; the reply.
 async fn resume(world: &World, who: &Person, user_seq: u64, cursors: HashMap<ConversationId, u64>) -> (Socket, Value) {
@@ -26,7 +26,11 @@ async fn what_was_missed_comes_once_in_order_in_its_present_state() {
     let gone = world.say(&ada, room, "to be deleted").await;
     world.live(&ben).await.cut();
     world.say(&ada, room, "missed").await;
-    world.chat.edit(&ada.caller, early.id, EditMessage { content: "early, edited".into() }).await.unwrap();
+    world
+        .chat
+        .edit(&ada.caller, early.id, EditMessage { content: "early, edited".into(), mentions: None })
+        .await
+        .unwrap();
     world.chat.delete(&ada.caller, gone.id).await.unwrap();
 
     let (mut socket, data) = resume(&world, &ben, 1, HashMap::from([(room, 3)])).await;
@@ -54,7 +58,7 @@ async fn a_long_absence_comes_in_pages_and_many_writers_meanwhile_tear_no_hole()
         let (chat, ada) = (world.chat.clone(), ada.clone());
         tokio::spawn(async move {
             for _ in 0..300 {
-                let request = protocol::SendMessage { content: "meanwhile".into(), client_id: None, reply_to_id: None };
+                let request = text("meanwhile");
                 chat.send(&ada.caller, room, request).await.unwrap();
             }
         })
@@ -81,7 +85,8 @@ async fn conversations_that_came_and_went_meanwhile_are_told_in_the_users_feed()
     let user_ids = vec![ben.caller.user.id];
     world.chat.add_participants(&ada.caller, new, AddParticipants { user_ids }).await.unwrap();
 
-    let (mut socket, data) = resume(&world, &ben, 2, cursors).await;
+    // Being added moves a feed twice: the conversation, and the notification of it.
+    let (mut socket, data) = resume(&world, &ben, 4, cursors).await;
     let feed: Vec<_> = socket
         .seen(|frame| frame["user_seq"].is_u64())
         .iter()
@@ -89,7 +94,11 @@ async fn conversations_that_came_and_went_meanwhile_are_told_in_the_users_feed()
         .collect();
     assert_eq!(
         feed,
-        [(json!("participant.removed"), json!(lost), json!(3)), (json!("conversation.created"), json!(new), json!(4)),]
+        [
+            (json!("participant.removed"), json!(lost), json!(5)),
+            (json!("conversation.created"), json!(new), json!(6)),
+            (json!("notification.created"), json!(new), json!(7)),
+        ]
     );
     assert_eq!(data["heads"], json!({ new.to_string(): 2 }));
     world.say(&ada, new, "hello").await;

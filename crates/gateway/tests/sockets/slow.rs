@@ -32,7 +32,7 @@ async fn sockets_that_ask_for_much_and_read_nothing_take_the_database_from_nobod
     for _ in 0..20 {
         timeout(Duration::from_secs(3), async {
             world.say(&ben, other, "unmoved").await;
-            world.chat.conversations(&ben.caller, None, None).await.unwrap();
+            world.chat.conversations(&ben.caller, &protocol::ConversationFilter::default(), None, None).await.unwrap();
         })
         .await
         .expect("another user's send and read wait for a socket that does not read");
