@@ -22,8 +22,8 @@ pub struct Scope {
     pub users: Vec<UserId>,
     /// Reactions to look for: (message, user, emoji).
     pub reactions: Vec<(MessageId, UserId, String)>,
-    /// Somebody may be notified: reads [`Locked::preferences`] and [`Locked::blocks`], adds the senders of `messages`
-    /// (and of the roots of their threads) to the participants and users that are read, and those roots to the messages.
+    /// Somebody may be notified: reads [`Locked::preferences`] and [`Locked::blocks`], and adds the senders of
+    /// `messages` (and of the roots of their threads) to the participants and users that are read.
     pub notifies: bool,
 }
 

@@ -1,5 +1,6 @@
 //! Conversations as one viewer sees them. However many are asked for, the statements are a handful: the rows, their
-//! last messages (and what those show from other tables) and the other ones of direct conversations, in one snapshot.
+//! last messages (and what those show from other tables), the other ones of direct conversations and unread mentions, in
+//! one snapshot.
 
 use std::collections::HashMap;
 
@@ -27,19 +28,7 @@ macro_rules! conversation_columns {
         "c.id, c.kind, c.title, c.description, c.avatar_url, c.subject, c.posting, c.history, c.participant_count,
          c.last_seq, c.last_number, c.last_activity_at, c.archived_at, c.created_at,
          c.slow_mode_seconds, p.role, p.notify, p.read_seq, p.read_number, p.access_since_seq, p.muted_until,
-         p.pinned_at, n.mention_count, n.mention_seqs"
-    };
-}
-
-/// Joins the mentions that the viewer has not read to `c` and `p`; looked for only where something is not read.
-macro_rules! mentions_join {
-    () => {
-        " LEFT JOIN LATERAL (
-              SELECT count(*) AS mention_count, (array_agg(x.seq ORDER BY x.seq))[:100] AS mention_seqs
-              FROM unnest(ARRAY[p.user_id, '00000000-0000-0000-0000-000000000000'::uuid]) AS k (user_id)
-              JOIN mentions x ON x.user_id = k.user_id AND x.conversation_id = c.id
-                             AND x.seq > greatest(p.read_seq, p.access_since_seq)
-          ) n ON c.last_number > p.read_number "
+         p.pinned_at"
     };
 }
 
@@ -67,13 +56,16 @@ struct ConversationRow {
     muted_until: Option<OffsetDateTime>,
     slow_mode_seconds: i32,
     pinned_at: Option<OffsetDateTime>,
-    mention_count: Option<i64>,
-    mention_seqs: Option<Vec<i64>>,
 }
 
 impl ConversationRow {
-    fn view(self, last: Option<Message>, other: Option<Other>) -> Outcome<Conversation> {
+    fn unread(&self) -> u64 {
+        self.read_number.map_or(0, |read| count(self.last_number - read))
+    }
+
+    fn view(self, last: Option<Message>, other: Option<Other>, mentions: Mentions) -> Outcome<Conversation> {
         let since = self.access_since_seq.map(count);
+        let unread_count = self.unread();
         Ok(Conversation {
             id: ConversationId(self.id),
             kind: ConversationKind::of(&self.kind)?,
@@ -95,9 +87,9 @@ impl ConversationRow {
             last_seq: count(self.last_seq),
             last_message: last.filter(|message| since.is_some_and(|since| message.seq > since)).map(Box::new),
             last_activity_at: Timestamp::new(self.last_activity_at),
-            unread_count: self.read_number.map_or(0, |read| count(self.last_number - read)),
-            mention_count: self.mention_count.map_or(0, count),
-            mention_seqs: self.mention_seqs.into_iter().flatten().map(count).collect(),
+            unread_count,
+            mention_count: mentions.count,
+            mention_seqs: mentions.seqs,
             last_number: count(self.last_number),
             read_number: self.read_number.map_or(0, count),
             read_seq: self.read_seq.map_or(0, count),
@@ -116,9 +108,8 @@ pub(super) async fn one(pool: &PgPool, viewer: UserId, id: ConversationId) -> Ou
         conversation_columns!(),
         " FROM conversations c
           JOIN users u ON u.id = $1 AND u.org_id = c.org_id
-          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL",
-        mentions_join!(),
-        "WHERE c.id = $2 AND c.deleted_at IS NULL AND (p.user_id IS NOT NULL OR c.kind = 'public')"
+          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+          WHERE c.id = $2 AND c.deleted_at IS NULL AND (p.user_id IS NOT NULL OR c.kind = 'public')"
     ))
     .bind(viewer.0)
     .bind(id.0)
@@ -137,9 +128,8 @@ pub(super) async fn some(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) ->
     let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
         "SELECT ",
         conversation_columns!(),
-        " FROM participants p JOIN conversations c ON c.id = p.conversation_id",
-        mentions_join!(),
-        "WHERE p.user_id = $1 AND p.conversation_id = ANY($2) AND p.left_at IS NULL AND c.deleted_at IS NULL"
+        " FROM participants p JOIN conversations c ON c.id = p.conversation_id
+          WHERE p.user_id = $1 AND p.conversation_id = ANY($2) AND p.left_at IS NULL AND c.deleted_at IS NULL"
     ))
     .bind(viewer.0)
     .bind(ids)
@@ -162,9 +152,8 @@ pub(super) async fn of_user(
     let rows: Vec<ConversationRow> = sqlx::query_as(concat!(
         "SELECT ",
         conversation_columns!(),
-        " FROM participants p JOIN conversations c ON c.id = p.conversation_id",
-        mentions_join!(),
-        "WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
+        " FROM participants p JOIN conversations c ON c.id = p.conversation_id
+          WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
             AND ($2::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($2, $3))
             AND ($5::text IS NULL OR c.kind = $5)
             AND ($6::boolean IS NULL OR (c.last_number > p.read_number) = $6)
@@ -201,9 +190,8 @@ pub(super) async fn public(
         conversation_columns!(),
         " FROM users u
           JOIN conversations c ON c.org_id = u.org_id AND c.kind = 'public' AND c.deleted_at IS NULL
-          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL",
-        mentions_join!(),
-        "WHERE u.id = $1 AND ($2 = '' OR strpos(c.title_key, $2) > 0)
+          LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+          WHERE u.id = $1 AND ($2 = '' OR strpos(c.title_key, $2) > 0)
             AND ($3::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($3, $4))
           ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $5"
     ))
@@ -240,12 +228,14 @@ async fn complete(tx: &mut PgConnection, viewer: UserId, rows: Vec<ConversationR
     let inside: Vec<Uuid> = rows.iter().filter(|row| row.role.is_some()).map(|row| row.id).collect();
     let direct: Vec<Uuid> =
         rows.iter().filter(|row| row.kind == ConversationKind::Direct.word()).map(|row| row.id).collect();
+    let unread: Vec<Uuid> = rows.iter().filter(|row| row.unread() > 0).map(|row| row.id).collect();
     let mut last = last_messages(tx, viewer, &inside).await?;
     let mut others = others(tx, viewer, &direct).await?;
+    let mut mentions = mentions(tx, viewer, &unread).await?;
     rows.into_iter()
         .map(|row| {
             let id = ConversationId(row.id);
-            row.view(last.remove(&id), others.remove(&id))
+            row.view(last.remove(&id), others.remove(&id), mentions.remove(&id).unwrap_or_default())
         })
         .collect()
 }
@@ -309,4 +299,35 @@ async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<
             Ok((ConversationId(row.conversation_id), Other { user: row.user.user()?, read_seq, delivered_seq }))
         })
         .collect()
+}
+
+/// Mentions that the viewer has not read, and the places of the first hundred.
+#[derive(Default)]
+struct Mentions {
+    count: u64,
+    seqs: Vec<Seq>,
+}
+
+/// Of conversations where something is not read. Everybody is the nil user.
+async fn mentions(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, Mentions>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(Uuid, i64, Vec<i64>)> = sqlx::query_as(
+        "SELECT p.conversation_id, count(*), (array_agg(x.seq ORDER BY x.seq))[:100]
+         FROM unnest($1::uuid[]) AS k (id)
+         JOIN participants p ON p.conversation_id = k.id AND p.user_id = $2
+         CROSS JOIN unnest(ARRAY[$2, '00000000-0000-0000-0000-000000000000'::uuid]) AS named (id)
+         JOIN mentions x ON x.user_id = named.id AND x.conversation_id = k.id
+                        AND x.seq > greatest(p.read_seq, p.access_since_seq)
+         GROUP BY p.conversation_id",
+    )
+    .bind(ids)
+    .bind(viewer.0)
+    .fetch_all(tx)
+    .await?;
+    let mentions = |(id, mentions, seqs): (Uuid, i64, Vec<i64>)| {
+        (ConversationId(id), Mentions { count: count(mentions), seqs: seqs.into_iter().map(count).collect() })
+    };
+    Ok(rows.into_iter().map(mentions).collect())
 }

@@ -67,7 +67,7 @@ pub(super) async fn after(pool: &PgPool, user: UserId, after: UserSeq) -> Outcom
     let mut details = Details::read(&mut tx, user, after, &moved).await?;
     tx.commit().await?;
     let mut items = Vec::with_capacity(moved.len());
-    for row in moved {
+    for row in &moved {
         let user_seq = count(row.user_seq);
         items.extend(details.change(row)?.map(|change| FeedItem { user_seq, change }));
     }
@@ -95,7 +95,7 @@ impl Details {
         })
     }
 
-    fn change(&mut self, row: MovedRow) -> Outcome<Option<FeedChange>> {
+    fn change(&mut self, row: &MovedRow) -> Outcome<Option<FeedChange>> {
         let notify = row.notify.as_deref().map(Notify::of).transpose()?.unwrap_or_default();
         let muted_until = moment(row.muted_until);
         let active = row.active.unwrap_or(false);

@@ -20,7 +20,7 @@ pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Lock
     let mut locked = Locked::default();
     conversations(tx, scope, &mut locked).await?;
     messages(tx, scope, &mut locked).await?;
-    let told = senders(&locked, scope);
+    let told = if scope.notifies { senders(tx, &locked).await? } else { Vec::new() };
     let mut participants = scope.participants.clone();
     participants.extend(told.iter().copied());
     self::participants(tx, &participants, &mut locked).await?;
@@ -38,11 +38,20 @@ pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Lock
 }
 
 /// Who may be notified because a named message is theirs, or the root of its thread is.
-fn senders(locked: &Locked, scope: &Scope) -> Vec<(ConversationId, UserId)> {
-    if !scope.notifies {
-        return Vec::new();
+async fn senders(tx: &mut PgConnection, locked: &Locked) -> Outcome<Vec<(ConversationId, UserId)>> {
+    let messages = &locked.messages;
+    let mut senders: Vec<_> = messages.values().map(|message| (message.conversation_id, message.sender.id)).collect();
+    let roots = messages.values().filter_map(|message| message.thread_root_id);
+    let roots: Vec<Uuid> = roots.filter(|root| !messages.contains_key(root)).map(|root| root.0).collect();
+    if roots.is_empty() {
+        return Ok(senders);
     }
-    locked.messages.values().map(|message| (message.conversation_id, message.sender.id)).collect()
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as("SELECT conversation_id, sender_id FROM messages WHERE id = ANY($1)")
+        .bind(roots)
+        .fetch_all(tx)
+        .await?;
+    senders.extend(rows.into_iter().map(|(conversation, sender)| (ConversationId(conversation), UserId(sender))));
+    Ok(senders)
 }
 
 #[derive(FromRow)]
@@ -193,13 +202,6 @@ async fn by_client_id(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked)
 async fn messages(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
     for message in by_ids(tx, &scope.messages, &scope.conversations).await? {
         locked.messages.insert(message.id, message);
-    }
-    if scope.notifies {
-        let roots = locked.messages.values().filter_map(|message| message.thread_root_id);
-        let roots: Vec<MessageId> = roots.filter(|root| !locked.messages.contains_key(root)).collect();
-        for root in by_ids(tx, &roots, &scope.conversations).await? {
-            locked.messages.insert(root.id, root);
-        }
     }
     Ok(())
 }

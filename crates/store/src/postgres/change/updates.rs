@@ -14,6 +14,20 @@ use super::{
 };
 use crate::{Locked, MessageUpdate, StoreError, StoredMention, UpdateMessage};
 
+/// Whether a message is pinned after the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pin {
+    AsItWas,
+    Since(Timestamp),
+    Off,
+}
+
+impl Pin {
+    fn since(self) -> Option<Timestamp> {
+        if let Self::Since(at) = self { Some(at) } else { None }
+    }
+}
+
 /// What several changes of one message, in order, come to.
 struct Sum<'a> {
     id: MessageId,
@@ -23,8 +37,7 @@ struct Sum<'a> {
     content: Option<(&'a str, &'a [StoredMention])>,
     edited_at: Option<Timestamp>,
     deleted_at: Option<Timestamp>,
-    /// When it was pinned, or that it is not any more; none: as it was.
-    pinned_at: Option<Option<Timestamp>>,
+    pin: Pin,
     /// Whether a reaction is there at the end, and since which change.
     reactions: BTreeMap<(UserId, &'a str), Option<(u64, Timestamp)>>,
     /// Each edit's seq and time, and the text that it replaced (none: the stored one).
@@ -58,7 +71,7 @@ fn sum(updates: &[UpdateMessage]) -> Vec<Sum<'_>> {
                 content: None,
                 edited_at: None,
                 deleted_at: None,
-                pinned_at: None,
+                pin: Pin::AsItWas,
                 reactions: BTreeMap::new(),
                 replaced: Vec::new(),
             });
@@ -83,7 +96,8 @@ fn add<'a>(sum: &mut Sum<'a>, update: &'a UpdateMessage) {
             sum.content = Some((content, mentions));
             sum.edited_at = Some(update.at);
         }
-        MessageUpdate::Pin(pinned) => sum.pinned_at = Some(pinned.then_some(update.at)),
+        MessageUpdate::Pin(true) => sum.pin = Pin::Since(update.at),
+        MessageUpdate::Pin(false) => sum.pin = Pin::Off,
         MessageUpdate::React { user, emoji } => {
             sum.reactions.insert((*user, emoji), Some((update.changed_seq, update.at)));
         }
@@ -93,7 +107,7 @@ fn add<'a>(sum: &mut Sum<'a>, update: &'a UpdateMessage) {
         MessageUpdate::Delete => {
             sum.deleted_at = Some(update.at);
             sum.content = None;
-            sum.pinned_at = Some(None);
+            sum.pin = Pin::Off;
             sum.reactions.clear();
             sum.replaced.clear();
         }
@@ -191,8 +205,8 @@ async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &HashMap<Mess
     .bind(sums.iter().map(|sum| sum.edited_at.map(Timestamp::get)).collect::<Vec<_>>())
     .bind(sums.iter().map(|sum| sum.deleted_at.map(Timestamp::get)).collect::<Vec<_>>())
     .bind(sums.iter().map(|sum| sum.content.and_then(|(_, list)| mentions::column(list))).collect::<Vec<_>>())
-    .bind(sums.iter().map(|sum| sum.pinned_at.is_some()).collect::<Vec<_>>())
-    .bind(sums.iter().map(|sum| sum.pinned_at.flatten().map(Timestamp::get)).collect::<Vec<_>>())
+    .bind(sums.iter().map(|sum| sum.pin != Pin::AsItWas).collect::<Vec<_>>())
+    .bind(sums.iter().map(|sum| sum.pin.since().map(Timestamp::get)).collect::<Vec<_>>())
     .bind(sums.iter().map(|sum| moved(reactions, sum.id)).collect::<Vec<i32>>())
     .execute(tx)
     .await?
@@ -239,14 +253,14 @@ mod tests {
         updates.push(change(9, MessageUpdate::Unreact { user, emoji: emoji.clone() }));
         updates.push(change(10, MessageUpdate::React { user, emoji: emoji.clone() }));
         let sums = sum(&updates);
-        assert_eq!((sums[0].changed_seq, sums[0].pinned_at), (10, Some(Some(at(7)))));
+        assert_eq!((sums[0].changed_seq, sums[0].pin), (10, Pin::Since(at(7))));
         assert_eq!(sums[0].reactions[&(user, emoji.as_str())], Some((10, at(10))));
 
         updates.push(change(11, MessageUpdate::Delete));
         updates.push(edit(12, "d"));
         let sums = sum(&updates);
         assert_eq!((sums[0].changed_seq, sums[0].content, sums[0].deleted_at), (12, None, Some(at(11))));
-        assert_eq!(sums[0].pinned_at, Some(None));
+        assert_eq!(sums[0].pin, Pin::Off);
         assert!(sums[0].replaced.is_empty() && sums[0].reactions.is_empty());
     }
 }
