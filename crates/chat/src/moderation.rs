@@ -1,8 +1,8 @@
 //! Blocking, reporting, and what admins of an org may do.
 
 use protocol::{
-    AuditAction, AuditEntry, AuditId, CreateReport, DESCRIPTION_MAX, ErrorCode, MessageKind, OrgRole, OrgUserPatch, Page, Report,
-    ReportId, ReportPatch, ReportStatus, User, UserId, check_content,
+    AuditAction, AuditEntry, AuditId, CreateReport, DESCRIPTION_MAX, ErrorCode, MessageKind, OrgRole, OrgUserPatch,
+    Page, Report, ReportId, ReportPatch, ReportStatus, User, UserId, check_content,
 };
 use store::{NewAudit, NewReport, OrgUsersFilter, ReportsFilter};
 

@@ -1,72 +1,27 @@
-//! Markers on their way to the store: one task per node merges them and writes what waits in few calls.
+//! The callers' end of merging markers: takes a request in, waits for its write, and bounds how many may wait.
 //!
-//! The first marker of a (user, conversation) is written at once; what follows within a second is merged and written
-//! at the end of that second. Callers wait for the write. Memory is bounded: by the callers that may wait, and by the
-//! writes of the last second.
+//! Promises an answer within a time, and that what was taken in is written before [`Coalescer::shutdown`] returns.
+//! What is written when is [`super::merge`]'s.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use protocol::{ConversationId, ErrorCode, UserId};
-use store::{MarkRow, Marked, Store, StoreError};
+use protocol::ErrorCode;
+use store::{MarkRow, Marked};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    task::{Id, JoinError, JoinSet},
-    time::{Instant, sleep_until, timeout},
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::merge::{Answer, Job, Merger, Pace, Tell, Waiter, WriteMarks};
 use crate::{ChatError, Result, metrics::Metrics};
 
-/// Most rows in one call of the store.
-const ROWS_MAX: usize = 1_000;
-/// Calls of the store at once: one that waits for a row lock does not hold up everybody.
-const FLIGHTS_MAX: usize = 2;
 /// Most markers that wait for their write; beyond it a caller gets `overloaded`.
 pub(super) const WAITING_MAX: usize = 20_000;
 /// A caller is answered within this: shorter than a transport's own limit.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 const OVERLOADED_RETRY_MS: u64 = 1_000;
 const CLOSING_RETRY_MS: u64 = 1_000;
-
-/// How fast it goes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    /// A user's markers of a conversation are written at most once in this time.
-    pub(super) window: Duration,
-    /// A call of the store that takes longer counts as failed.
-    pub(super) write_within: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { window: Duration::from_secs(1), write_within: Duration::from_secs(5) }
-    }
-}
-
-type Key = (UserId, ConversationId);
-type Answer = Result<Option<Marked>>;
-
-/// The one thing of the store that this uses, so that tests can count and fail.
-#[async_trait]
-pub(crate) trait WriteMarks: Send + Sync {
-    /// See [`Store::mark`].
-    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Vec<Option<Marked>>>;
-}
-
-#[async_trait]
-impl WriteMarks for Arc<dyn Store> {
-    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Vec<Option<Marked>>> {
-        self.mark(rows).await
-    }
-}
-
-/// Is told of every marker that was written.
-pub(crate) type Tell = Arc<dyn Fn(&MarkRow, &Marked) + Send + Sync>;
 
 /// The callers' end.
 pub(crate) struct Coalescer {
@@ -78,37 +33,14 @@ pub(crate) struct Coalescer {
     metrics: Metrics,
 }
 
-/// A marker that waits, and who waits for it.
-struct Job {
-    row: MarkRow,
-    waiter: Waiter,
-}
-
-struct Waiter {
-    reply: oneshot::Sender<Answer>,
-    /// Given back when the caller is answered.
-    _room: OwnedSemaphorePermit,
-}
-
 impl Coalescer {
     /// Starts the task, inside a tokio runtime. It ends at [`Self::shutdown`], or after this was dropped; either way
     /// it writes first what waits.
     pub(crate) fn start(store: impl WriteMarks + 'static, tell: Tell, pace: Pace, metrics: Metrics) -> Self {
         let (queue, marks) = mpsc::unbounded_channel();
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let task = Task {
-            store: Arc::new(store),
-            tell,
-            pace,
-            metrics: metrics.clone(),
-            entries: HashMap::new(),
-            ready: VecDeque::new(),
-            cooling: VecDeque::new(),
-            flights: JoinSet::new(),
-            flying: HashMap::new(),
-            hurry: false,
-        };
-        tasks.spawn(task.run(marks, closing.clone()));
+        let merger = Merger::new(store, tell, pace, metrics.clone());
+        tasks.spawn(merger.run(marks, closing.clone()));
         Self { queue, room: Arc::new(Semaphore::new(WAITING_MAX)), closing, tasks, metrics }
     }
 
@@ -121,7 +53,11 @@ impl Coalescer {
             let mut marked = Vec::with_capacity(answers.len());
             for answer in answers {
                 // Without an answer its write panicked, which was logged.
-                marked.push(answer.await.unwrap_or_else(|_| Err(internal()))?);
+                marked.push(
+                    answer
+                        .await
+                        .unwrap_or_else(|_| Err(ChatError::new(ErrorCode::Internal, "something failed here")))?,
+                );
             }
             Ok(marked)
         };
@@ -171,202 +107,4 @@ impl Coalescer {
         self.metrics.receipts_refused.with_label_values(&[error.code.as_str()]).inc();
         error
     }
-}
-
-/// What is known of a (user, conversation) that was written within the last second, or waits.
-struct Entry {
-    /// Its write is under way.
-    flying: bool,
-    /// Its second is over.
-    cooled: bool,
-    /// What is to be written next.
-    pending: Option<Pending>,
-}
-
-struct Pending {
-    row: MarkRow,
-    waiters: Vec<Waiter>,
-}
-
-struct Task<S> {
-    store: Arc<S>,
-    tell: Tell,
-    pace: Pace,
-    metrics: Metrics,
-    entries: HashMap<Key, Entry>,
-    /// May be written now, each once, in order of arrival.
-    ready: VecDeque<Key>,
-    /// When seconds end, the earliest first: each began when its write did.
-    cooling: VecDeque<(Instant, Key)>,
-    flights: JoinSet<()>,
-    flying: HashMap<Id, Vec<Key>>,
-    /// At the end nothing waits for its second.
-    hurry: bool,
-}
-
-impl<S: WriteMarks + 'static> Task<S> {
-    async fn run(mut self, mut marks: mpsc::UnboundedReceiver<Vec<Job>>, closing: CancellationToken) {
-        let (mut open, mut taken) = (true, Vec::new());
-        loop {
-            while self.flights.len() < FLIGHTS_MAX && !self.ready.is_empty() {
-                self.take_off();
-            }
-            if !open && self.flights.is_empty() {
-                break;
-            }
-            let next = self.cooling.front().map(|(ends, _)| *ends);
-            tokio::select! {
-                biased;
-                () = closing.cancelled(), if !self.hurry => {
-                    marks.close();
-                    self.hurry();
-                }
-                Some(landed) = self.flights.join_next_with_id() => self.landed(landed),
-                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() && !self.hurry => self.cool(),
-                count = marks.recv_many(&mut taken, ROWS_MAX), if open => {
-                    if count == 0 {
-                        open = false;
-                        self.hurry();
-                    }
-                    for job in taken.drain(..).flatten() {
-                        self.add(job);
-                    }
-                }
-            }
-        }
-    }
-
-    fn add(&mut self, Job { row, waiter }: Job) {
-        let key = (row.user_id, row.conversation_id);
-        let entry = self.entries.entry(key).or_insert_with(|| {
-            self.ready.push_back(key);
-            Entry { flying: false, cooled: true, pending: None }
-        });
-        match &mut entry.pending {
-            Some(pending) => {
-                pending.row.read_seq = pending.row.read_seq.max(row.read_seq);
-                pending.row.delivered_seq = pending.row.delivered_seq.max(row.delivered_seq);
-                pending.waiters.push(waiter);
-            }
-            none => *none = Some(Pending { row, waiters: vec![waiter] }),
-        }
-    }
-
-    /// Writes what may be written, in a task of its own.
-    fn take_off(&mut self) {
-        let mut keys: Vec<Key> = self.ready.drain(..self.ready.len().min(ROWS_MAX)).collect();
-        // Nodes that write the same rows take their locks in one order.
-        keys.sort_unstable();
-        let ends = Instant::now() + self.pace.window;
-        let (mut rows, mut waiters) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
-        for key in &keys {
-            let Some(entry) = self.entries.get_mut(key) else { continue };
-            let Some(pending) = entry.pending.take() else { continue };
-            (entry.flying, entry.cooled) = (true, false);
-            self.cooling.push_back((ends, *key));
-            rows.push(pending.row);
-            waiters.push(pending.waiters);
-        }
-        self.metrics.receipt_writes.inc();
-        self.metrics.receipt_rows.inc_by(rows.len() as u64);
-        let flight = fly(Arc::clone(&self.store), Arc::clone(&self.tell), self.pace.write_within, rows, waiters);
-        let id = self.flights.spawn(flight).id();
-        self.flying.insert(id, keys);
-    }
-
-    fn landed(&mut self, landed: std::result::Result<(Id, ()), JoinError>) {
-        let id = match landed {
-            Ok((id, ())) => id,
-            Err(error) => {
-                tracing::error!(%error, "a write of markers ended in a panic");
-                error.id()
-            }
-        };
-        for key in self.flying.remove(&id).unwrap_or_default() {
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.flying = false;
-            }
-            self.settle(key);
-        }
-    }
-
-    /// Seconds that are over.
-    fn cool(&mut self) {
-        let now = Instant::now();
-        while let Some((ends, key)) = self.cooling.front().copied()
-            && ends <= now
-        {
-            self.cooling.pop_front();
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.cooled = true;
-            }
-            self.settle(key);
-        }
-    }
-
-    /// What may be written now gets ready; what nobody waits for is forgotten.
-    fn settle(&mut self, key: Key) {
-        let Some(entry) = self.entries.get(&key) else { return };
-        if entry.flying || !(entry.cooled || self.hurry) {
-            return;
-        }
-        if entry.pending.is_some() {
-            self.ready.push_back(key);
-        } else {
-            self.entries.remove(&key);
-        }
-    }
-
-    /// The end is near: everything that waits gets ready.
-    fn hurry(&mut self) {
-        if !std::mem::replace(&mut self.hurry, true) {
-            self.ready.clear();
-            self.cooling.clear();
-            for key in self.entries.keys().copied().collect::<Vec<_>>() {
-                self.settle(key);
-            }
-        }
-    }
-}
-
-/// One call of the store; tells and answers.
-async fn fly<S: WriteMarks>(
-    store: Arc<S>,
-    tell: Tell,
-    within: Duration,
-    rows: Vec<MarkRow>,
-    waiters: Vec<Vec<Waiter>>,
-) {
-    let written = timeout(within, store.write_marks(&rows)).await;
-    let written = written.map_err(|late| StoreError::Unavailable(late.into())).flatten();
-    let marked = match written {
-        Ok(marked) if marked.len() == rows.len() => marked,
-        Ok(_) => return fail(waiters, StoreError::Internal("the store answered for other rows".into())),
-        Err(error) => return fail(waiters, error),
-    };
-    for ((row, marked), waiters) in rows.iter().zip(marked).zip(waiters) {
-        if let Some(marked) = &marked {
-            tell(row, marked);
-        }
-        for waiter in waiters {
-            // Who no longer waits needs no answer.
-            let _ = waiter.reply.send(Ok(marked));
-        }
-    }
-}
-
-fn fail(waiters: Vec<Vec<Waiter>>, error: StoreError) {
-    let cause = Arc::new(ChatError::from(error));
-    for waiter in waiters.into_iter().flatten() {
-        let error = ChatError {
-            errors: cause.errors.clone(),
-            retry_after_ms: cause.retry_after_ms,
-            ..ChatError::new(cause.code, cause.message.clone()).because(Arc::clone(&cause))
-        };
-        let _ = waiter.reply.send(Err(error));
-    }
-}
-
-fn internal() -> ChatError {
-    ChatError::new(ErrorCode::Internal, "something failed here")
 }

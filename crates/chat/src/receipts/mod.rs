@@ -1,9 +1,10 @@
 //! Delivered and read markers. They take no seq: who misses an event of theirs reads the markers when resuming.
 //!
 //! Promises that however fast a client asks, a user's markers of a conversation are written at most once a second
-//! by this node ([`coalescer`]), and that an answer tells what is stored.
+//! by this node ([`merge`]), and that an answer tells what is stored.
 
 mod coalescer;
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,7 @@ use bus::Topic;
 use protocol::{BulkRead, ConversationId, Event, EventType, Receipt, Seq};
 use store::{MarkRow, Marked};
 
-pub(crate) use self::coalescer::{Coalescer, Pace};
+pub(crate) use self::{coalescer::Coalescer, merge::Pace};
 use crate::{
     Caller, Chat, ChatError, Result, check,
     envelope::{ConversationEvent, UserEvent},

@@ -20,7 +20,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::coalescer::{Coalescer, Pace, WAITING_MAX, WriteMarks};
+use super::{
+    coalescer::{Coalescer, WAITING_MAX},
+    merge::{Pace, WriteMarks},
+};
 use crate::{
     Caller,
     envelope::UserEvent,
