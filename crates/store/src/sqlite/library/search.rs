@@ -18,8 +18,8 @@ use super::super::{
 };
 use crate::{MessageSearch, Result, cursor::List, snippet::snippet};
 
-/// How many matches, the newest, are put in order by how well they fit.
-const RANKED: i64 = 10_000;
+/// How many matches, the newest, are put in order by how well they fit: each costs a look at its counts of words.
+const RANKED: i64 = 2_000;
 /// How deep the list goes that is ordered by how well its items fit.
 const BEST_DEPTH: i64 = 1_000;
 
