@@ -34,13 +34,14 @@ create unique index messages_doc on messages (doc) where doc is not null;
 create index messages_thread on messages (conversation_id, thread_root_id, seq) where thread_root_id is not null;
 create index messages_pinned on messages (conversation_id, pinned_at) where pinned_at is not null;
 
--- No language's stemming, so that every language is found alike. The texts themselves stay in messages alone; the
+-- Words are runs of letters and digits (left to itself the tokenizer takes private-use characters for letters). No
+-- language's stemming, so that every language is found alike. The texts themselves stay in messages alone; the
 -- triggers keep the index to the texts that are not deleted.
 create virtual table messages_fts using fts5 (
     content,
     content = 'messages',
     content_rowid = 'doc',
-    tokenize = 'unicode61 remove_diacritics 0',
+    tokenize = "unicode61 remove_diacritics 0 categories 'L* N*'",
     prefix = '2 3'
 );
 insert into messages_fts (rowid, content)
