@@ -147,7 +147,7 @@ pub async fn receipts_of_a_message_are_everybodys_besides_its_sender(store: Arc<
     assert_eq!(states(&page), [("bob", ReceiptState::Read)]);
     assert_eq!((page.read_count, page.delivered_count, page.participant_count), (1, 2, 2), "totals are of all");
     let rest = receipts(page.next_cursor.as_deref(), 1).await;
-    assert_eq!((states(&rest), rest.next_cursor), (vec![("cid", ReceiptState::Delivered)], None));
+    assert_eq!((states(&rest), &rest.next_cursor), (vec![("cid", ReceiptState::Delivered)], &None));
     world.apply(&[Op::Leave(group, bob.clone())]).await;
     let left = receipts(None, 10).await;
     assert_eq!((left.read_count, left.participant_count), (0, 1));
@@ -186,14 +186,8 @@ pub async fn only_participants_can_be_mentioned(store: Arc<dyn Store>) {
     world.apply(&[Op::Leave(group, cid.clone())]).await;
     let found = async |names: &[&str], ids: &[UserId]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut found: Vec<String> = world
-            .store
-            .mentionable(group, &names, ids)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|user| user.username)
-            .collect();
+        let mut found: Vec<String> =
+            world.store.mentionable(group, &names, ids).await.unwrap().into_iter().map(|user| user.username).collect();
         found.sort();
         found
     };

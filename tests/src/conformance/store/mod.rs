@@ -5,16 +5,22 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod access;
+pub mod announcements;
 pub mod following;
 pub mod idempotency;
+pub mod inbox;
+pub mod library;
 pub mod markers;
 pub mod mentions;
+pub mod moderation;
 pub mod notifying;
 mod op;
 pub mod order;
 pub mod pages;
 pub mod pins;
+pub mod presence_reads;
 pub mod reactions;
+pub mod search;
 pub mod sessions;
 pub mod settings;
 pub mod state;
@@ -153,6 +159,56 @@ macro_rules! store_conformance {
                 policies_are_read_where_they_are_decided,
                 the_list_of_conversations_can_be_filtered,
                 a_conversation_tells_what_unread_is_made_of,
+            ],
+            library: [
+                a_thread_is_its_root_and_its_replies_in_order,
+                pins_are_listed_last_pinned_first,
+                a_message_keeps_what_it_said_before_each_edit,
+                reactors_are_listed_page_by_page_in_order,
+                receipts_of_a_message_are_everybodys_besides_its_sender,
+                above_a_hundred_nobody_counts_as_delivered_who_did_not_read,
+                only_participants_can_be_mentioned,
+            ],
+            search: [
+                a_message_is_found_by_the_beginnings_of_its_words,
+                only_what_the_viewer_may_see_is_found,
+                edits_and_deletes_are_found_as_they_are_now,
+                a_search_is_narrowed_by_its_filters,
+                a_search_is_read_page_by_page_in_either_order,
+                the_best_comes_first_where_relevance_orders,
+                a_snippet_shows_what_was_looked_for,
+            ],
+            inbox: [
+                preferences_of_a_conversation_change_only_what_was_named,
+                preferences_for_all_conversations_are_the_default_until_they_are_set,
+                the_badges_add_up_all_conversations_but_the_muted_ones,
+                mentions_that_are_edited_away_or_deleted_count_no_more,
+                notifications_are_listed_newest_first_page_by_page,
+                previews_follow_edits_deletes_and_leaving,
+                reading_notifications_moves_the_feed_by_each,
+                notifications_read_by_many_tasks_are_numbered_densely,
+                news_of_conversations_follow_both_settings,
+            ],
+            announcements: [
+                announcements_are_numbered_per_org_and_listed_newest_first,
+                an_announcement_tried_by_ten_tasks_is_made_once,
+                announcements_made_at_once_leave_no_hole,
+                a_readers_marker_moves_forward_to_the_last_announcement,
+            ],
+            moderation: [
+                a_block_is_told_to_the_blocker_alone,
+                blocked_users_are_listed_page_by_page,
+                what_admins_change_of_users_is_in_the_audit_log_once,
+                the_audit_log_is_read_page_by_page,
+                users_of_an_org_are_listed_for_its_admins,
+                the_same_thing_is_reported_once_by_each,
+                reports_are_listed_and_decided,
+            ],
+            presence_reads: [
+                presence_is_for_those_who_share_a_conversation,
+                contacts_are_named_once_and_cut,
+                when_somebody_was_last_there_never_goes_back,
+                noting_the_same_people_from_many_tasks_is_fine,
             ],
             sessions: [
                 a_refresh_token_works_once,

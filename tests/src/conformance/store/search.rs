@@ -212,7 +212,7 @@ pub async fn a_snippet_shows_what_was_looked_for(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let ada = world.user("ada").await;
     let group = world.group(&[&ada]).await;
-    let text = "<b>Needles</b> &amp; \u{e000}pins\u{e001}; a needle";
+    let text = "<b>Needles</b> &amp; \u{e000} pins \u{e001}; a needle";
     let message = world.send(group, &ada, text).await;
     world.apply(&[Op::React(group, message.id, ada.clone(), "👍".into())]).await;
     let hit = page(&world, &ada, &words("needle pins")).await.items.pop().unwrap();
