@@ -2,7 +2,8 @@
 //!
 //! A hint, not a log. **Per-publisher order, no memory**: an event that is published while a node is cut off is
 //! gone, and the node hears [`Incoming::Lost`] instead, reads heads from the store and fills what is missing. An
-//! event arrives once, or twice when a connection broke while it was published. Two implementations, [`redis::RedisBus`] and [`local::LocalBus`], pass one conformance suite.
+//! event arrives once, or twice when a connection broke while it was published. Presence is under a lease per node. Two
+//! implementations, [`redis::RedisBus`] and [`local::LocalBus`], pass one conformance suite.
 
 mod error;
 mod inbox;
@@ -92,8 +93,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Gives the lease back at once.
     async fn release_lease(&self, node: NodeId) -> Result<()>;
 
-    /// Keeps what a node says of users, in one round trip, until it says otherwise or its lease ends: a node whose lease
-    /// ended says everything again when it holds one. What nobody says again for [`PRESENCE_TTL`] may be forgotten.
+    /// Keeps what a node says of users, in one round trip, until it says otherwise or its lease ends: a node whose
+    /// lease ended says everything again when it holds one. What nobody says again for [`PRESENCE_TTL`] may be forgotten.
     async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()>;
 
     /// Of each of the users, in order, what nodes with a lease say. One round trip for up to 500.

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::{link::Link, metrics::Metrics, node::Node};
 
-/// Does a command and builds the reply frame; with it, whom the connection watches once the reply is on its way. `hello`
-/// and `auth.renew` belong to the connection and do not get here.
+/// Does a command and builds the reply frame; with it, whom the connection watches once the reply is on its way.
+/// `hello` and `auth.renew` belong to the connection and do not get here.
 pub(crate) async fn run(
     node: &Node,
     link: &Arc<Link>,

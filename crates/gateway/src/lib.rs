@@ -87,8 +87,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts the node's background tasks (inside a tokio runtime): bus reader, probe, head sweep, presence. Fails when the
-    /// registry has these metrics already, or when somebody else reads the bus.
+    /// Starts the node's background tasks (inside a tokio runtime): bus reader, probe, head sweep, presence. Fails when
+    /// the registry has these metrics already, or when somebody else reads the bus.
     pub fn start(
         chat: Chat,
         bus: Arc<dyn bus::Bus>,

@@ -88,10 +88,15 @@ impl<K: Copy + Eq + Hash> Following<K> {
         self.ids.remove(&id).unwrap_or(false)
     }
 
+    /// All of them.
+    pub(crate) fn ids(&self) -> Vec<K> {
+        self.ids.keys().copied().collect()
+    }
+
     /// Nothing can be added from now on. What was there.
     pub(crate) fn end(&mut self) -> Vec<K> {
         self.ended = true;
-        self.ids.keys().copied().collect()
+        self.ids()
     }
 }
 

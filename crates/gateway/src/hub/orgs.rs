@@ -86,8 +86,8 @@ impl Orgs {
         from.map(|from| (from, entry.head))
     }
 
-    /// The node has them up to `upto`: calls `each` with the connections of `links` that are live and their cursors. They
-    /// are listed under the lock: who is not among them yet will find that more was delivered, and read it.
+    /// The node has them up to `upto`: calls `each` with the connections of `links` that are live and their cursors.
+    /// They are listed under the lock: who is not among them yet will find that more was delivered, and read it.
     pub(crate) fn fetched(
         &self,
         org: OrgId,

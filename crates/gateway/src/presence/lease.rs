@@ -23,6 +23,8 @@ pub(super) async fn run(node: Arc<Node>) {
     let mut held: Option<Instant> = None;
     let mut live = HashSet::new();
     let mut said_all = Instant::now();
+    // The bus was away: it may have forgotten everything, and what it told may be lost.
+    let mut lost = false;
     loop {
         let asked = Instant::now();
         let answer = {
@@ -35,9 +37,14 @@ pub(super) async fn run(node: Arc<Node>) {
         let pause = match answer {
             Ok(nodes) => {
                 // By the longest time that may have gone by on the bus between the two.
-                if held.is_some_and(|held| held.elapsed() >= ttl) || said_all.elapsed() >= SAY_ALL {
+                let lapsed = held.is_some_and(|held| held.elapsed() >= ttl);
+                // Only now: what is said without a lease may be swept away by others.
+                if lapsed || lost || said_all.elapsed() >= SAY_ALL {
                     said_all = Instant::now();
                     say_all(&node);
+                }
+                if std::mem::take(&mut lost) {
+                    node.presence.look_at_all();
                 }
                 held = Some(asked);
                 node.presence.leased.send_replace(true);
@@ -52,15 +59,12 @@ pub(super) async fn run(node: Arc<Node>) {
         tokio::select! {
             () = sleep_until(asked + pause) => {}
             () = node.presence.lost.notified() => {
+                lost = true;
                 // However often the bus goes and comes: all is said again a few times per lease at most.
-                let next = said_all + ttl / 3;
                 tokio::select! {
-                    () = sleep_until(next) => {}
+                    () = sleep_until(said_all + ttl / 3) => {}
                     () = node.stop.cancelled() => return,
                 }
-                said_all = Instant::now();
-                say_all(&node);
-                node.presence.look_at_all();
             }
             () = node.stop.cancelled() => return,
         }

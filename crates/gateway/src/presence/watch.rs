@@ -116,25 +116,13 @@ pub(super) async fn recheck(node: Arc<Node>) {
     loop {
         let started = Instant::now();
         node.presence.look_at_all();
-        let viewers = node.presence.watched.lock().viewers();
+        let mut viewers: HashMap<UserId, Vec<Arc<Link>>> = HashMap::new();
+        for link in node.hub.feeds.links_where(|link| link.watching.lock().len() > 0) {
+            viewers.entry(link.user()).or_default().push(link);
+        }
         let step = time.mul_f64(0.8) / (viewers.len().max(1) as u32);
-        for viewer in viewers.into_values() {
-            let mut links: HashMap<UserId, Vec<Arc<Link>>> = HashMap::new();
-            for (id, link) in viewer.watching {
-                links.entry(id).or_default().push(link);
-            }
-            let ids: Vec<_> = links.keys().copied().collect();
-            for ids in ids.chunks(PRESENCE_MAX) {
-                // Out of reach: the next time, then.
-                let Ok(seen) = node.chat.visible(&viewer.caller, ids).await else { continue };
-                node.presence.watched.lock().seen(&seen);
-                let visible: HashSet<_> = seen.iter().map(|seen| seen.user_id).collect();
-                for id in ids.iter().filter(|id| !visible.contains(id)) {
-                    for link in links.get(id).into_iter().flatten() {
-                        node.unwatch(link, &[*id]);
-                    }
-                }
-            }
+        for links in viewers.into_values() {
+            drop_invisible(&node, &links).await;
             tokio::select! {
                 () = sleep(step) => {}
                 () = node.stop.cancelled() => return,
@@ -143,6 +131,25 @@ pub(super) async fn recheck(node: Arc<Node>) {
         tokio::select! {
             () = sleep(time.saturating_sub(started.elapsed())) => {}
             () = node.stop.cancelled() => return,
+        }
+    }
+}
+
+/// Unwatches, on all of a user's connections, those whom the user may not see any more.
+async fn drop_invisible(node: &Node, links: &[Arc<Link>]) {
+    let Some(caller) = links.first().map(|link| &link.caller) else { return };
+    let ids: HashSet<UserId> = links.iter().flat_map(|link| link.watching.lock().ids()).collect();
+    let ids: Vec<_> = ids.into_iter().collect();
+    for ids in ids.chunks(PRESENCE_MAX) {
+        // Out of reach: the next time, then.
+        let Ok(seen) = node.chat.visible(caller, ids).await else { continue };
+        node.presence.watched.lock().seen(&seen);
+        let visible: HashSet<_> = seen.iter().map(|seen| seen.user_id).collect();
+        let hidden: Vec<_> = ids.iter().copied().filter(|id| !visible.contains(id)).collect();
+        if !hidden.is_empty() {
+            for link in links {
+                node.unwatch(link, &hidden);
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::extract::ws::Utf8Bytes;
-use chat::{Caller, Seen};
+use chat::Seen;
 use protocol::{Event, EventType, Presence, PresenceState, Timestamp, UserId};
 use tokio::time::Instant;
 
@@ -169,26 +169,6 @@ impl Watched {
         }
         events
     }
-
-    /// Every watching user, with the connections of theirs that watch, and whom.
-    pub(super) fn viewers(&self) -> HashMap<UserId, Viewer> {
-        let mut viewers: HashMap<UserId, Viewer> = HashMap::new();
-        for (user, entry) in &self.users {
-            for watcher in &entry.watchers {
-                let viewer = viewers
-                    .entry(watcher.link.user())
-                    .or_insert_with(|| Viewer { caller: Arc::clone(&watcher.link.caller), watching: Vec::new() });
-                viewer.watching.push((*user, Arc::clone(&watcher.link)));
-            }
-        }
-        viewers
-    }
-}
-
-/// Somebody who watches others.
-pub(super) struct Viewer {
-    pub(super) caller: Arc<Caller>,
-    pub(super) watching: Vec<(UserId, Arc<Link>)>,
 }
 
 fn frame(presence: &Presence) -> Utf8Bytes {
@@ -198,6 +178,7 @@ fn frame(presence: &Presence) -> Utf8Bytes {
 
 #[cfg(test)]
 mod tests {
+    use chat::Caller;
     use protocol::{ConnectionId, OrgId, OrgRole, PresenceState::*, User};
 
     use super::*;
