@@ -170,6 +170,11 @@ impl PrivatePostgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Process id of its postmaster, the parent of one process per connection.
+    pub fn id(&self) -> Result<u32> {
+        Ok(u32::try_from(self.postmaster()?.as_raw())?)
+    }
+
     /// What it logged since its last start.
     pub fn log(&self) -> Result<String> {
         Ok(self.process.as_ref().context("postgres is not running")?.log())

@@ -101,8 +101,8 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
             big = messages / 10
         ),
         // Something of everything that reads look at.
-        "INSERT INTO reactions (conversation_id, seq, emoji, user_id, created_at)
-         SELECT id_of(2, c), s, '👍', id_of(1, 1 + s % 5), now()
+        "INSERT INTO reactions (conversation_id, seq, emoji, user_id, changed_seq, created_at)
+         SELECT id_of(2, c), s, '👍', id_of(1, 1 + s % 5), s, now()
          FROM generate_series(1, 200) c, generate_series(1, 40, 4) s"
             .to_owned(),
         "UPDATE messages SET reaction_count = 1

@@ -5,6 +5,7 @@
 //! checked, and a run in which one was wrong fails.
 
 mod processes;
+mod reads;
 mod sockets;
 mod table;
 mod writer;
@@ -12,6 +13,10 @@ mod writer;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use starling_tests::seed::Size;
+
+/// Enough for a look.
+const SMALL: Size = Size { users: 5_000, conversations: 2_000, messages: 100_000 };
 
 /// How much to measure.
 pub(crate) struct Plan {
@@ -23,15 +28,18 @@ pub(crate) struct Plan {
     pub(crate) idle: usize,
     /// Members of the one room.
     pub(crate) members: usize,
+    /// Rows that reads are measured on, and requests of each kind and run.
+    pub(crate) size: Size,
+    pub(crate) requests: usize,
 }
 
 impl Plan {
     /// `STARLING_BENCH=quick` measures less.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
-            Self { rounds: 1, time: Duration::from_secs(2), idle: 300, members: 50 }
+            Self { rounds: 1, time: Duration::from_secs(2), idle: 300, members: 50, size: SMALL, requests: 100 }
         } else {
-            Self { rounds: 5, time: Duration::from_secs(5), idle: 2_000, members: 200 }
+            Self { rounds: 5, time: Duration::from_secs(5), idle: 2_000, members: 200, size: Size::FULL, requests: 400 }
         }
     }
 }
@@ -41,6 +49,22 @@ async fn main() -> Result<()> {
     let plan = Plan::chosen();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{} rounds of {:?} on {cores} cores, median (least–most)\n", plan.rounds, plan.time);
+
+    let reads = reads::measure(plan.rounds, plan.requests, plan.size).await.context("measuring reads")?;
+    let Size { users, conversations, messages } = plan.size;
+    println!("| at {messages} messages, {conversations} conversations, {users} users | REST | bare SQL | ratio |");
+    println!("|---|---|---|---|");
+    for kind in &reads {
+        let [rest, bare] = &kind.ways;
+        for (figure, rest, bare) in [
+            ("ms at p50", &rest.p50_ms, &bare.p50_ms),
+            ("ms at p99", &rest.p99_ms, &bare.p99_ms),
+            ("CPU-µs, Postgres included", &rest.cpu_micros, &bare.cpu_micros),
+        ] {
+            println!("| {}, {figure} | {rest} | {bare} | {:.1} |", kind.name, rest.median() / bare.median());
+        }
+    }
+    println!();
 
     let rates = writer::measure(plan.rounds, plan.time).await.context("measuring the writer")?;
     println!("| durable messages per second, {} senders, Postgres with fsync | |", writer::SENDERS);

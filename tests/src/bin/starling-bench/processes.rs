@@ -18,6 +18,21 @@ pub(crate) fn cpu_seconds(pids: &[u32]) -> Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
+/// CPU seconds of a process and of its children that run now: Postgres has one per connection.
+pub(crate) fn family_cpu_seconds(parent: u32) -> Result<f64> {
+    let mut pids = vec![parent];
+    for entry in std::fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // It may have ended since the folder was read.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        if of == Some(parent) {
+            pids.push(pid);
+        }
+    }
+    cpu_seconds(&pids)
+}
+
 /// Bytes of memory that the processes hold, shared pages divided among their holders (PSS).
 pub(crate) fn pss_bytes(pids: &[u32]) -> Result<u64> {
     let mut sum = 0;
