@@ -172,9 +172,7 @@ impl<S: WriteMarks + 'static> Merger<S> {
 
     /// Writes what may be written, in a task of its own.
     fn take_off(&mut self) {
-        let mut keys: Vec<Key> = self.ready.drain(..self.ready.len().min(ROWS_MAX)).collect();
-        // Nodes that write the same rows take their locks in one order.
-        keys.sort_unstable();
+        let keys: Vec<Key> = self.ready.drain(..self.ready.len().min(ROWS_MAX)).collect();
         let ends = Instant::now() + self.pace.window;
         let (mut rows, mut waiters) = (Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len()));
         for key in &keys {
