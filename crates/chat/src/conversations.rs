@@ -53,8 +53,8 @@ impl Chat {
         Ok(conversation)
     }
 
-    /// Fills in whether the other one of each direct conversation is there, where the caller may know it: one round trip
-    /// to the bus for all. A list is worth having without it, so what fails leaves it unknown.
+    /// Fills in whether the other one of each direct conversation is there, where the caller may know it: one round
+    /// trip to the bus for all. A list is worth having without it, so what fails leaves it unknown.
     async fn with_presence(&self, caller: &Caller, conversations: &mut [Conversation]) {
         let others = conversations.iter().filter_map(|conversation| conversation.other.as_ref());
         let mut others: Vec<UserId> = others.map(|other| other.id).collect();

@@ -1,7 +1,8 @@
 //! What a request asks for, as 32 bytes: a retry must ask for the same. The store keeps them for ever, so what was once
 //! asked for must give the same bytes for ever: new fields are added at the end, and only where they are set.
 
-use protocol::{ErrorCode, SendMessage};
+use protocol::{ConversationKind, CreateConversation, ErrorCode, History, Posting, SendMessage, Subject, UserId};
+use serde::Serialize;
 use sha2::{Digest, Sha256, digest::Output};
 
 use crate::{ChatError, Result};
@@ -46,11 +47,48 @@ pub(crate) fn send(request: &SendMessage) -> Result<Vec<u8>> {
     Ok(bytes.to_vec())
 }
 
+/// What the fingerprint of a creation is made of.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    kind: ConversationKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<&'a str>,
+    participant_ids: &'a [UserId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a Subject>,
+    posting: Posting,
+    history: History,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow_mode_seconds: Option<u32>,
+}
+
+/// SHA-256 of what is asked for, the same however the participants are listed.
+pub(crate) fn create(request: &CreateConversation, others: &[UserId]) -> Result<Vec<u8>> {
+    let canonical = Canonical {
+        kind: request.kind,
+        title: request.title.as_deref(),
+        description: request.description.as_deref(),
+        avatar_url: request.avatar_url.as_deref(),
+        participant_ids: others,
+        subject: request.subject.as_ref(),
+        posting: request.posting,
+        history: request.history,
+        slow_mode_seconds: Some(request.slow_mode_seconds).filter(|seconds| *seconds != 0),
+    };
+    let bytes = serde_json::to_vec(&canonical)
+        .map_err(|error| ChatError::new(ErrorCode::Internal, "something failed here").because(error))?;
+    Ok(Sha256::new().chain_update(b"create\0").chain_update(bytes).finalize().to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use protocol::{Attachment, AttachmentKind, MentionRange, MessageId, UserId};
+    use protocol::{Attachment, AttachmentKind, MentionRange, MessageId};
 
     use super::*;
 
@@ -105,5 +143,31 @@ mod tests {
         assert_eq!(send(&text("abc")).unwrap(), then(&[0]));
         let reply = SendMessage { reply_to_id: Some(id), ..text("abc") };
         assert_eq!(send(&reply).unwrap(), then(&[&[1], id.0.as_bytes().as_slice()].concat()));
+    }
+
+    #[test]
+    fn a_creation_is_the_same_however_its_participants_are_listed_by_the_caller() {
+        let (a, b) = (UserId::generate(), UserId::generate());
+        let group = |ids: &[UserId]| {
+            let body = serde_json::json!({ "kind": "group", "title": "t", "participant_ids": ids });
+            serde_json::from_value::<CreateConversation>(body).unwrap()
+        };
+        // The second argument is what counts: each once, in a fixed order.
+        assert_eq!(create(&group(&[a, b]), &[a, b]).unwrap(), create(&group(&[b, a, b]), &[a, b]).unwrap());
+        assert_ne!(create(&group(&[a, b]), &[a, b]).unwrap(), create(&group(&[a]), &[a]).unwrap());
+    }
+
+    #[test]
+    fn a_creation_without_the_newer_fields_has_the_bytes_it_always_had() {
+        let id = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+        let json = format!(
+            r#"{{"kind":"group","title":"t","participant_ids":["{id}"],"posting":"everyone","history":"all"}}"#
+        );
+        let request: CreateConversation = serde_json::from_str(&json).unwrap();
+        let others = [UserId(id.parse().unwrap())];
+        let then = Sha256::digest(format!("create\0{json}")).to_vec();
+        assert_eq!(create(&request, &others).unwrap(), then);
+        let slow = CreateConversation { slow_mode_seconds: 5, ..request };
+        assert_ne!(create(&slow, &others).unwrap(), then);
     }
 }

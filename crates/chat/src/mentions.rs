@@ -1,6 +1,6 @@
-//! Mentions: ranges of a text that stand for a person, or for everybody. Pure: checks the ranges that a sender names, and
-//! finds `@name` in the text where they name none. Counts UTF-16 code units, as clients' strings do. Who takes part, and
-//! who may mention everybody, is decided under the lock.
+//! Mentions: ranges of a text that stand for a person, or for everybody. Pure: checks the ranges that a sender
+//! names, and finds `@name` in the text where they name none. Counts UTF-16 code units, as clients' strings do. Who
+//! takes part, and who may mention everybody, is decided under the lock.
 
 use std::collections::{HashMap, HashSet};
 
@@ -109,8 +109,8 @@ pub(crate) fn find(content: &str, users: &[User]) -> Vec<Found> {
     places(content).filter_map(mention).take(MENTIONS_MAX).collect()
 }
 
-/// Each `@` that begins a word, by its offset, and what follows it as far as a name could go. An `@` within a word, as in
-/// an e-mail address, begins nothing.
+/// Each `@` that begins a word, by its offset, and what follows it as far as a name could go. An `@` within a word, as
+/// in an e-mail address, begins nothing.
 fn places(content: &str) -> impl Iterator<Item = (u32, &str)> {
     let (mut offset, mut in_a_word) = (0, false);
     content

@@ -37,7 +37,7 @@ async fn notified(world: &World, who: &Caller) -> Vec<NotificationKind> {
 /// Connected, with this conversation on the screen.
 async fn focus(world: &World, node: NodeId, who: &Caller, focus: Vec<ConversationId>) {
     let said = NodePresence { user: who.user.id, state: PresenceState::Online, focus };
-    world.bus.hold_lease(node, std::time::Duration::from_secs(60)).await.unwrap();
+    world.bus.hold_lease(node, std::time::Duration::from_mins(1)).await.unwrap();
     world.bus.set_presence(node, &[said]).await.unwrap();
 }
 

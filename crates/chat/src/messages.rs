@@ -112,8 +112,8 @@ impl Chat {
         Ok(Mentions::Found(mentions::find(content, &users)))
     }
 
-    /// Of those whom a message may notify, who has the conversation on their screen now. Asked before the batch, so that
-    /// no lock waits for the bus; a bus that does not answer knows of nobody.
+    /// Of those whom a message may notify, who has the conversation on their screen now. Asked before the batch, so
+    /// that no lock waits for the bus; a bus that does not answer knows of nobody.
     async fn focused(
         &self,
         caller: &Caller,

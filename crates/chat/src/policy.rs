@@ -151,8 +151,8 @@ pub(crate) fn sees(actor: &LockedParticipant, message: &Message) -> bool {
     message.seq > actor.access_since_seq
 }
 
-/// Editing a message that the actor sees: one's own text, within `window` seconds (0: for ever). Somebody who was blocked
-/// may still mend what they wrote.
+/// Editing a message that the actor sees: one's own text, within `window` seconds (0: for ever). Who was blocked may
+/// still mend what they wrote.
 pub(crate) fn edit(
     conversation: &LockedConversation,
     actor: UserId,
@@ -174,12 +174,10 @@ pub(crate) fn edit(
     }
 }
 
-/// Reacting to a message that the actor sees: to texts, whoever may post. Taking a reaction back is always possible.
-pub(crate) fn react(conversation: &LockedConversation, message: &Message, add: bool) -> Verdict {
+/// Reacting to a message that the actor sees, or taking it back: to texts, whoever may post.
+pub(crate) fn react(conversation: &LockedConversation, message: &Message) -> Verdict {
     if message.kind == MessageKind::System {
         Err(Refusal::Forbidden)
-    } else if !add {
-        Ok(())
     } else if message.deleted_at.is_some() {
         Err(Refusal::MessageDeleted)
     } else {

@@ -195,16 +195,15 @@ fn who_may_react() {
     let blocked = LockedConversation { blocked: true, ..conversation(Direct, OrgId::generate()) };
     let system = Message { kind: MessageKind::System, ..text(other) };
     let gone = Message { deleted_at: Some(moment()), ..text(other) };
-    for (here, message, adding, taking_back) in [
-        (&here, &text(other), Ok(()), Ok(())),
-        (&announcing, &text(other), Ok(()), Ok(())),
-        (&here, &system, Err(Refusal::Forbidden), Err(Refusal::Forbidden)),
-        (&here, &gone, Err(Refusal::MessageDeleted), Ok(())),
-        (&archived, &text(other), Err(Refusal::Archived), Ok(())),
-        (&blocked, &text(other), Err(Refusal::Blocked), Ok(())),
+    for (here, message, verdict) in [
+        (&here, &text(other), Ok(())),
+        (&announcing, &text(other), Ok(())),
+        (&here, &system, Err(Refusal::Forbidden)),
+        (&here, &gone, Err(Refusal::MessageDeleted)),
+        (&archived, &text(other), Err(Refusal::Archived)),
+        (&blocked, &text(other), Err(Refusal::Blocked)),
     ] {
-        assert_eq!(react(here, message, true), adding);
-        assert_eq!(react(here, message, false), taking_back);
+        assert_eq!(react(here, message), verdict);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bus::Topic;
 use protocol::{
-    AddParticipants, ConversationFilter, ConversationKind, ConversationPatch, CreateConversation, EditMessage, ErrorCode, HistoryWindow,
-    MessageId, ParticipantPatch, Role, UserId,
+    AddParticipants, ConversationFilter, ConversationKind, ConversationPatch, CreateConversation, EditMessage,
+    ErrorCode, HistoryWindow, MessageId, ParticipantPatch, Role, UserId,
 };
 
 use crate::{
@@ -81,7 +81,12 @@ async fn an_outsider_finds_nothing_and_a_passer_by_of_a_public_room_is_told_to_j
         assert_eq!(code(world.chat.participants(&eve, room, None, None).await), expected);
         assert_eq!(code(world.chat.message(&eve, message.id).await), expected);
         assert_eq!(code(world.chat.send(&eve, room, text("a", None)).await), expected);
-        assert_eq!(code(world.chat.edit(&eve, message.id, EditMessage { content: "b".into(), ..EditMessage::default() }).await), expected);
+        assert_eq!(
+            code(
+                world.chat.edit(&eve, message.id, EditMessage { content: "b".into(), ..EditMessage::default() }).await
+            ),
+            expected
+        );
         assert_eq!(code(world.chat.delete(&eve, message.id).await), expected);
         assert_eq!(code(world.chat.mark_read(&eve, room, 1).await), expected);
         assert_eq!(code(world.chat.leave(&eve, room).await), expected);
@@ -149,7 +154,10 @@ async fn bad_input_is_refused_by_the_name_of_its_field() {
     assert_eq!(field(world.chat.send(&ann, room, text("a", Some(""))).await), "client_id");
     let title = ConversationPatch { title: Some("a\nb".into()), ..ConversationPatch::default() };
     assert_eq!(field(world.chat.update_conversation(&ann, room, title).await), "title");
-    assert_eq!(field(world.chat.conversations(&ann, &ConversationFilter::default(), Some("not a cursor"), None).await), "cursor");
+    assert_eq!(
+        field(world.chat.conversations(&ann, &ConversationFilter::default(), Some("not a cursor"), None).await),
+        "cursor"
+    );
     assert_eq!(field(world.chat.search_users(&ann, &"x".repeat(121), None, None).await), "query");
     let patch = protocol::ProfilePatch { avatar_url: Some(Some("javascript:x".into())), ..Default::default() };
     assert_eq!(field(world.chat.update_profile(&ann, patch).await), "avatar_url");

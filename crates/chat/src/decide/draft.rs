@@ -77,10 +77,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether somebody reacts to a message with this emoji by now.
-    pub(super) fn reacts(&self, message: &Message, user: UserId, emoji: &str) -> bool {
-        let key = (message.id, user, emoji.to_owned());
-        let there = self.reactions.get(&key).copied();
-        message.deleted_at.is_none() && there.unwrap_or_else(|| self.locked.reactions.contains(&key))
+    pub(super) fn reacts(&self, message: MessageId, user: UserId, emoji: &str) -> bool {
+        let key = (message, user, emoji.to_owned());
+        self.reactions.get(&key).copied().unwrap_or_else(|| self.locked.reactions.contains(&key))
     }
 
     /// A user as they go with messages.

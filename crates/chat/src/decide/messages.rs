@@ -158,9 +158,9 @@ pub(super) fn pin(draft: &mut Draft<'_>, request: &Request, id: MessageId, pinne
 
 pub(super) fn react(draft: &mut Draft<'_>, request: &Request, id: MessageId, emoji: &str, add: bool) -> Decided {
     let message = visible(draft, request, id)?.0;
-    policy::react(draft.conversation(request.conversation)?, &message, add)?;
+    policy::react(draft.conversation(request.conversation)?, &message)?;
     let user = request.actor;
-    if draft.reacts(&message, user, emoji) == add {
+    if draft.reacts(message.id, user, emoji) == add {
         return Ok(unchanged(draft, message));
     }
     let new = message.reactions.iter().all(|reaction| reaction.emoji != emoji);

@@ -42,14 +42,14 @@ pub(super) fn of_added(draft: &mut Draft<'_>, request: &Request, added: &[UserId
 /// Whether a participant wants to hear of messages here.
 fn wants_messages(draft: &Draft<'_>, request: &Request, user: UserId) -> bool {
     let row = draft.participant(request.conversation, user).filter(|row| row.active);
-    row.is_some_and(|row| row.notify != Notify::None && !row.muted_until.is_some_and(|until| until > draft.now))
+    row.is_some_and(|row| row.notify != Notify::None && row.muted_until.is_none_or(|until| until <= draft.now))
         && may_be_told(draft.locked, user, request.actor, draft.now)
 }
 
 /// Whether a user wants to hear of anything that the actor does. Nobody hears of what they did themselves.
 pub(crate) fn may_be_told(locked: &Locked, user: UserId, actor: UserId, now: Timestamp) -> bool {
     let wants = locked.preferences.get(&user).is_none_or(|preferences| {
-        preferences.notify != Notify::None && !preferences.muted_until.is_some_and(|until| until > now)
+        preferences.notify != Notify::None && preferences.muted_until.is_none_or(|until| until <= now)
     });
     let enabled = locked.users.get(&user).is_some_and(|user| user.disabled_at.is_none());
     user != actor && wants && enabled && !locked.blocks.contains(&(user, actor))
@@ -67,8 +67,8 @@ fn notification(request: &Request, user: UserId, kind: NotificationKind, at: Tim
     }
 }
 
-/// The same for the same message and user: deciding again decides the same. A UUIDv7 as all ids are, whose random part is
-/// as random as the message's.
+/// The same for the same message and user: deciding again decides the same. A UUIDv7 as all ids are, whose random part
+/// is as random as the message's.
 pub(crate) fn id(message: MessageId, user: UserId, at: Timestamp) -> NotificationId {
     let hash = Sha256::new().chain_update(message.0.as_bytes()).chain_update(user.0.as_bytes()).finalize();
     let mut random = [0; 10];

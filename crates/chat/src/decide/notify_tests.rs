@@ -69,11 +69,12 @@ fn an_edit_notifies_nobody() {
     assert_eq!(told(&model, id), []);
 }
 
+type Change = Box<dyn Fn(&mut Model)>;
+
 #[test]
 fn who_does_not_want_to_be_told_or_must_not_be_is_not() {
     let soon = Timestamp::from_unix_millis(now().unix_millis() + 1).unwrap();
     let settings = |notify, muted_until| NotificationPreferences { notify, muted_until };
-    type Change = Box<dyn Fn(&mut Model)>;
     let row = |change: fn(&mut store::LockedParticipant, Timestamp)| -> Change {
         Box::new(move |model| {
             let key = (model.here, model.users[MEMBER]);

@@ -15,7 +15,7 @@ use crate::{
 enum Wish {
     Send(usize, u8),
     /// Who, in whose thread, in reply to which, mentioning whom (none: everybody).
-    Answer(usize, Option<usize>, Option<usize>, Option<Option<usize>>),
+    Answer(usize, Option<usize>, Option<usize>, Vec<Option<usize>>),
     React(usize, usize, usize, bool),
     Pin(usize, usize, bool),
     Archive(usize, bool),
@@ -41,7 +41,7 @@ fn wish() -> impl Strategy<Value = Wish> {
     prop_oneof![
         6 => (user(), 0..20_u8).prop_map(|(user, text)| Wish::Send(user, text)),
         3 => (user(), 0..OLD_MESSAGES).prop_map(|(user, message)| Wish::Edit(user, message)),
-        4 => (user(), old(), old(), prop::option::of(prop::option::weighted(0.8, user())))
+        4 => (user(), old(), old(), prop::collection::vec(prop::option::weighted(0.8, user()), 0..2))
             .prop_map(|(user, root, quoted, mentioned)| Wish::Answer(user, root, quoted, mentioned)),
         6 => (user(), 0..OLD_MESSAGES, 0..EMOJI.len(), prop::bool::weighted(0.7))
             .prop_map(|(user, message, emoji, add)| Wish::React(user, message, emoji, add)),

@@ -122,8 +122,8 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     }
 }
 
-/// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes out
-/// as `message.updated`, with the same place and state.
+/// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes
+/// out as `message.updated`, with the same place and state.
 fn encode_change(message: Message, reaction: Option<Reacted>) -> serde_json::Result<Bytes> {
     let (conversation_id, seq, place) = (message.conversation_id, message.changed_seq, message.seq);
     let removed = match &message.system {

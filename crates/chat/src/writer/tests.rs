@@ -228,7 +228,7 @@ async fn a_commit_whose_answer_was_lost_is_not_done_twice() {
     let world = World::start().await;
     let (ann, ben, room) = group(&world).await;
     let (cat, title) = (world.user("cat").await, Some("renamed".to_owned()));
-    let old = world.say(&ann, room, "old").await;
+    let (old, liked) = (world.say(&ann, room, "old").await, world.say(&ann, room, "liked").await);
     let patch = protocol::ConversationPatch { title, ..protocol::ConversationPatch::default() };
     let of_ann = |kind| Request::new(room, ann.user.id, kind);
     let requests = vec![
@@ -238,18 +238,26 @@ async fn a_commit_whose_answer_was_lost_is_not_done_twice() {
         of_ann(Kind::Update { patch }),
         of_ann(Kind::RemoveParticipant { user: ben.user.id }),
         of_ann(Kind::AddParticipants { users: vec![cat.user.id] }),
+        of_ann(Kind::React { message: liked.id, emoji: "👍".into(), add: true }),
+        of_ann(Kind::Pin { message: liked.id, pinned: true }),
     ];
     let ids: Vec<MessageId> = requests.iter().map(|request| request.message_id).collect();
     let answers = commit(&world, 1, requests).await;
     for (number, answer) in answers.iter().enumerate() {
         let done = answer.as_ref().unwrap();
         let message = done.message.as_ref().unwrap();
-        let expected = if number == 2 { old.id } else { ids[number] };
-        assert_eq!((message.id, done.new), (expected, number != 2), "{number}");
+        let changed = match number {
+            2 => Some(old.id),
+            6 | 7 => Some(liked.id),
+            _ => None,
+        };
+        assert_eq!((message.id, done.new), (changed.unwrap_or(ids[number]), changed.is_none()), "{number}");
     }
     let history = world.chat.history(&ann, room, HistoryWindow::Latest, None).await.unwrap();
-    assert_eq!(history.items.last().map(|message| message.seq), Some(8));
-    assert_eq!(history.items.len(), 7, "seq 5 is the deletion, not a message of its own");
+    assert_eq!(history.items.last().map(|message| message.seq), Some(9));
+    assert_eq!(history.items.len(), 8, "seq 6 is the deletion, not a message of its own");
+    let liked = world.chat.message(&ann, liked.id).await.unwrap();
+    assert_eq!((liked.changed_seq, liked.reactions[0].count, liked.pinned_at.is_some()), (11, 1, true));
 }
 
 #[tokio::test]
@@ -259,14 +267,25 @@ async fn two_changes_of_one_message_in_one_batch_are_two_events_each_in_its_own_
     let old = world.say(&ann, room, "a").await;
     world.listen(Topic::Conversation(room)).await;
     let of_ann = |kind| Request::new(room, ann.user.id, kind);
-    let edit = |content: &str| of_ann(Kind::Edit { message: old.id, content: content.into(), mentions: Mentions::default() });
-    let answers = commit(&world, 0, vec![edit("b"), edit("c"), of_ann(Kind::Delete { message: old.id })]).await;
-    let expected = [("message.updated", "b"), ("message.updated", "c"), ("message.deleted", "")];
-    for ((seq, answer), (kind, content)) in (3..).zip(answers).zip(expected) {
+    let edit =
+        |content: &str| of_ann(Kind::Edit { message: old.id, content: content.into(), mentions: Mentions::default() });
+    let like = of_ann(Kind::React { message: old.id, emoji: "👍".into(), add: true });
+    let batch = vec![edit("b"), like, edit("c"), of_ann(Kind::Delete { message: old.id })];
+    let answers = commit(&world, 0, batch).await;
+    let expected = [
+        ("message.updated", "b", 0),
+        ("reaction.added", "b", 1),
+        ("message.updated", "c", 1),
+        ("message.deleted", "", 0),
+    ];
+    for ((seq, answer), (kind, content, reactions)) in (3..).zip(answers).zip(expected) {
         let message = answer.unwrap().message.unwrap();
-        assert_eq!((message.changed_seq, message.content.as_str()), (seq, content));
-        let (event, frame) = world.heard_event().await;
+        let state = (message.changed_seq, message.content.as_str(), message.reactions.len());
+        assert_eq!(state, (seq, content, reactions));
+        let (event, mut frame) = world.heard_event().await;
         assert_eq!((event.seq, frame["type"].as_str()), (Some(seq), Some(kind)));
+        let reaction = frame["data"].as_object_mut().unwrap().remove("reaction");
+        assert_eq!(reaction.is_some(), kind == "reaction.added");
         assert_eq!(frame["data"], serde_json::to_value(&message).unwrap());
     }
 }
