@@ -86,8 +86,8 @@ fn number_at(locked: &Locked, writes: &Writes, conversation: ConversationId, seq
         .map_or(before, |number| number.max(before))
 }
 
-/// Who sends has read what came before: their markers move to their own newest message, and slow mode counts from it. What the conversation says of
-/// itself does not count: who adds somebody has not thereby read what is there.
+/// Who sends has read what came before: their markers move to their own newest message, and slow mode counts from it.
+/// What the conversation says of itself does not count: who adds somebody has not thereby read what is there.
 pub(super) async fn move_own_markers(conn: &mut SqliteConnection, inserts: &[InsertMessage]) -> Result<()> {
     let mut newest: HashMap<(ConversationId, UserId), &InsertMessage> = HashMap::new();
     for message in inserts.iter().filter(|message| message.system.is_none()) {
