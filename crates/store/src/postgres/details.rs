@@ -8,11 +8,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{
-    fault::Outcome,
-    rows::MessageRow,
-    values::count,
-};
+use super::{fault::Outcome, rows::MessageRow, values::count};
 use crate::StoredMention;
 
 /// A mention as the column `mentions` holds it.
@@ -91,9 +87,8 @@ pub(super) async fn names(tx: &mut PgConnection, ids: HashSet<Uuid>) -> Outcome<
             .bind(ids.into_iter().collect::<Vec<_>>())
             .fetch_all(tx)
             .await?;
-    let sender = |(id, username, display_name, avatar_url)| {
-        (id, Sender { id: UserId(id), username, display_name, avatar_url })
-    };
+    let sender =
+        |(id, username, display_name, avatar_url)| (id, Sender { id: UserId(id), username, display_name, avatar_url });
     Ok(rows.into_iter().map(sender).collect())
 }
 

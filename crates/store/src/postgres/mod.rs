@@ -30,17 +30,16 @@ use std::future::Future;
 
 use async_trait::async_trait;
 use protocol::{
-    Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page, Participant, ProfilePatch,
-    Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page,
+    Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::PgPool;
 
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, MarkRow, Marked, Memberships,
-    NewConversation, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError,
-    StoreHealth,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, MarkRow, Marked, Memberships, NewConversation,
+    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
 };
 use fault::Outcome;
 

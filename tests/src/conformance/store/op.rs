@@ -166,12 +166,12 @@ impl Op {
 
 /// Mentions of people (none: everybody), each of two characters, one after the other.
 pub(super) fn mentions(whom: &[Option<&User>]) -> Vec<StoredMention> {
-    let mention = |(offset, user): (u32, &Option<&User>)| StoredMention {
+    let mention = |(offset, user): (u32, Option<&User>)| StoredMention {
         offset: offset * 2,
         length: 2,
         user: user.map(|user| user.id),
     };
-    (0..).zip(whom).map(mention).collect()
+    (0..).zip(whom.iter().copied()).map(mention).collect()
 }
 
 /// What the changes touch.
