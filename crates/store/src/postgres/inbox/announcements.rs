@@ -57,12 +57,11 @@ pub(super) async fn announce(pool: &PgPool, new: &NewAnnouncement, audit: &NewAu
     // After the lock: a retry waits for the first try and finds what it made.
     let found = made_before(&mut tx, new).await?;
     let created = found.is_none();
-    let row = match found {
-        Some(row) => row,
-        None => {
-            audit::insert(&mut tx, audit).await?;
-            insert(&mut tx, new).await?
-        }
+    let row = if let Some(row) = found {
+        row
+    } else {
+        audit::insert(&mut tx, audit).await?;
+        insert(&mut tx, new).await?
     };
     let fingerprint = row.fingerprint.clone();
     let announcement = announcements(&mut tx, vec![row]).await?.pop();

@@ -17,11 +17,11 @@ use super::super::{
 
 #[derive(FromRow)]
 struct UnreadRow {
-    unread_count: i64,
-    conversation_count: i64,
-    mention_count: i64,
-    notification_count: i64,
-    announcement_count: i64,
+    unread: i64,
+    conversations: i64,
+    mentions: i64,
+    notifications: i64,
+    announcements: i64,
 }
 
 /// All badges of a user, of one moment.
@@ -33,29 +33,29 @@ pub(super) async fn unread(pool: &PgPool, user: UserId, now: Timestamp) -> Outco
                     CASE WHEN p.muted_until > $2 THEN 0 ELSE c.last_number - p.read_number END AS unread
              FROM participants p JOIN conversations c ON c.id = p.conversation_id
              WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL AND c.last_seq > p.read_seq)
-         SELECT (SELECT coalesce(sum(unread), 0)::bigint FROM news) AS unread_count,
-                (SELECT count(*) FROM news WHERE unread > 0) AS conversation_count,
+         SELECT (SELECT coalesce(sum(unread), 0)::bigint FROM news) AS unread,
+                (SELECT count(*) FROM news n WHERE n.unread > 0) AS conversations,
                 (SELECT count(*) FROM news n
                  CROSS JOIN unnest(ARRAY[$1, '00000000-0000-0000-0000-000000000000'::uuid]) AS k (user_id)
                  JOIN mentions m ON m.user_id = k.user_id AND m.conversation_id = n.conversation_id AND m.seq > n.seq
-                ) AS mention_count,
+                ) AS mentions,
                 (SELECT count(*) FROM notifications n WHERE n.user_id = $1 AND n.read_at IS NULL)
-                    AS notification_count,
+                    AS notifications,
                 coalesce((SELECT o.announcement_seq - coalesce(r.seq, 0)
                           FROM users u JOIN orgs o ON o.id = u.org_id
                           LEFT JOIN announcement_reads r ON r.user_id = u.id
-                          WHERE u.id = $1), 0) AS announcement_count",
+                          WHERE u.id = $1), 0) AS announcements",
     )
     .bind(user.0)
     .bind(now.get())
     .fetch_one(pool)
     .await?;
     Ok(Unread {
-        unread_count: count(row.unread_count),
-        conversation_count: count(row.conversation_count),
-        mention_count: count(row.mention_count),
-        notification_count: count(row.notification_count),
-        announcement_count: count(row.announcement_count),
+        unread_count: count(row.unread),
+        conversation_count: count(row.conversations),
+        mention_count: count(row.mentions),
+        notification_count: count(row.notifications),
+        announcement_count: count(row.announcements),
     })
 }
 
