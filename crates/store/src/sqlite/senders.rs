@@ -12,7 +12,7 @@ macro_rules! sender_columns {
 }
 pub(super) use sender_columns;
 
-/// See [`sender_columns`]. Their names are its own: it stands inside other rows.
+/// See [`sender_columns`]. Its columns have names of their own, so that it can stand inside other rows.
 #[derive(sqlx::FromRow)]
 pub(super) struct SenderRow {
     #[sqlx(rename = "sender_id")]

@@ -1,8 +1,8 @@
 //! Searching texts by the full text index (FTS5): every word at the beginning of one of the text's words. What is
 //! written without spaces is one word to it.
 //!
-//! A page is two statements (which texts, the messages) and what the loader adds, however long it is.
-//! The index gives matches newest first; of more than [`RANKED`] that the viewer may see, the rest are not ranked.
+//! A page is two statements (which texts, the messages) and what the loader adds, however long it is. The index gives
+//! matches newest first; of more than [`RANKED`] that the viewer may see, the older ones are not found by relevance.
 
 use std::collections::HashMap;
 

@@ -32,6 +32,9 @@ impl People for SqliteStore {
     }
 
     async fn note_seen(&self, seen: &[Seen]) -> Result<()> {
+        if seen.is_empty() {
+            return Ok(());
+        }
         let mut tx = self.write().await?;
         presence::note(&mut tx, seen).await?;
         tx.commit().await.db()
