@@ -321,7 +321,7 @@ export type ErrorCode = "BadJson" | "Invalid" | "UnknownCommand" | "NotAuthentic
 
 /** One field that was refused. */
 export interface FieldError {
-  /** The field's name, dotted for nested ones. */
+  /** The field's name, dotted for nested ones and with numbers in lists: `attachments.0.url`. */
   field: string;
   /** What is wrong with it. */
   message: string;

@@ -108,13 +108,14 @@ fn refusal(body: &[u8], path: &str, error: &serde_json::Error) -> ApiError {
     }
 }
 
-/// The refused field, dotted. Of one that is missing or unknown the path names the parent, and the text the field.
+/// The refused field, dotted (`attachments.0.url`). Of one that is missing or unknown the path names the parent, and the text the field.
 fn field(path: &str, message: &str) -> Option<String> {
     let named = ["missing field `", "unknown field `"].iter().find_map(|start| {
         let rest = message.strip_prefix(start)?;
         Some(&rest[..rest.find('`')?])
     });
-    match (path, named) {
+    let path = &path.replace('[', ".").replace(']', "");
+    match (path.as_str(), named) {
         (".", None) => None,
         (".", Some(name)) => Some(name.to_owned()),
         (path, Some(name)) if path != name && !path.ends_with(&format!(".{name}")) => Some(format!("{path}.{name}")),
@@ -174,7 +175,7 @@ mod tests {
             (r#"{"kind":5}"#, "kind"),
             (r#"{"kind":"group","size":3}"#, "size"),
             (r#"{"kind":"group","title":7}"#, "title"),
-            (r#"{"kind":"group","participant_ids":["x"]}"#, "participant_ids[0]"),
+            (r#"{"kind":"group","participant_ids":["x"]}"#, "participant_ids.0"),
             (r#"{"kind":"group","subject":{"type":"a","id":"1"}}"#, "subject.title"),
         ] {
             let error = refusal::<CreateConversation>(json, body).await;

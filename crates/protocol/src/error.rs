@@ -106,7 +106,7 @@ impl fmt::Display for ErrorCode {
 /// One field that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
-    /// The field's name, dotted for nested ones.
+    /// The field's name, dotted for nested ones and with numbers in lists: `attachments.0.url`.
     pub field: String,
     /// What is wrong with it.
     pub message: String,

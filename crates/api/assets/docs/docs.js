@@ -10,7 +10,7 @@ function h(name, attributes = {}, ...children) {
     if (value === true) element.setAttribute(key, "");
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
@@ -94,6 +94,14 @@ function fields(schema) {
     const rows = ordered(schema).map(([name, property, optional]) => row(name, property, property.description, optional));
     return table(rows);
   }
+  const meanings = schema["x-enum-descriptions"];
+  if (meanings) {
+    const statuses = schema["x-http-statuses"];
+    return h("table", {},
+      h("thead", {}, h("tr", {}, ["code", "status", ""].map((title) => h("th", { scope: "col" }, title)))),
+      h("tbody", {}, schema.enum.map((code) => h("tr", {}, h("td", {}, h("code", {}, code)),
+        h("td", { class: "status" }, String(statuses[code])), h("td", {}, prose(meanings[code]))))));
+  }
   if (schema.enum) return h("p", { class: "values" }, schema.enum.map((value) => h("code", {}, String(value))));
   const parts = schema.oneOf ?? schema.anyOf ?? schema.allOf;
   if (parts && parts.some((part) => part.properties)) {
@@ -108,6 +116,9 @@ function fields(schema) {
 }
 
 function resolve(doc, schema) {
+  // A body that may be left out is a shape or nothing.
+  const shape = schema?.oneOf?.find((part) => part.$ref);
+  if (shape && schema.oneOf.length === 2 && schema.oneOf.some((part) => part.type === "null")) return resolve(doc, shape);
   return schema?.$ref?.startsWith(SHAPE) ? doc.components.schemas[shapeName(schema.$ref)] : schema;
 }
 
@@ -185,6 +196,13 @@ function socket(doc) {
       h("p", {}, "From server to client."), events));
 }
 
+function codes(doc) {
+  const schema = doc.components.schemas.ErrorCode;
+  return h("section", { "aria-labelledby": "codes", "data-group": "codes" }, h("h2", { id: "codes" }, "Error codes"),
+    h("p", {}, "What programs match on; the texts beside them are for people."),
+    h("article", { id: "error-codes", "data-kind": "", "data-label": "all codes" }, fields(schema)));
+}
+
 function shapes(openapi, asyncapi) {
   const all = { ...asyncapi.components.schemas, ...openapi.components.schemas };
   const entries = Object.keys(all).sort().map((name) =>
@@ -193,6 +211,11 @@ function shapes(openapi, asyncapi) {
       ...paragraphs(all[name].description), fields(all[name])));
   return h("section", { "aria-labelledby": "shapes", "data-group": "shapes" }, h("h2", { id: "shapes" }, "Shapes"),
     h("p", {}, "What bodies, answers, frames and events are made of."), entries);
+}
+
+// A path or a name that may be broken where it has a joint.
+function breakable(text) {
+  return text.split(/(?<=[/.])/).flatMap((part, at) => (at ? [h("wbr"), part] : [part]));
 }
 
 function contents(main) {
@@ -204,7 +227,7 @@ function contents(main) {
           article.dataset.kind && !["COMMAND", "EVENT"].includes(article.dataset.kind)
             ? h("span", { class: `method ${article.dataset.kind}` }, article.dataset.kind.replace("DELETE", "DEL"))
             : null,
-          h("span", {}, article.dataset.label.replace(/^\/v1/, "")))))));
+          h("span", {}, breakable(article.dataset.label.replace(/^\/v1/, ""))))))));
   });
   document.getElementById("contents").replaceChildren(...lists);
 }
@@ -240,7 +263,7 @@ async function start() {
   const status = document.getElementById("status");
   try {
     const [openapi, asyncapi] = await Promise.all([read("openapi.json"), read("asyncapi.json")]);
-    main.append(rest(openapi), socket(asyncapi), shapes(openapi, asyncapi));
+    main.append(rest(openapi), socket(asyncapi), codes(openapi), shapes(openapi, asyncapi));
     contents(main);
     status.hidden = true;
   } catch (error) {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     commands::{self, Schemas, Shape, shape},
+    errors,
     events::{self, Field},
     pretty, prose,
 };
@@ -46,6 +47,7 @@ pub(super) fn asyncapi() -> Value {
     });
     prose::clean(&mut document);
     prose::forget_counter(&mut document);
+    errors::explain(&mut document);
     document
 }
 

@@ -1,10 +1,20 @@
-//! The table of error codes, for people: `docs/errors.md`.
+//! The error codes with what they mean: the table in `docs/errors.md`, and the same within the other documents.
 
 use std::fmt::Write;
 
 use protocol::ErrorCode;
+use serde_json::Value;
 
 use crate::error::status;
+
+/// Tells in a document's shape of the codes what each means and its status over HTTP.
+pub(super) fn explain(document: &mut Value) {
+    let schema = &mut document["components"]["schemas"]["ErrorCode"];
+    for code in ErrorCode::ALL {
+        schema["x-enum-descriptions"][code.as_str()] = code.meaning().trim().into();
+        schema["x-http-statuses"][code.as_str()] = status(*code).as_u16().into();
+    }
+}
 
 /// The table of error codes as it is checked in (`docs/errors.md`).
 pub fn errors_document() -> String {

@@ -7,7 +7,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use super::{examples, pretty, prose};
+use super::{errors, examples, pretty, prose};
 
 /// Name of the security scheme and of the response that every operation has.
 const BEARER: &str = "bearer";
@@ -56,6 +56,7 @@ pub(super) fn openapi() -> Value {
     let mut document = serde_json::to_value(crate::routes::routes().into_openapi()).unwrap_or_default();
     prose::clean(&mut document);
     prose::forget_counter(&mut document);
+    errors::explain(&mut document);
     document["components"]["responses"][PROBLEM] = json!({
         "description": "Refused or failed; `code` says why.",
         "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },

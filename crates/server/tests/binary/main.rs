@@ -5,4 +5,5 @@
 mod cluster;
 mod configuration;
 mod embedded;
+mod examples;
 mod support;

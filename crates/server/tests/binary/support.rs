@@ -115,7 +115,8 @@ impl Server {
     }
 }
 
-fn client() -> reqwest::Client {
+/// Calls without a proxy, in time.
+pub(crate) fn client() -> reqwest::Client {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder().timeout(SOON).no_proxy().build().unwrap()
 }
