@@ -36,7 +36,7 @@ pub struct Seeded {
 
 /// A word that about every second message has.
 pub const COMMON_WORD: &str = "word0";
-/// A word that about one of 20,000 messages has.
+/// A word that about one of 4,000 messages has.
 pub const RARE_WORD: &str = "needle";
 
 /// Fills an empty, migrated database.
@@ -50,14 +50,14 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
         .try_get(0)?;
     let statements = [
         "DROP INDEX messages_search".to_owned(),
-        "INSERT INTO orgs (id, slug, name, created_at) VALUES (id_of(0, 1), 'default', 'default', now())
+        "INSERT INTO orgs (id, slug, name, created_at) VALUES (id_of(0, 1), 'default', 'default', date_trunc('milliseconds', now()))
          ON CONFLICT DO NOTHING"
             .to_owned(),
         format!(
             "INSERT INTO users (id, org_id, external_id, username, username_key, display_name, display_name_key,
                                 created_at)
              SELECT id_of(1, n), (SELECT id FROM orgs WHERE slug = 'default'), 'user-' || n, 'user-' || n, 'user-' || n,
-                    'User ' || n, 'user ' || n, now()
+                    'User ' || n, 'user ' || n, date_trunc('milliseconds', now())
              FROM generate_series(1, {users}) n"
         ),
         format!(
@@ -68,7 +68,7 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
                     CASE WHEN n % 50 = 2 THEN 'public' ELSE 'group' END, 'Conversation ' || n, 'conversation ' || n,
                     id_of(1, 1), '', CASE WHEN n = 1 THEN {big} ELSE {per_conversation} END,
                     CASE WHEN n = 1 THEN {big} ELSE {per_conversation} END, 1, CASE WHEN n = 1 THEN {users} ELSE 6 END,
-                    1, now() - n * interval '1 minute', now() - interval '1 year'
+                    1, date_trunc('milliseconds', now()) - n * interval '1 minute', date_trunc('milliseconds', now()) - interval '1 year'
              FROM generate_series(1, {conversations}) n",
             big = messages / 10
         ),
@@ -76,7 +76,7 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
         format!(
             "INSERT INTO participants (conversation_id, user_id, role, joined_at, access_since_seq, read_seq,
                                        read_number, delivered_seq, user_seq, member_user_seq)
-             SELECT id_of(2, c), id_of(1, u), 'member', now() - interval '1 year' + u * interval '1 second', 0, r, r, r,
+             SELECT id_of(2, c), id_of(1, u), 'member', date_trunc('milliseconds', now()) - interval '1 year' + u * interval '1 second', 0, r, r, r,
                     1, 1
              FROM (SELECT 1 AS c, u, {big} - u % 50 AS r FROM generate_series(1, {users}) u
                    UNION
@@ -90,11 +90,11 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
             "INSERT INTO messages (conversation_id, seq, changed_seq, id, number, sender_id, kind, content, fingerprint,
                                    created_at)
              SELECT id_of(2, c), s, s, id_of(3, c * 10000000 + s), s, id_of(1, 1 + (c * 7 + s) % {users}), 'text',
-                    CASE WHEN (c * 31 + s) % 20011 = 0 THEN '{RARE_WORD} ' ELSE '' END ||
+                    CASE WHEN (c * 31 + s) % 4001 = 0 THEN '{RARE_WORD} ' ELSE '' END ||
                     (SELECT string_agg('word' || floor(2000 * power(((c * 7919 + s * 104729 + k * 1299709) % 99991)
                                                                     / 99991.0, 4)), ' ')
                      FROM generate_series(1, 8) k),
-                    '', now() - ({big} - s % {big}) * interval '20 seconds'
+                    '', date_trunc('milliseconds', now()) - ({big} - s % {big}) * interval '20 seconds'
              FROM (SELECT 1::bigint AS c, s FROM generate_series(1, {big}) s
                    UNION ALL
                    SELECT c, s FROM generate_series(2, {conversations}) c, generate_series(1, {per_conversation}) s) m",
@@ -102,7 +102,7 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
         ),
         // Something of everything that reads look at.
         "INSERT INTO reactions (conversation_id, seq, emoji, user_id, changed_seq, created_at)
-         SELECT id_of(2, c), s, '👍', id_of(1, 1 + s % 5), s, now()
+         SELECT id_of(2, c), s, '👍', id_of(1, 1 + s % 5), s, date_trunc('milliseconds', now())
          FROM generate_series(1, 200) c, generate_series(1, 40, 4) s"
             .to_owned(),
         "UPDATE messages SET reaction_count = 1
@@ -114,7 +114,7 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
             .to_owned(),
         "INSERT INTO notifications (id, user_id, user_seq, kind, conversation_id, message_id, actor_id, created_at)
          SELECT id_of(4, u * 1000 + n), id_of(1, u), n, 'mention', id_of(2, 1), id_of(3, 10000000 + n), id_of(1, 2),
-                now() - n * interval '1 hour'
+                date_trunc('milliseconds', now()) - n * interval '1 hour'
          FROM generate_series(1, 50) u, generate_series(1, 100) n"
             .to_owned(),
         index,

@@ -144,8 +144,9 @@ impl World {
             ids.extend(page.items.iter().map(|participant| participant.user.id));
             cursor = page.next_cursor;
         }
+        ids.truncate(PRESENCE_MAX);
         let seen = self.look("presence of 500: who may be seen", 1, store.visible(me, &ids)).await?;
-        ensure!(seen.len() == PRESENCE_MAX, "{} of them share a conversation", seen.len());
+        ensure!(seen.len() == PRESENCE_MAX, "{} of {} share a conversation", seen.len(), ids.len());
         self.look("contacts", 1, store.contacts(me, 2_000)).await?;
         let user = store.user(me).await?.context("the viewer")?;
         self.look("directory", 1, store.search_users(user.org_id, "user 12", None, 50)).await?;
