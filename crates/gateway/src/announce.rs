@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Announcements read at once, and most that a resume sends: who missed more gets the newest.
-pub(crate) const PAGE: u32 = 100;
+const PAGE: u32 = 100;
 
 impl Node {
     /// An org has an announcement of this seq: reads it unless it is known or being read.
@@ -54,9 +54,21 @@ impl Node {
 
     /// The org's last announcement, for a connection that starts; its org's topic is subscribed.
     pub(crate) async fn announcement_head(&self, org: OrgId) -> Result<u64> {
-        if let Some(delivered) = self.hub.orgs.delivered(org) {
-            return Ok(delivered);
+        match self.hub.orgs.delivered(org) {
+            Some(delivered) => Ok(delivered),
+            None => self.read_announcement_head(org).await,
         }
+    }
+
+    /// Where a connection that resumes goes on: after what its client has, not more than a page behind. A client that
+    /// has more than this node may have got it from another one; more than the store has, nobody has.
+    pub(crate) async fn announcement_cursor(&self, link: &Link, known: u64, asked: Option<u64>) -> Result<u64> {
+        let Some(asked) = asked else { return Ok(known) };
+        let head = if asked > known { self.read_announcement_head(link.org()).await? } else { known };
+        Ok(asked.clamp(head.saturating_sub(u64::from(PAGE)), head))
+    }
+
+    async fn read_announcement_head(&self, org: OrgId) -> Result<u64> {
         let heads = self.chat.announcement_heads(&[org]).await?;
         let head = heads.iter().find(|(id, _)| *id == org).map_or(0, |(_, head)| *head);
         self.hub.orgs.establish(org, head);

@@ -18,7 +18,6 @@ use protocol::{
 use store::{Membership, Memberships};
 
 use crate::{
-    announce,
     fill::{DISTANCE_MAX, resync},
     link::Link,
     node::Node,
@@ -157,8 +156,7 @@ impl Node {
             self.apply(link, event.effect);
         }
         self.feed_live(link, feed_head).await?;
-        let oldest = announcement_seq.saturating_sub(u64::from(announce::PAGE));
-        let cursor = resume.announcement_seq.map_or(announcement_seq, |seq| seq.clamp(oldest, announcement_seq));
+        let cursor = self.announcement_cursor(link, announcement_seq, resume.announcement_seq).await?;
         reply.announcement_seq = self.announcements_live(link, cursor).await?;
         let all: HashMap<_, _> = items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
         reply.receipts = self.receipts(link, &all).await?;

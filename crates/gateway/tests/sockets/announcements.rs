@@ -93,6 +93,8 @@ async fn who_was_away_gets_what_they_missed_but_not_a_flood() {
     for n in 7..=130 {
         announce(&world, &boss, &format!("news {n}")).await;
     }
+    // The node has heard of all of them by then.
+    until(&mut socket, 130).await;
     let (mut socket, reply) = resumed(&world, &ada, Some(0)).await;
     assert_eq!((seqs(&socket), &reply["announcement_seq"]), ((31..=130).collect(), &json!(130)));
     announce(&world, &boss, "one more").await;
