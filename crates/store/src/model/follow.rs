@@ -9,15 +9,6 @@ use super::change::LockedParticipant;
 
 /// A marker to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// Read up to here (and so delivered).
-    Read(Seq),
-    /// Delivered up to here.
-    Delivered(Seq),
-}
-
-/// One marker to move, of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkRow {
     /// Whose.
     pub user_id: UserId,
