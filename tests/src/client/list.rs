@@ -156,7 +156,7 @@ fn system(item: &mut Conversation, me: UserId, change: SystemChange, at: protoco
         SystemChange::ConversationDeleted => return false,
         SystemChange::ParticipantAdded { users } => item.participant_count += users.len() as u64,
         SystemChange::ParticipantRemoved { user } => {
-            item.participant_count -= 1;
+            item.participant_count = item.participant_count.saturating_sub(1);
             return user.id != me;
         }
         SystemChange::ParticipantUpdated { user, role } if user.id == me => item.role = Some(role),
