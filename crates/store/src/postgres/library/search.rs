@@ -19,10 +19,9 @@ use super::super::{
 };
 use crate::{MessageSearch, cursor::List, snippet::snippet};
 
-/// Ranking reads every text that it compares: of more matches than this, the newest are ranked.
-const RANKED: i64 = 2_000;
-/// How deep a ranked list goes. What is further down is better found by another word.
-const RANKED_SHOWN: i64 = 1_000;
+/// Ranking reads every text that it compares: of more matches than this, the newest are ranked, and that is all that a
+/// ranked list shows. What is further down is better found by another word.
+const RANKED: i64 = 1_000;
 
 /// As [`super::super::conversations::SNAPSHOT`]; and what a viewer may not see is told by a hash, where elsewhere in
 /// this store loops are the safer choice.
@@ -50,7 +49,7 @@ pub(super) async fn search(
     let words = words(&search.words);
     let mut tx = pool.begin_with(SNAPSHOT).await?;
     let mine = mine(&mut tx, viewer, search).await?;
-    if words.is_empty() || mine.conversations.is_empty() || from.offset >= RANKED_SHOWN {
+    if words.is_empty() || mine.conversations.is_empty() || from.offset >= RANKED {
         return Ok(Page { items: Vec::new(), next_cursor: None });
     }
     let mut rows = found(&mut tx, search, &mine, &words, &from, limit).await?;
@@ -188,7 +187,7 @@ fn next(order: SearchOrder, from: &From, rows: &mut Vec<FoundRow>, limit: u32) -
     }
     let more = keyset::cut(rows, limit);
     let shown = from.offset + i64::from(limit);
-    if !more || shown >= RANKED_SHOWN {
+    if !more || shown >= RANKED {
         return Ok(None);
     }
     keyset::after_place(List::SearchBest, count(shown)).map(Some)
