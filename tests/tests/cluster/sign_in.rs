@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::try_join_all;
-use protocol::{Page, Session, Timestamp, TokenResponse};
+use protocol::{Page, Session, Timestamp, TokenResponse, User};
 use serde_json::{Value, json};
 use starling_tests::{
     client::{Client, Rest, SOON, Socket},
@@ -13,7 +13,7 @@ use starling_tests::{
     process::eventually,
 };
 use store::{
-    Store,
+    People, Store,
     postgres::{PostgresConfig, PostgresStore},
 };
 
@@ -163,8 +163,10 @@ async fn a_disabled_user_loses_every_socket_and_gets_none(cluster: &mut Cluster)
     }
     // As an admin's tool would do it, without telling any node: they find out by the feed.
     let store = PostgresStore::connect(PostgresConfig::new(cluster.database_url()?))?;
-    let moved = store.set_disabled(ben.id, true, Timestamp::from(time::OffsetDateTime::now_utc())).await?;
-    ensure!(moved.is_some(), "there is no ben");
+    let org = store.user(ben.id).await?.context("there is no ben")?.org_id;
+    let now = || Timestamp::from(time::OffsetDateTime::now_utc());
+    let moved = store.set_disabled(org, ben.id, true, None, now()).await?;
+    ensure!(moved.is_some_and(|(_, user_seq)| user_seq.is_some()), "nothing changed");
     for device in &bens {
         ensure!(device.stopped().await? == 4504, "{}", device.summary());
     }
@@ -179,7 +181,7 @@ async fn a_disabled_user_loses_every_socket_and_gets_none(cluster: &mut Cluster)
     ensure!(answer.problem()? == (403, "user_disabled".into()), "{answer:?}");
     anns[0].send(id, "where is ben?").await?;
     agree(&ann, id, &anns).await?;
-    store.set_disabled(ben.id, false, Timestamp::from(time::OffsetDateTime::now_utc())).await?;
+    store.set_disabled(org, ben.id, false, None, now()).await?;
     let back = ben.connect().await?;
     back.load(id).await?;
     agree(&ben, id, anns.iter().chain([&back])).await?;

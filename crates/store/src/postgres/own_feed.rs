@@ -1,5 +1,5 @@
-//! Takes places in the feed of one user, for what they do themselves. (Whoever moves the feeds of several locks them all
-//! first: [`super::change::Feeds`].)
+//! Takes places in the feed of one user, for what they do themselves. (Whoever moves the feeds of several locks them
+//! all first: [`super::change::Feeds`].)
 
 use protocol::{UserId, UserSeq};
 use sqlx::PgConnection;

@@ -21,8 +21,8 @@ use crate::{Conflict, NewAudit, NewReport, ReportsFilter, StoreError, cursor::Li
 /// Columns of [`ReportRow`].
 macro_rules! report_columns {
     () => {
-        "id, reporter_id, user_id, message_id, conversation_id, content, reason, comment, status, created_at, decided_at,
-         decided_by"
+        "id, reporter_id, user_id, message_id, conversation_id, content, reason, comment, status, created_at,
+         decided_at, decided_by"
     };
 }
 
