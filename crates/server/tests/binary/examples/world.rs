@@ -12,6 +12,9 @@ use starling_tests::client::Socket;
 use super::SECRET;
 use crate::support::client;
 
+/// Marks what a test does last: a time that no example has, fit as a `client_id` too.
+const LAST: &str = "2098-12-31T00:00:00.000Z";
+
 static WORLDS: AtomicU64 = AtomicU64::new(0);
 
 /// Whom and what the examples name.
@@ -31,9 +34,21 @@ pub(super) struct Answered {
     pub(super) body: Value,
 }
 
+/// Calls to one server, over connections that are kept.
+pub(super) struct Rest {
+    pub(super) base: String,
+    http: reqwest::Client,
+}
+
+impl Rest {
+    pub(super) fn new(base: &str) -> Self {
+        Self { base: base.into(), http: client() }
+    }
+}
+
 /// One call.
-pub(super) async fn rest(base: &str, token: &str, method: &str, address: &str, body: Option<Value>) -> Answered {
-    let mut request = client().request(method.parse().unwrap(), format!("{base}{address}"));
+pub(super) async fn rest(to: &Rest, token: &str, method: &str, address: &str, body: Option<Value>) -> Answered {
+    let mut request = to.http.request(method.parse().unwrap(), format!("{}{address}", to.base));
     if !token.is_empty() {
         request = request.bearer_auth(token);
     }
@@ -58,13 +73,14 @@ fn token(org: &str, name: &str, role: &str) -> String {
 }
 
 impl World {
-    pub(super) async fn make(base: &str) -> Self {
+    /// With somebody who signed in here as well when the example is about that: passwords cost time.
+    pub(super) async fn make(to: &Rest, signs_in: bool) -> Self {
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
         let org = format!("org-{number}");
         let (me, user) = (token(&org, "ann", "admin"), token(&org, "bob", "member"));
         let call = async |token: &str, line: &str, body: Value| {
             let (method, path) = line.split_once(' ').unwrap();
-            let answer = rest(base, token, method, path, (!body.is_null()).then_some(body)).await;
+            let answer = rest(to, token, method, path, (!body.is_null()).then_some(body)).await;
             assert!(answer.status < 300, "{line}: {} {}", answer.status, answer.body);
             answer.body
         };
@@ -89,19 +105,9 @@ impl World {
         call(&me, "POST /v1/announcements", json!({ "title": "Welcome", "content": "To all." })).await;
         let told = call(&me, "GET /v1/notifications", Value::Null).await;
         let notification = id(&told["items"][0]);
-        let epoch = match Socket::with_token(base, &me).await.unwrap().until("connected").await.unwrap() {
-            frame => frame["data"]["epoch"].as_str().unwrap().to_owned(),
-        };
-        // Somebody of the login's own example, on two devices.
-        let login = json!({ "username": "bea", "password": "correct horse battery staple" });
-        if number == 0 {
-            rest(base, "", "POST", "/v1/auth/register", Some(login.clone())).await;
-        }
-        let session = call("", "POST /v1/auth/login", login).await;
-        let signed_in = session["access_token"].as_str().unwrap().to_owned();
-        let refresh_token = session["refresh_token"].as_str().unwrap().to_owned();
-        let sessions = call(&signed_in, "GET /v1/auth/sessions", Value::Null).await;
-        let session = id(&sessions["items"][0]);
+        let connected = Socket::with_token(&to.base, &me).await.unwrap().until("connected").await.unwrap();
+        let epoch = connected["data"]["epoch"].as_str().unwrap().to_owned();
+        let [signed_in, refresh_token, session] = if signs_in { sign_in(to).await } else { Default::default() };
         let real = vec![
             ("me", me_id),
             ("user", user_id),
@@ -120,13 +126,56 @@ impl World {
         Self { me, signed_in, real }
     }
 
+    /// Changes the caller's settings: a feed is in order, so what was told of it before comes before this.
+    pub(super) async fn change_preferences(&self, to: &Rest) {
+        let body = json!({ "muted_until": LAST });
+        let answer = rest(to, &self.me, "PATCH", "/v1/me/notification-preferences", Some(body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// Whether an event tells of [`Self::change_preferences`].
+    pub(super) fn is_last_of_feed(&self, event: &Value) -> bool {
+        event["type"] == "notification_preferences.updated" && event["data"]["muted_until"] == LAST
+    }
+
+    /// Sends a message in the examples' conversation: its events are in order as well.
+    pub(super) async fn say_something(&self, to: &Rest) {
+        let body = json!({ "content": "That was all.", "client_id": LAST });
+        let path = format!("/v1/conversations/{}/messages", self.real_one("conversation"));
+        let answer = rest(to, &self.me, "POST", &path, Some(body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+
+    /// Whether an event tells of [`Self::say_something`].
+    pub(super) fn is_last_of_conversation(&self, event: &Value) -> bool {
+        event["type"] == "message.created" && event["data"]["client_id"] == LAST
+    }
+
+    fn real_one(&self, name: &str) -> &str {
+        let (_, real) = self.real.iter().find(|(known, _)| *known == name).expect(name);
+        real
+    }
+
     /// The text with what is real in place of each placeholder.
     pub(super) fn put_in(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, placeholder) in api::PLACEHOLDERS {
-            let (_, real) = self.real.iter().find(|(known, _)| known == name).expect(name);
-            text = text.replace(placeholder, real);
+            text = text.replace(placeholder, self.real_one(name));
         }
         text
     }
+}
+
+/// Somebody of the login's own example: their access token, refresh token and session.
+async fn sign_in(to: &Rest) -> [String; 3] {
+    let login = json!({ "username": "bea", "password": "correct horse battery staple" });
+    let mut session = rest(to, "", "POST", "/v1/auth/login", Some(login.clone())).await;
+    if session.status == 401 {
+        // The first time on this server.
+        session = rest(to, "", "POST", "/v1/auth/register", Some(login)).await;
+    }
+    let token = session.body["access_token"].as_str().unwrap();
+    let sessions = rest(to, token, "GET", "/v1/auth/sessions", None).await;
+    [&session.body["access_token"], &session.body["refresh_token"], &sessions.body["items"][0]["id"]]
+        .map(|text| text.as_str().unwrap().to_owned())
 }
