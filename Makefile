@@ -12,11 +12,11 @@ N ?= 20
 TEST ?= cluster
 ARGS ?=
 
-.PHONY: help run cluster build test test-rust test-web check check-format check-lints check-dependencies \
-	check-generated check-deploy generate soak-test bench load
+.PHONY: help run cluster build test test-rust test-web test-guide check check-format check-lints check-dependencies \
+	check-generated check-deploy generate generate-guide soak-test bench load
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # A development build: it is there in a third of the time that a release build takes, and chats as well.
 run: ## One server with nothing else installed: prints its URL, open it in two browser tabs
@@ -34,7 +34,7 @@ build:
 	@scripts/install-deps test
 	cargo test --workspace --no-run
 
-test: test-rust test-web ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
+test: test-rust test-web test-guide ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
 
 # --no-fail-fast: one run tells all that is broken.
 test-rust: build
@@ -42,6 +42,10 @@ test-rust: build
 
 test-web: build
 	@STARLING_BIN=$(STARLING) tests/browser/run
+
+# Every step of docs/guide.md again, against a server of its own.
+test-guide: build
+	@STARLING_BIN=$(STARLING) python3 -B scripts/guide check
 
 check: check-format check-lints check-dependencies check-generated check-deploy ## Format, lints, licences, generated files, deployment files
 
@@ -68,6 +72,9 @@ check-deploy: build
 
 generate: ## Writes the generated documents anew
 	UPDATE_GENERATED=1 cargo test --workspace --tests -- document generated
+
+generate-guide: build ## Runs the steps of docs/guide.md and writes it anew, with their answers
+	@STARLING_BIN=$(STARLING) python3 -B scripts/guide write
 
 soak-test: build ## The cluster tests N times in a row (N=20 TEST=cluster); prints how many passed
 	@scripts/soak-test $(N) $(TEST)
