@@ -54,6 +54,10 @@ export class Api {
     return this.#call('POST', path, body, headers);
   }
 
+  put(path) {
+    return this.#call('PUT', path);
+  }
+
   patch(path, body) {
     return this.#call('PATCH', path, body);
   }

@@ -1,6 +1,7 @@
 // The signed-in page: sidebar, chat and members beside each other, redrawn from the state when it changed.
 // The address' hash names the open conversation, so that back, reload and links work.
 
+import { Announcements } from './announcements.js';
 import { Chat } from './chat.js';
 import { confirmDialog } from './dialogs.js';
 import { h, setAttr, setText } from './dom.js';
@@ -9,7 +10,14 @@ import { List } from './list.js';
 import { Lobby } from './lobby.js';
 import { Members } from './members.js';
 import { NewConversation } from './new.js';
+import { PinsPanel, SearchPanel } from './search.js';
 import { Sync } from './sync.js';
+import { ThreadPanel } from './thread.js';
+
+/** Direct conversations at the top of the list whose other person's presence is watched. */
+const WATCHED_ROWS = 200;
+/** After these, whether somebody looks may be different. */
+const SEEN = ['focus', 'blur', 'visibilitychange'];
 
 export class App {
   constructor({ api, session, signedOut }) {
@@ -20,7 +28,14 @@ export class App {
     this.sync = new Sync({ api, session, changed: () => this.changed(), told: (effect) => this.#told(effect) });
     this.list = new List(this);
     this.chat = new Chat(this);
+    /** What is open beside the chat, if anything. */
+    this.panel = null;
     this.members = new Members(this);
+    this.thread = new ThreadPanel(this);
+    this.search = new SearchPanel(this);
+    this.pins = new PinsPanel(this);
+    this.panels = [this.members, this.thread, this.search, this.pins];
+    this.announcements = new Announcements(this);
     this.live = h('div', { class: 'visually-hidden', 'aria-live': 'polite' });
     this.toast = h('div', { class: 'toast', role: 'status' });
     this.node = h(
@@ -28,7 +43,8 @@ export class App {
       { class: 'app' },
       this.list.node,
       this.chat.node,
-      this.members.node,
+      this.panels.map(({ node }) => node),
+      this.announcements.node,
       this.live,
       this.toast,
     );
@@ -38,7 +54,7 @@ export class App {
 
   start() {
     window.addEventListener('hashchange', this.onHash);
-    for (const type of ['focus', 'visibilitychange']) window.addEventListener(type, this.onSeen, true);
+    for (const type of SEEN) window.addEventListener(type, this.onSeen, true);
     this.sync.start();
     this.#route();
   }
@@ -46,7 +62,7 @@ export class App {
   close(forget = false) {
     this.closed = true;
     window.removeEventListener('hashchange', this.onHash);
-    for (const type of ['focus', 'visibilitychange']) window.removeEventListener(type, this.onSeen, true);
+    for (const type of SEEN) window.removeEventListener(type, this.onSeen, true);
     this.chat.close();
     this.sync.stop(forget);
   }
@@ -65,10 +81,47 @@ export class App {
     const title = total ? `(${total}) Starling` : 'Starling';
     if (document.title !== title) document.title = title;
     setAttr(this.node, 'data-open', String(this.openId !== null));
-    setAttr(this.node, 'data-members', this.members.shown);
+    setAttr(this.node, 'data-panel', String(this.panel !== null));
     this.list.draw();
     this.chat.draw();
-    this.members.draw();
+    for (const panel of this.panels) panel.draw();
+    this.announcements.draw();
+    this.#signals();
+  }
+
+  /** Whether somebody looks at this page. */
+  looking() {
+    return document.visibilityState === 'visible' && document.hasFocus();
+  }
+
+  /** Tells whose presence is on the screen, and what is looked at. */
+  #signals() {
+    const { state, signals, people } = this.sync;
+    const rows = state.list().slice(0, WATCHED_ROWS);
+    const others = rows.map(({ info }) => info.other?.id).filter(Boolean);
+    const here = (people.get(this.openId) ?? []).map(({ id }) => id);
+    signals.watch([...others, ...here, ...this.members.shownIds()].filter((id) => id !== this.me.id));
+    signals.inUse(document.visibilityState === 'visible', this.looking() ? this.openId : null);
+  }
+
+  /** Shows one panel beside the chat, or none. */
+  showPanel(panel) {
+    this.panel = panel;
+    this.draw();
+  }
+
+  searchAll() {
+    this.search.everywhere.checked = true;
+    this.search.open();
+  }
+
+  /** Opens a conversation at a message. */
+  jumpTo(id, seq) {
+    if (this.openId !== id) {
+      location.hash = `#/c/${id}`;
+      this.#route();
+    }
+    this.chat.jump(seq);
   }
 
   open(id) {
@@ -131,8 +184,9 @@ export class App {
 
   #route() {
     const [, id] = /^#\/c\/([\w-]+)$/.exec(location.hash) ?? [];
+    const moved = this.openId !== (id ?? null);
     this.openId = id ?? null;
-    if (!id) this.members.hide();
+    if (moved) for (const panel of this.panels) panel.moved();
     this.chat.show(this.openId);
     this.draw();
   }

@@ -1,26 +1,35 @@
-// The open conversation: header, history with scrolling back, composer. Tells when its newest message was seen.
+// The open conversation: header, history with scrolling both ways, who types, composer. Tells when its newest message
+// was seen. What can be done with a message is in message-actions.js.
 
 import { Composer } from './composer.js';
-import { confirmDialog } from './dialogs.js';
-import { arrange, h, icon, setAttr, setText } from './dom.js';
-import { conversationName, count } from './format.js';
+import { names, progress, typists } from './conversation.js';
+import { h, icon, setAttr, setText } from './dom.js';
+import { conversationName, count, presenceText, typingText } from './format.js';
 import { button, CONNECTION } from './list.js';
+import { messageActions, changeText } from './message-actions.js';
 import { drawLines, lines } from './message.js';
-import { readers } from './state.js';
+import { conversationMenu } from './settings.js';
 
 /** Closer than this to an edge counts as being there. */
 const EDGE_PX = 60;
 const OLDER_PX = 400;
+const FLASH_MS = 2000;
 
 export class Chat {
   constructor(app) {
     this.app = app;
     this.id = null;
     this.drawn = new Map();
+    this.target = null;
     this.title = h('h1', { class: 'ellipsis', tabindex: '-1' });
     this.subtitle = h('p', { class: 'quiet ellipsis' });
     this.back = button('back', 'Back to conversations', () => (location.hash = ''), { class: 'icon-button back' });
+    this.searchButton = button('search', 'Search', () => app.search.toggle(), { 'aria-controls': 'search-panel' });
     this.membersButton = button('people', 'Members', () => app.members.toggle(), { 'aria-controls': 'members' });
+    this.moreButton = button('more', 'Conversation menu', (event) => conversationMenu(app, event.currentTarget), {
+      'aria-haspopup': 'menu',
+      'aria-expanded': 'false',
+    });
     this.items = h('ol', { class: 'lines' });
     this.note = h('p', { class: 'log-note quiet', role: 'status' });
     this.log = h(
@@ -29,16 +38,19 @@ export class Chat {
       this.note,
       this.items,
     );
-    this.jump = h(
+    this.jumpDown = h(
       'button',
-      { type: 'button', class: 'jump', onclick: () => this.#toEnd() },
+      { type: 'button', class: 'jump', onclick: () => this.#toNewest() },
       icon('down'),
       h('span', {}, 'Newest messages'),
     );
+    this.typingLine = h('p', { class: 'typing quiet', 'aria-live': 'polite' });
     this.composer = new Composer({
-      send: (text) => this.#send(text),
-      edit: (message, text) => this.#edit(message, text),
+      send: (text, reply_to) => this.#send(text, reply_to),
+      edit: (message, text) => this.edit(message, text),
       editLast: () => this.#lastOwn(),
+      people: () => this.people(),
+      typed: (writing) => this.typed(writing),
     });
     this.empty = h('div', { class: 'nothing quiet' }, h('p', {}, 'Pick a conversation, or start one.'));
     this.body = h(
@@ -49,21 +61,19 @@ export class Chat {
         { class: 'bar' },
         this.back,
         h('div', { class: 'grow' }, this.title, this.subtitle),
+        this.searchButton,
         this.membersButton,
+        this.moreButton,
       ),
-      h('div', { class: 'log-frame' }, this.log, this.jump),
+      h('div', { class: 'log-frame' }, this.log, this.jumpDown),
+      this.typingLine,
       this.composer.node,
     );
     this.node = h('main', { class: 'chat' }, this.empty, this.body);
     this.log.addEventListener('scroll', () => this.#scrolled());
     this.resize = new ResizeObserver(() => this.#stick());
     this.resize.observe(this.log);
-    this.actions = {
-      edit: (message) => this.composer.startEdit(message),
-      delete: (message) => this.#delete(message),
-      retry: (clientId) => app.sync.outbox.retry(clientId),
-      discard: (clientId) => app.sync.outbox.discard(clientId),
-    };
+    this.actions = messageActions(app, this);
   }
 
   close() {
@@ -73,7 +83,9 @@ export class Chat {
   /** Another conversation is open, or none. */
   show(id) {
     if (id === this.id) return;
+    this.app.sync.signals.stopped();
     this.id = id;
+    this.target = null;
     this.drawn.clear();
     this.items.replaceChildren();
     this.atEnd = true;
@@ -82,77 +94,133 @@ export class Chat {
     if (id && matchMedia('(pointer: fine)').matches) setTimeout(() => this.composer.focus(), 0);
   }
 
+  /** Leads to a message, loading what is around it. */
+  async jump(seq) {
+    this.target = seq;
+    if (!(await this.app.sync.around(this.id, seq)) && this.target === seq) {
+      this.target = null;
+      this.app.say('This message is not there any more.');
+    }
+    this.app.changed();
+  }
+
   draw() {
-    const { sync, me } = this.app;
+    const { sync } = this.app;
     const conversation = this.id && sync.state.get(this.id);
     this.body.hidden = !conversation;
     this.empty.hidden = Boolean(conversation);
     if (!conversation) return;
     if (conversation.timeline.status === 'empty') sync.open(this.id);
-    this.#head(conversation.info);
-    this.#lines(conversation, me.id);
-    this.composer.draw({ limit: sync.limits.content_chars, closed: closedWhy(conversation.info) });
-    if (
-      this.atEnd &&
-      document.visibilityState === 'visible' &&
-      document.hasFocus() &&
-      conversation.timeline.status === 'ready'
-    ) {
-      sync.markRead(this.id);
-    }
+    this.#head(conversation);
+    this.#lines(conversation);
+    setText(this.typingLine, typingText(typists(conversation), conversation.info.kind));
+    setAttr(this.typingLine, 'data-on', this.typingLine.textContent ? 'true' : null);
+    this.composer.draw(this.writing(conversation));
+    const { status, live } = conversation.timeline;
+    if (this.atEnd && live && status === 'ready' && this.app.looking()) sync.markRead(this.id);
   }
 
-  #head(info) {
+  /** What the composers of a conversation allow. */
+  writing({ info }) {
+    return { limit: this.app.sync.limits.content_chars, closed: closedWhy(info) };
+  }
+
+  /** Who may be mentioned here, as far as they are known. */
+  people() {
+    return (this.app.sync.people.get(this.id) ?? []).filter(({ id }) => id !== this.app.me.id);
+  }
+
+  /** The text of a composer changed. */
+  typed(writing) {
+    if (writing) this.app.sync.signals.typed(this.id);
+    else this.app.sync.signals.stopped();
+  }
+
+  edit(message, text) {
+    return changeText(this.app, message, text);
+  }
+
+  /** What drawing messages needs to know beyond them. */
+  view(conversation, { inThread = false } = {}) {
+    const { me, sync } = this.app;
+    const { info, timeline } = conversation;
+    const people = new Map((sync.people.get(info.id) ?? []).map((user) => [user.id, user.display_name]));
+    for (const { sender } of timeline.list()) people.set(sender.id, sender.display_name);
+    people.set(me.id, 'You');
+    return {
+      me: me.id,
+      kind: info.kind,
+      inThread,
+      may: `${info.role} ${info.kind}`,
+      actions: this.actions,
+      quoteOf: (message) => timeline.quoteOf(message),
+      threadOf: (message) => timeline.threadOf(message),
+      progressOf: (seq) => progress(conversation, seq, me.id),
+      nameOf: (id) => people.get(id),
+      isBlocked: (id) => info.kind !== 'direct' && sync.state.blocked.has(id),
+      isMention: (message) => names(message, me.id),
+    };
+  }
+
+  #head({ info }) {
     setText(this.title, conversationName(info));
+    const members = count(info.participant_count, 'member');
+    const there = info.other && presenceText(this.app.sync.state.presence.get(info.other.id));
     const kind = {
-      direct: `@${info.other?.username ?? ''}`,
-      group: count(info.participant_count, 'member'),
-      public: `Public room · ${count(info.participant_count, 'member')}`,
+      direct: there || `@${info.other?.username ?? ''}`,
+      group: members,
+      public: `Public room · ${members}`,
     };
     // On a phone the sidebar, which tells it otherwise, is not in sight.
     const { name } = this.app.sync.connection;
     setText(this.subtitle, name === 'connected' ? kind[info.kind] : CONNECTION[name]);
     setAttr(this.body, 'data-kind', info.kind);
     setAttr(this.membersButton, 'aria-expanded', String(this.app.members.shown));
+    setAttr(this.searchButton, 'aria-expanded', String(this.app.search.shown));
   }
 
-  #lines(conversation, me) {
+  #lines(conversation) {
     const { timeline, info } = conversation;
-    const wanted = lines({
-      messages: timeline.list(),
-      pending: this.app.sync.outbox.of(info.id),
-      me,
-      kind: info.kind,
-      readersOf: (seq) => readers(conversation, seq, me),
-      actions: this.actions,
-      canDelete: info.role === 'owner' || info.role === 'admin',
-    });
+    const pending = timeline.live ? this.app.sync.outbox.of(info.id) : [];
     const bottom = this.log.scrollHeight - this.log.scrollTop;
     const oldest = timeline.oldest();
-    arrange(this.items, drawLines(this.drawn, wanted));
-    setText(this.note, timeline.status !== 'ready' || timeline.loadingOlder ? 'Loading…' : '');
-    this.note.hidden = timeline.status === 'ready' && !timeline.loadingOlder;
+    const loading = timeline.status !== 'ready' || timeline.loadingOlder;
+    drawLines(this.items, this.drawn, lines({ messages: timeline.list(), pending, view: this.view(conversation) }));
+    setText(this.note, loading ? 'Loading…' : '');
+    this.note.hidden = !loading;
+    if (this.target !== null && timeline.at(this.target)) this.#showTarget();
     // What was put above must not move what one is reading.
-    if (this.atEnd) this.#toEnd();
+    else if (this.atEnd && timeline.live) this.#toEnd();
     else if (oldest !== this.oldest) this.log.scrollTop = this.log.scrollHeight - bottom;
     this.oldest = oldest;
-    this.jump.hidden = this.atEnd;
+    this.jumpDown.hidden = this.atEnd && timeline.live;
     // A page that does not fill the window cannot be scrolled: fetch on.
     if (timeline.status === 'ready' && this.log.scrollTop < OLDER_PX) this.app.sync.older(this.id);
   }
 
+  #showTarget() {
+    const line = this.items.querySelector(`[data-seq="${this.target}"]`);
+    this.target = null;
+    this.atEnd = false;
+    line?.scrollIntoView({ block: 'center' });
+    line?.classList.add('flash');
+    setTimeout(() => line?.classList.remove('flash'), FLASH_MS);
+  }
+
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
-    const atEnd = scrollHeight - scrollTop - clientHeight < EDGE_PX;
+    const below = scrollHeight - scrollTop - clientHeight;
+    const atEnd = below < EDGE_PX;
     if (atEnd !== this.atEnd) {
       this.atEnd = atEnd;
       this.app.changed();
     }
     if (scrollTop < OLDER_PX) this.app.sync.older(this.id);
+    if (below < OLDER_PX) this.app.sync.newer(this.id);
   }
 
   #stick() {
-    if (this.atEnd) this.#toEnd();
+    if (this.atEnd && this.app.openConversation()?.timeline.live) this.#toEnd();
   }
 
   #toEnd() {
@@ -160,32 +228,16 @@ export class Chat {
     this.log.scrollTop = this.log.scrollHeight;
   }
 
-  #send(text) {
-    this.atEnd = true;
-    this.app.sync.outbox.add(this.id, text);
+  #toNewest() {
+    const live = this.app.openConversation()?.timeline.live;
+    this.#toEnd();
+    if (!live) this.app.sync.latest(this.id);
+    this.app.changed();
   }
 
-  async #edit(message, text) {
-    try {
-      this.app.sync.changedMessage(await this.app.api.patch(`/v1/messages/${message.id}`, { content: text }));
-    } catch (error) {
-      this.app.say(`Not changed: ${error.message}`);
-    }
-  }
-
-  async #delete(message) {
-    if (
-      !(await confirmDialog({ title: 'Delete this message?', text: 'It disappears for everybody.', yes: 'Delete' }))
-    )
-      return;
-    try {
-      const answer = await this.app.api.delete(`/v1/messages/${message.id}`);
-      if (answer) this.app.sync.changedMessage(answer);
-      // The button that asked for it is gone with the text.
-      this.composer.focus();
-    } catch (error) {
-      this.app.say(`Not deleted: ${error.message}`);
-    }
+  #send(text, reply_to) {
+    this.#toNewest();
+    this.app.sync.outbox.add(this.id, text, { reply_to });
   }
 
   #lastOwn() {
@@ -198,7 +250,7 @@ export class Chat {
 
 /** Why nothing can be sent here, if so. */
 function closedWhy(info) {
-  if (info.archived_at) return 'This conversation is closed.';
+  if (info.archived_at) return 'This conversation is archived.';
   if (info.posting === 'admins' && info.role === 'member') return 'Only admins can post here.';
   return null;
 }

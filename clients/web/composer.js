@@ -1,21 +1,28 @@
-// Where one writes: Enter sends, Shift+Enter breaks the line, ↑ in the empty field edits one's last message.
-// Keeps a draft per conversation while the page is open.
+// Where one writes: Enter sends, Shift+Enter breaks the line, ↑ in the empty field edits one's last message, `@` finds
+// people. Above the field stands what is edited or answered. Keeps a draft per place while the page is open.
 
 import { h, icon, setText } from './dom.js';
 import { button } from './list.js';
+import { MentionList } from './mentions.js';
 
 export class Composer {
-  constructor({ send, edit, editLast }) {
-    Object.assign(this, { send, edit, editLast });
+  /**
+   * `send(text, replyTo)`, `edit(message, text)`, `editLast()` gives one's last message, `people()` who may be
+   * mentioned, `typed(writing)` hears of each change of the text.
+   */
+  constructor({ send, edit, editLast, people, typed, label = 'Message', placeholder = 'Write a message' }) {
+    Object.assign(this, { send, edit, editLast, typed });
     this.drafts = new Map();
     this.id = null;
     this.editing = null;
+    this.replying = null;
+    this.draft = '';
     this.input = h('textarea', {
       rows: '1',
-      'aria-label': 'Message',
-      placeholder: 'Write a message',
+      'aria-label': label,
+      placeholder,
       enterkeyhint: 'send',
-      oninput: () => this.#grow(),
+      oninput: () => this.#changed(),
       onkeydown: (event) => this.#key(event),
     });
     this.submit = h(
@@ -23,32 +30,37 @@ export class Composer {
       { type: 'submit', class: 'icon-button send', 'aria-label': 'Send', title: 'Send' },
       icon('send'),
     );
-    this.editBar = h(
-      'div',
-      { class: 'edit-bar' },
-      h('span', {}, 'Editing your message'),
-      button('close', 'Cancel editing', () => this.#stopEdit()),
-    );
+    this.barTitle = h('span', { class: 'ellipsis' });
+    this.barText = h('span', { class: 'quote-text ellipsis' });
+    this.barClose = button('close', 'Cancel', () => this.#cancel());
+    this.bar = h('div', { class: 'compose-bar' }, h('div', { class: 'grow' }, this.barTitle, this.barText), this.barClose);
     this.closed = h('p', { class: 'closed quiet' });
+    this.mentions = new MentionList(this.input, { people, changed: () => this.#changed() });
     this.form = h(
       'form',
       { class: 'composer', onsubmit: (event) => this.#submit(event) },
-      this.editBar,
+      this.mentions.node,
+      this.bar,
       h('div', { class: 'composer-row' }, this.input, this.submit),
     );
     this.node = h('div', { class: 'composer-place' }, this.form, this.closed);
-    this.editBar.hidden = true;
+    this.#bar();
   }
 
   focus() {
     this.input.focus();
   }
 
+  /** Another place is written in; `id` names it for its draft. */
   show(id) {
     if (this.editing) this.#stopEdit();
-    if (this.id) this.drafts.set(this.id, this.input.value);
+    if (this.id) this.drafts.set(this.id, { text: this.input.value, replying: this.replying });
     this.id = id;
-    this.input.value = this.drafts.get(id) ?? '';
+    const draft = this.drafts.get(id);
+    this.input.value = draft?.text ?? '';
+    this.replying = draft?.replying ?? null;
+    this.mentions.close();
+    this.#bar();
     this.#grow();
   }
 
@@ -63,17 +75,39 @@ export class Composer {
     this.draft = this.editing ? this.draft : this.input.value;
     this.editing = message;
     this.input.value = message.content;
-    this.editBar.hidden = false;
+    this.#bar();
     this.#grow();
+    this.focus();
+  }
+
+  startReply(message) {
+    if (this.editing) this.#stopEdit();
+    this.replying = message;
+    this.#bar();
     this.focus();
   }
 
   #stopEdit() {
     this.editing = null;
-    this.editBar.hidden = true;
     this.input.value = this.draft;
+    this.#bar();
     this.#grow();
+  }
+
+  #cancel() {
+    if (this.editing) this.#stopEdit();
+    else this.replying = null;
+    this.#bar();
     this.focus();
+  }
+
+  #bar() {
+    this.bar.hidden = !this.editing && !this.replying;
+    const label = this.editing ? 'Cancel editing' : 'Cancel reply';
+    this.barClose.setAttribute('aria-label', label);
+    this.barClose.title = label;
+    setText(this.barTitle, this.editing ? 'Editing your message' : `Reply to ${this.replying?.sender.display_name}`);
+    setText(this.barText, this.editing ? '' : (this.replying?.content ?? ''));
   }
 
   #submit(event) {
@@ -82,31 +116,42 @@ export class Composer {
     if (this.editing) {
       const message = this.editing;
       this.#stopEdit();
+      this.focus();
       if (text && text !== message.content) this.edit(message, text);
       return;
     }
     if (!text) return;
+    const { replying } = this;
     this.input.value = '';
+    this.replying = null;
+    this.#bar();
     this.#grow();
-    this.send(text);
+    this.typed(false);
+    this.send(text, replying);
     this.focus();
   }
 
   #key(event) {
     // An input method uses Enter to choose a word.
-    if (event.isComposing) return;
+    if (event.isComposing || this.mentions.key(event)) return;
     const touch = matchMedia('(pointer: coarse)').matches;
     if (event.key === 'Enter' && !event.shiftKey && !touch) {
       event.preventDefault();
       this.form.requestSubmit();
-    } else if (event.key === 'Escape' && this.editing) {
-      this.#stopEdit();
+    } else if (event.key === 'Escape' && (this.editing || this.replying)) {
+      event.stopPropagation();
+      this.#cancel();
     } else if (event.key === 'ArrowUp' && this.input.value === '' && !this.editing) {
       const message = this.editLast();
       if (!message) return;
       event.preventDefault();
       this.startEdit(message);
     }
+  }
+
+  #changed() {
+    this.#grow();
+    if (!this.editing) this.typed(this.input.value.trim() !== '');
   }
 
   #grow() {

@@ -26,6 +26,27 @@ export function listTime(iso, now = new Date()) {
   return date.toLocaleDateString([], { day: 'numeric', month: 'short', year });
 }
 
+/** `online`, `away`, `last seen 5 min ago`; nothing where it is not known. */
+export function presenceText(presence, now = new Date()) {
+  if (!presence) return '';
+  if (presence.state !== 'offline') return presence.state;
+  const at = presence.last_seen_at;
+  if (!at) return 'offline';
+  const minutes = Math.floor((now - new Date(at)) / 60_000);
+  if (minutes < 1) return 'last seen just now';
+  if (minutes < 60) return `last seen ${minutes} min ago`;
+  return sameDay(new Date(at), now) ? `last seen at ${clockTime(at)}` : `last seen ${listTime(at, now)}`;
+}
+
+/** Who types; in a conversation of two it is clear who. */
+export function typingText(users, kind) {
+  if (!users.length) return '';
+  if (kind === 'direct') return 'typing…';
+  if (users.length > 3) return 'Several people are typing…';
+  const list = users.map(({ display_name }) => display_name);
+  return `${words(list)} ${users.length === 1 ? 'is' : 'are'} typing…`;
+}
+
 /** What to call a conversation. */
 export function conversationName(conversation) {
   if (conversation.kind === 'direct') return conversation.other?.display_name ?? 'Direct message';
@@ -60,8 +81,12 @@ export function count(n, word) {
 function names(users, me) {
   const list = users.map((user) => (user.id === me ? 'you' : user.display_name));
   if (list.length > 4) return `${list.slice(0, 3).join(', ')} and ${list.length - 3} others`;
-  if (list.length < 2) return list.join('');
-  return `${list.slice(0, -1).join(', ')} and ${list[list.length - 1]}`;
+  return words(list);
+}
+
+/** `a, b and c`. */
+function words(list) {
+  return list.length < 2 ? list.join('') : `${list.slice(0, -1).join(', ')} and ${list.at(-1)}`;
 }
 
 /** The sentence of a system message, as `me` reads it. */
@@ -81,8 +106,14 @@ export function systemText(message, me) {
       if ('description' in changes) return `${who} changed the description`;
       if (changes.posting === 'admins') return `${who} let only admins post`;
       if (changes.posting === 'everyone') return `${who} let everyone post`;
+      if (changes.slow_mode_seconds === 0) return `${who} turned slow mode off`;
+      if (changes.slow_mode_seconds) return `${who} turned slow mode on`;
       return `${who} changed this conversation`;
     }
+    case 'conversation.archived':
+      return `${who} archived this conversation`;
+    case 'conversation.unarchived':
+      return `${who} took this conversation out of the archive`;
     case 'conversation.deleted':
       return `${who} closed this conversation`;
     case 'participant.added': {

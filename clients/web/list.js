@@ -1,8 +1,8 @@
 // The sidebar: who I am, how the connection is, my conversations by last activity.
 
 import { arrange, h, icon, setAttr, setText } from './dom.js';
-import { conversationName, count, hue, initials, listTime, preview } from './format.js';
-import { unread } from './state.js';
+import { mentioned, muted, typists, unread } from './conversation.js';
+import { conversationName, count, hue, initials, listTime, preview, typingText } from './format.js';
 
 /** How a connection is told to people. */
 export const CONNECTION = {
@@ -36,6 +36,7 @@ export class List {
         avatar(me.display_name, me.id),
         h('div', { class: 'grow' }, h('strong', { class: 'ellipsis me' }, me.display_name), this.connection),
         this.retry,
+        button('search', 'Search all conversations', () => app.searchAll()),
         button('out', 'Sign out', () => app.signOut()),
       ),
       h(
@@ -82,17 +83,38 @@ export class List {
     setText(row.name, name);
     setText(row.time, listTime(info.last_activity_at));
     setAttr(row.time, 'datetime', info.last_activity_at);
-    setText(
-      row.preview,
-      pending ? `You: ${pending.content}` : preview(info.last_message, this.app.me.id, info.kind),
-    );
+    const typing = typingText(typists(conversation), info.kind);
+    const last = pending ? `You: ${pending.content}` : preview(info.last_message, this.app.me.id, info.kind);
+    setText(row.preview, typing || last);
+    setAttr(row.preview, 'data-typing', typing ? 'true' : null);
+    this.#marks(row, conversation);
     setText(row.avatar, info.kind === 'public' ? '#' : initials(name));
     setText(row.badge, n > 99 ? '99+' : String(n));
     setAttr(row.badge, 'aria-label', `${count(n, 'unread message')}`);
     row.badge.hidden = n === 0;
+    setAttr(row.badge, 'data-muted', muted(conversation) ? 'true' : null);
     setAttr(row.link, 'aria-current', info.id === this.app.openId ? 'page' : null);
     return row;
   }
+
+  /** Presence, mute, pin, mentions. */
+  #marks(row, conversation) {
+    const { info } = conversation;
+    const there = info.other && this.app.sync.state.presence.get(info.other.id)?.state;
+    setPresence(row.presence, there ?? null);
+    setText(row.there, there && there !== 'offline' ? `, ${there}` : '');
+    row.muted.hidden = !muted(conversation);
+    row.pinned.hidden = !info.pinned_at;
+    const n = mentioned(conversation);
+    row.mention.hidden = n === 0;
+    setAttr(row.mention, 'aria-label', count(n, 'mention'));
+  }
+}
+
+/** Shows a presence dot, or none where it is not known. */
+export function setPresence(dot, state) {
+  dot.hidden = !state;
+  setAttr(dot, 'data-state', state);
 }
 
 function newRow(info) {
@@ -101,17 +123,22 @@ function newRow(info) {
     name: h('span', { class: 'row-name ellipsis' }),
     time: h('time', { class: 'quiet' }),
     preview: h('span', { class: 'row-preview ellipsis quiet' }),
-    badge: h('span', { class: 'badge', role: 'img' }),
+    badge: h('span', { class: 'badge unread', role: 'img' }),
+    mention: h('span', { class: 'badge mention-badge', role: 'img' }, '@'),
+    muted: h('span', { class: 'mark', role: 'img', 'aria-label': 'Muted' }, icon('mute')),
+    pinned: h('span', { class: 'mark', role: 'img', 'aria-label': 'Pinned' }, icon('pin')),
+    presence: h('span', { class: 'presence', 'aria-hidden': 'true' }),
+    there: h('span', { class: 'visually-hidden' }),
   };
   row.link = h(
     'a',
     { href: `#/c/${info.id}`, class: 'row-link' },
-    row.avatar,
+    h('span', { class: 'avatar-place' }, row.avatar, row.presence),
     h(
       'span',
       { class: 'grow' },
-      h('span', { class: 'line' }, row.name, row.time),
-      h('span', { class: 'line' }, row.preview, row.badge),
+      h('span', { class: 'line' }, row.name, row.there, row.muted, row.pinned, row.time),
+      h('span', { class: 'line' }, row.preview, row.mention, row.badge),
     ),
   );
   row.node = h('li', { 'data-id': info.id }, row.link);

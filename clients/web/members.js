@@ -1,18 +1,21 @@
 // The panel beside a chat: who takes part; add, remove, leave. Loaded when opened and after each change of membership.
 
-import { confirmDialog, Dialog } from './dialogs.js';
+import { Dialog } from './dialogs.js';
 import { fill, h, setText } from './dom.js';
-import { avatar, button } from './list.js';
+import { presenceText } from './format.js';
+import { avatar, button, setPresence } from './list.js';
+import { memberMenu } from './member-menu.js';
+import { Panel } from './panel.js';
 import { PeoplePicker } from './people.js';
 
 const ROLES = { owner: 'Owner', admin: 'Admin', member: '' };
 
-export class Members {
+export class Members extends Panel {
   constructor(app) {
-    this.app = app;
-    this.shown = false;
+    super(app, { name: 'members', title: 'Members', opener: () => app.chat.membersButton });
     this.loadedFor = null;
-    this.title = h('h2', {}, 'Members');
+    this.people = [];
+    this.rows = [];
     this.items = h('ul', { class: 'results' });
     this.more = h('button', { type: 'button', class: 'button', onclick: () => this.#load(true) }, 'Show more');
     this.add = h('button', { type: 'button', class: 'button', onclick: () => this.#add() }, 'Add people');
@@ -22,51 +25,48 @@ export class Members {
       'Leave',
     );
     this.description = h('p', { class: 'quiet' });
-    this.node = h(
-      'aside',
-      { class: 'members', 'aria-label': 'Members', id: 'members' },
-      h(
-        'header',
-        { class: 'bar' },
-        h('div', { class: 'grow' }, this.title),
-        button('close', 'Close members', () => this.toggle()),
-      ),
-      h('div', { class: 'members-body' }, this.description, this.items, this.more),
-      h('footer', { class: 'row' }, this.add, this.leave),
-    );
-    this.node.hidden = true;
-    this.node.addEventListener('keydown', (event) => event.key === 'Escape' && this.toggle());
+    this.subject = h('p', {});
+    fill(this.body, this.subject, this.description, this.items, this.more);
+    fill(this.footer, this.add, this.leave);
+    this.footer.hidden = false;
   }
 
-  toggle() {
-    this.shown = !this.shown;
+  open() {
     this.loadedFor = null;
-    this.app.draw();
-    if (this.shown) this.node.querySelector('.icon-button').focus();
-    else this.app.chat.membersButton.focus();
+    super.open();
   }
 
-  hide() {
-    this.shown = false;
-  }
-
-  draw() {
+  show() {
     const conversation = this.app.openConversation();
-    const visible = this.shown && Boolean(conversation);
-    this.node.hidden = !visible;
-    if (!visible) return;
+    if (!conversation) return;
     const { info } = conversation;
     const manager = info.role === 'owner' || info.role === 'admin';
     this.add.hidden = info.kind !== 'group' || !manager;
     this.leave.hidden = info.kind === 'direct';
-    setText(this.title, `Members (${info.participant_count})`);
+    this.footer.hidden = this.add.hidden && this.leave.hidden;
+    this.heading(`Members (${info.participant_count})`);
     setText(this.description, info.description ?? '');
     this.description.hidden = !info.description;
+    this.#presence();
     // Anything that changes who is there or what they may do changes this.
-    const key = `${info.id} ${info.participant_count} ${info.role} ${lastSystem(conversation)}`;
+    const { blocked } = this.app.sync.state;
+    const key = `${info.id} ${info.participant_count} ${info.role} ${blocked.size} ${lastSystem(conversation)}`;
     if (key !== this.loadedFor) {
       this.loadedFor = key;
       this.#load();
+    }
+  }
+
+  /** Those who are listed, for the watch of presence. */
+  shownIds() {
+    return this.shown ? this.people.map(({ user }) => user.id) : [];
+  }
+
+  #presence() {
+    const { presence } = this.app.sync.state;
+    for (const { id, dot, there } of this.rows) {
+      setPresence(dot, presence.get(id)?.state ?? null);
+      setText(there, presenceText(presence.get(id)));
     }
   }
 
@@ -80,41 +80,39 @@ export class Members {
       this.cursor = page.next_cursor;
       this.people = more ? [...this.people, ...page.items] : page.items;
       this.more.hidden = page.next_cursor === null;
+      this.rows = this.people.map((participant) => this.#row(conversation, participant));
       fill(
         this.items,
-        this.people.map((participant) => this.#row(conversation.info, participant)),
+        this.rows.map(({ node }) => node),
       );
+      this.app.changed();
     } catch (error) {
       this.app.say(error.message);
     }
   }
 
-  #row(info, { user, role }) {
+  #row(conversation, { user, role }) {
     const me = user.id === this.app.me.id;
-    const rank = { member: 0, admin: 1, owner: 2 };
-    const removable = !me && info.kind !== 'direct' && rank[info.role] >= 1 && rank[info.role] >= rank[role];
-    return h(
+    const dot = h('span', { class: 'presence', 'aria-hidden': 'true' });
+    const there = h('span', { class: 'there quiet ellipsis' });
+    const blocked = this.app.sync.state.blocked.has(user.id);
+    const open = (event) => memberMenu(this.app, conversation, { user, role }, event.currentTarget);
+    const popup = { 'aria-haspopup': 'menu', 'aria-expanded': 'false' };
+    const node = h(
       'li',
       { class: 'member' },
-      avatar(user.display_name, user.id, 'small'),
-      h('span', { class: 'grow ellipsis' }, user.display_name, me ? h('span', { class: 'quiet' }, ' (you)') : null),
+      h('span', { class: 'avatar-place' }, avatar(user.display_name, user.id, 'small'), dot),
+      h(
+        'span',
+        { class: 'grow' },
+        h('span', { class: 'ellipsis' }, user.display_name, me ? h('span', { class: 'quiet' }, ' (you)') : null),
+        user.status_text ? h('span', { class: 'there quiet ellipsis' }, user.status_text) : there,
+      ),
+      blocked ? h('span', { class: 'tag' }, 'Blocked') : null,
       ROLES[role] ? h('span', { class: 'tag' }, ROLES[role]) : null,
-      removable ? button('close', `Remove ${user.display_name}`, () => this.#remove(info, user)) : null,
+      me ? null : button('more', `About ${user.display_name}`, open, popup),
     );
-  }
-
-  async #remove(info, user) {
-    const ask = {
-      title: `Remove ${user.display_name}?`,
-      text: 'They will no longer see this conversation.',
-      yes: 'Remove',
-    };
-    if (!(await confirmDialog(ask))) return;
-    try {
-      await this.app.api.delete(`/v1/conversations/${info.id}/participants/${user.id}`);
-    } catch (error) {
-      this.app.say(error.message);
-    }
+    return { id: user.id, dot, there, node };
   }
 
   #add() {

@@ -1,17 +1,19 @@
 // Draws the lines of a chat: days, messages of others and mine, messages on their way, quiet system lines.
 
-import { h, icon } from './dom.js';
-import { clockTime, count, dayName, systemText } from './format.js';
-import { avatar } from './list.js';
+import { arrange, h, icon } from './dom.js';
+import { clockTime, dayName, systemText } from './format.js';
+import { avatar, button } from './list.js';
+import { quoteBlock, reactionChips, textOf, threadChip, tick } from './parts.js';
 
 /** A run of messages of one person is broken by so much silence. */
 const RUN_MS = 5 * 60_000;
 
 /**
- * What to draw, in order: `{key, stamp, node()}`. The same key and stamp mean that the node drawn before is
- * still right, so nodes are made again only when something about them changed.
+ * What to draw, in order: `{key, stamp, node()}`. The same key and stamp mean that the node drawn before is still
+ * right, so nodes are made again only when something about them changed. `view` tells what messages do not say of
+ * themselves: `{me, kind, quoteOf, threadOf, progressOf, nameOf, isBlocked, actions, inThread}`.
  */
-export function lines({ messages, pending, me, kind, readersOf, actions, canDelete }) {
+export function lines({ messages, pending, view }) {
   const out = [];
   let before = null;
   let day = null;
@@ -20,40 +22,52 @@ export function lines({ messages, pending, me, kind, readersOf, actions, canDele
     const date = new Date(at).toDateString();
     if (date !== day) {
       day = date;
-      const name = dayName(at);
-      out.push({ key: `day ${date}`, stamp: name, node: () => h('li', { class: 'day' }, h('span', {}, name)) });
+      out.push(dayLine(date, dayName(at)));
       before = null;
     }
-    if (message.kind === 'system') {
-      out.push({
-        key: message.id,
-        stamp: me,
-        node: () => h('li', { class: 'system quiet' }, systemText(message, me)),
-      });
-      before = message;
-      continue;
-    }
-    const own = message.sender.id === me;
     const starts = !continues(before, message.sender.id, at);
-    const read = own && !message.deleted_at ? readersOf(message.seq) : 0;
-    const named = !own && kind !== 'direct';
-    out.push({
-      key: message.client_id && own ? `mine ${message.client_id}` : message.id,
-      stamp: `${message.changed_seq} ${starts} ${read} ${canDelete}`,
-      node: () => bubble(message, { own, starts, named, read, actions, canDelete }),
-    });
+    out.push(message.kind === 'system' ? systemLine(message, view.me) : messageLine(message, starts, view));
     before = message;
   }
   for (const item of pending) {
-    const starts = !continues(before, me, item.created_at);
+    const starts = !continues(before, view.me, item.created_at);
     out.push({
       key: `mine ${item.client_id}`,
       stamp: `${item.status} ${item.error ?? ''} ${starts}`,
-      node: () => pendingBubble(item, starts, actions),
+      node: () => pendingBubble(item, starts, view),
     });
-    before = { kind: 'text', sender: { id: me }, created_at: item.created_at };
+    before = { kind: 'text', sender: { id: view.me }, created_at: item.created_at };
   }
   return out;
+}
+
+const dayLine = (date, name) => ({
+  key: `day ${date}`,
+  stamp: name,
+  node: () => h('li', { class: 'day' }, h('span', {}, name)),
+});
+
+const systemLine = (message, me) => ({
+  key: message.id,
+  stamp: me,
+  node: () => h('li', { class: 'system quiet', 'data-seq': message.seq }, systemText(message, me)),
+});
+
+function messageLine(message, starts, view) {
+  const own = message.sender.id === view.me;
+  const quote = view.quoteOf(message);
+  const thread = view.inThread ? null : view.threadOf(message);
+  const progress = own && !message.deleted_at ? view.progressOf(message.seq) : null;
+  const hidden = view.isBlocked(message.sender.id);
+  // Reactions are shown before the server says so: `changed_seq` does not tell them apart.
+  const reactions = (message.reactions ?? []).map((r) => `${r.emoji}${r.count}${r.mine}`).join(' ');
+  const told = [message.changed_seq, starts, progress?.state, progress?.readers, progress?.others, hidden, reactions];
+  const around = [quote?.content, quote?.deleted_at, thread?.reply_count, view.may];
+  return {
+    key: message.client_id && own ? `mine ${message.client_id}` : message.id,
+    stamp: JSON.stringify([...told, ...around]),
+    node: () => bubble(message, { own, starts, quote, thread, progress, hidden, view }),
+  };
 }
 
 function continues(before, sender, at) {
@@ -62,50 +76,84 @@ function continues(before, sender, at) {
   );
 }
 
-function bubble(message, { own, starts, named, read, actions, canDelete }) {
+function bubble(message, { own, starts, quote, thread, progress, hidden, view }) {
   const { sender } = message;
+  const { me, actions } = view;
   const deleted = Boolean(message.deleted_at);
-  const menu = !deleted && (own || canDelete) ? menuButton(message, own, actions) : null;
+  const named = !own && view.kind !== 'direct';
+  const gone = deleted ? 'Message deleted' : hidden ? 'Hidden: you blocked this person' : null;
   return h(
     'li',
     {
-      class: `message ${own ? 'own' : 'other'} ${starts ? 'starts' : ''} ${deleted ? 'deleted' : ''}`,
+      class: `message ${own ? 'own' : 'other'} ${starts ? 'starts' : ''} ${gone ? 'deleted' : ''}`,
       'data-seq': message.seq,
     },
     named && starts ? avatar(sender.display_name, sender.id, 'small') : null,
     h(
       'div',
-      { class: 'bubble' },
-      named && starts
-        ? h('strong', { class: 'sender' }, sender.display_name)
-        : h('span', { class: 'visually-hidden' }, `${own ? 'You' : sender.display_name}: `),
-      h('p', { class: 'content' }, deleted ? 'Message deleted' : message.content),
+      { class: 'column' },
       h(
-        'span',
-        { class: 'meta' },
-        message.edited_at && !deleted ? h('span', { class: 'edited' }, 'edited') : null,
-        h(
-          'time',
-          { datetime: message.created_at, title: new Date(message.created_at).toLocaleString() },
-          clockTime(message.created_at),
-        ),
-        own && !deleted ? tick(read) : null,
+        'div',
+        { class: 'bubble' },
+        named && starts
+          ? h('strong', { class: 'sender' }, sender.display_name)
+          : h('span', { class: 'visually-hidden' }, `${own ? 'You' : sender.display_name}: `),
+        gone ? null : inThread(message, view),
+        gone ? null : quoteBlock(quote, me, actions.jump),
+        h('p', { class: 'content' }, gone ?? textOf(message, me)),
+        meta(message, gone, progress, actions),
       ),
+      gone
+        ? null
+        : h('div', { class: 'under' }, reactionChips(message, { ...view, ...actions }), threadChip(message, thread, actions.thread)),
+      gone ? null : tools(message, actions),
     ),
-    menu,
   );
 }
 
-function tick(read) {
-  const label = read ? `Read by ${count(read, 'other')}` : 'Sent';
+/** A reply in a thread says so, where it stands among the other messages. */
+function inThread(message, { inThread: within, actions }) {
+  if (within || !message.thread_root_id) return null;
+  return h(
+    'button',
+    { type: 'button', class: 'link in-thread', onclick: () => actions.thread(message.thread_root_id) },
+    icon('thread'),
+    'In a thread',
+  );
+}
+
+function meta(message, gone, progress, actions) {
+  const edited = () => actions.edits(message);
   return h(
     'span',
-    { class: 'tick', role: 'img', 'aria-label': label, title: label },
-    icon(read ? 'checks' : 'check'),
+    { class: 'meta' },
+    message.pinned_at && !gone ? h('span', { role: 'img', 'aria-label': 'Pinned', title: 'Pinned' }, icon('pin')) : null,
+    message.edited_at && !gone
+      ? h('button', { type: 'button', class: 'link edited', title: 'What it said before', onclick: edited }, 'edited')
+      : null,
+    h(
+      'time',
+      { datetime: message.created_at, title: new Date(message.created_at).toLocaleString() },
+      clockTime(message.created_at),
+    ),
+    progress ? tick(progress) : null,
   );
 }
 
-function pendingBubble(item, starts, actions) {
+function tools(message, actions) {
+  const popup = { 'aria-haspopup': 'menu', 'aria-expanded': 'false' };
+  const tool = (name, label, act, more = {}) =>
+    button(name, label, (event) => act(message, event.currentTarget, actions), { 'data-focus': name, ...more });
+  return h(
+    'div',
+    { class: 'tools' },
+    tool('smile', 'React', actions.pick, popup),
+    tool('reply', 'Reply', actions.reply),
+    tool('more', 'Message actions', actions.menu, popup),
+  );
+}
+
+function pendingBubble(item, starts, { me, actions }) {
   const failed = item.status === 'failed';
   const label = failed ? 'Not sent' : 'Sending';
   return h(
@@ -113,82 +161,41 @@ function pendingBubble(item, starts, actions) {
     { class: `message own pending ${starts ? 'starts' : ''} ${failed ? 'failed' : ''}` },
     h(
       'div',
-      { class: 'bubble' },
-      h('p', { class: 'content' }, item.content),
+      { class: 'column' },
       h(
-        'span',
-        { class: 'meta' },
-        h('time', { datetime: item.created_at }, clockTime(item.created_at)),
+        'div',
+        { class: 'bubble' },
+        quoteBlock(item.reply_to, me, actions.jump),
+        h('p', { class: 'content' }, item.content),
         h(
           'span',
-          { class: 'tick', role: 'img', 'aria-label': label, title: label },
-          icon(failed ? 'warn' : 'clock'),
+          { class: 'meta' },
+          h('time', { datetime: item.created_at }, clockTime(item.created_at)),
+          h(
+            'span',
+            { class: 'tick', role: 'img', 'aria-label': label, title: label },
+            icon(failed ? 'warn' : 'clock'),
+          ),
         ),
       ),
+      failed ? failure(item, actions) : null,
     ),
-    failed
-      ? h(
-          'p',
-          { class: 'failure', role: 'alert' },
-          `${item.error} `,
-          h('button', { type: 'button', class: 'link', onclick: () => actions.retry(item.client_id) }, 'Try again'),
-          h('button', { type: 'button', class: 'link', onclick: () => actions.discard(item.client_id) }, 'Discard'),
-        )
-      : null,
   );
 }
 
-function menuButton(message, own, actions) {
-  const open = h(
-    'button',
-    {
-      type: 'button',
-      class: 'icon-button menu-button',
-      'aria-label': 'Message actions',
-      'aria-haspopup': 'menu',
-      'aria-expanded': 'false',
-    },
-    icon('more'),
+function failure(item, actions) {
+  return h(
+    'p',
+    { class: 'failure', role: 'alert' },
+    `${item.error} `,
+    h('button', { type: 'button', class: 'link', onclick: () => actions.retry(item.client_id) }, 'Try again'),
+    h('button', { type: 'button', class: 'link', onclick: () => actions.discard(item.client_id) }, 'Discard'),
   );
-  const item = (label, act) =>
-    h('button', { type: 'button', role: 'menuitem', tabindex: '-1', onclick: () => act(message) }, label);
-  open.addEventListener('click', () => {
-    if (open.nextElementSibling) return closeMenu(open);
-    const items = [own ? item('Edit', actions.edit) : null, item('Delete', actions.delete)].filter(Boolean);
-    const menu = h('div', { class: 'menu', role: 'menu' }, items);
-    open.after(menu);
-    // Near the lower edge it opens upwards, or the composer would hide it.
-    const room = open.closest('.log').getBoundingClientRect().bottom - open.getBoundingClientRect().bottom;
-    menu.classList.toggle('up', room < menu.offsetHeight + 12);
-    open.setAttribute('aria-expanded', 'true');
-    items[0].focus();
-    menu.addEventListener('click', () => closeMenu(open));
-    menu.addEventListener(
-      'focusout',
-      (event) => menu.contains(event.relatedTarget) || event.relatedTarget === open || closeMenu(open, false),
-    );
-    menu.addEventListener('keydown', (event) => menuKey(event, items, open));
-  });
-  return h('div', { class: 'menu-place' }, open);
 }
 
-function menuKey(event, items, open) {
-  const at = items.indexOf(document.activeElement);
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (step) items[(at + step + items.length) % items.length].focus();
-  else if (event.key === 'Escape') closeMenu(open);
-  else return;
-  event.preventDefault();
-}
-
-function closeMenu(open, refocus = true) {
-  open.nextElementSibling?.remove();
-  open.setAttribute('aria-expanded', 'false');
-  if (refocus) open.focus();
-}
-
-/** Draws `wanted` lines, reusing nodes of `drawn` (a Map by key) that are still right. */
-export function drawLines(drawn, wanted) {
+/** Puts `wanted` lines into `parent`, reusing nodes of `drawn` (a Map by key) that are still right; the focus stays. */
+export function drawLines(parent, drawn, wanted) {
+  const focus = focused(drawn);
   const next = new Map();
   const nodes = wanted.map(({ key, stamp, node }) => {
     const old = drawn.get(key);
@@ -198,5 +205,15 @@ export function drawLines(drawn, wanted) {
   });
   drawn.clear();
   for (const [key, entry] of next) drawn.set(key, entry);
-  return nodes;
+  arrange(parent, nodes);
+  if (focus && !focus.node.isConnected)
+    drawn.get(focus.key)?.node.querySelector(`[data-focus="${focus.name}"]`)?.focus({ preventScroll: true });
+}
+
+function focused(drawn) {
+  const node = document.activeElement;
+  const name = node?.dataset?.focus;
+  if (!name) return null;
+  for (const [key, entry] of drawn) if (entry.node.contains(node)) return { key, name, node };
+  return null;
 }

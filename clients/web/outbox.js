@@ -29,11 +29,14 @@ export class Outbox {
     return this.items.filter((item) => item.conversation_id === conversationId);
   }
 
-  add(conversationId, content) {
+  /** `more`: `reply_to` (the message answered to) and `thread_root_id`. */
+  add(conversationId, content, { reply_to = null, thread_root_id = null } = {}) {
     this.items.push({
       client_id: randomId(),
       conversation_id: conversationId,
       content,
+      reply_to,
+      thread_root_id,
       created_at: new Date().toISOString(),
       status: 'waiting',
       tries: 0,

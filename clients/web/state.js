@@ -1,8 +1,18 @@
-// What this client knows: conversations, cursors, markers. Pure: frames and REST answers go in, effects (what
+// What this client knows: conversations, cursors, markers, who is there, whom we block, what was announced. Pure: frames and REST answers go in, effects (what
 // to ask the server for) come out. Promises: a conversation's changes are applied in seq order, each once; a
 // hole is never jumped over but asked for; a `changes` frame moves the cursor from → to in one step.
 
-import { Timeline } from './timeline.js';
+import {
+  applySystem,
+  fresh,
+  markRead,
+  mentioned,
+  muted,
+  note,
+  noteReceipt,
+  noteTyping,
+  unread,
+} from './conversation.js';
 
 /** Most cursors that a resume may name. */
 const RESUME_MAX = 1000;
@@ -18,21 +28,32 @@ export class State {
     this.conversations = new Map();
     /** Conversations that we left: what still comes of them is no news. */
     this.gone = new Set();
+    /** Who is there, by user. */
+    this.presence = new Map();
+    /** Whom we block. */
+    this.blocked = new Set();
+    /** News of the org that we did not read, oldest first, and how far we have them. */
+    this.announcements = [];
+    this.announcementSeq = 0;
   }
 
   get(id) {
     return this.conversations.get(id) ?? null;
   }
 
-  /** Conversations by last activity, newest first. */
+  /** Conversations by last activity, newest first; those that we pinned before all others. */
   list() {
+    const pinned = ({ info }) => (info.pinned_at ? 1 : 0);
     const at = ({ info }) => info.last_activity_at;
-    return [...this.conversations.values()].sort((a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0));
+    const later = (a, b) => (at(a) < at(b) ? 1 : at(a) > at(b) ? -1 : 0);
+    return [...this.conversations.values()].sort((a, b) => pinned(b) - pinned(a) || later(a, b));
   }
 
+  /** What counts for the title: messages where nothing is muted, mentions everywhere. */
   unreadTotal() {
     let total = 0;
-    for (const conversation of this.conversations.values()) total += unread(conversation);
+    for (const conversation of this.conversations.values())
+      total += muted(conversation) ? mentioned(conversation) : unread(conversation);
     return total;
   }
 
@@ -43,14 +64,35 @@ export class State {
     this.loaded = true;
     this.conversations.clear();
     this.gone.clear();
-    for (const info of conversations) this.conversations.set(info.id, fresh(info));
+    for (const info of conversations) this.#add(info);
+  }
+
+  /** Whom we block, as REST tells it. */
+  blocks(users) {
+    this.blocked = new Set(users.map(({ id }) => id));
+  }
+
+  /** Announcements as REST tells them, newest first. */
+  announced({ items, read_seq }) {
+    this.announcementSeq = Math.max(this.announcementSeq, items[0]?.seq ?? 0);
+    this.announcements = items.filter(({ seq }) => seq > read_seq).reverse();
+  }
+
+  /** We read the announcements up to here. */
+  announcementsRead(upTo) {
+    this.announcements = this.announcements.filter(({ seq }) => seq > upTo);
+  }
+
+  /** Presence of some users, as of now. */
+  present(items) {
+    for (const presence of items) this.presence.set(presence.user_id, presence);
   }
 
   /** Fields of `hello` for a reconnect. */
   resume() {
     const recent = this.list().slice(0, RESUME_MAX);
     const cursors = Object.fromEntries(recent.map((c) => [c.info.id, c.cursor]));
-    return { epoch: this.epoch, user_seq: this.userSeq, cursors };
+    return { epoch: this.epoch, user_seq: this.userSeq, cursors, announcement_seq: this.announcementSeq };
   }
 
   /** The connection is new: what was held or asked for on the old one comes again after the cursor. */
@@ -58,6 +100,7 @@ export class State {
     for (const conversation of this.conversations.values()) {
       conversation.held.clear();
       conversation.filling = false;
+      conversation.typing.clear();
     }
   }
 
@@ -74,12 +117,14 @@ export class State {
   }
 
   /** One event or `changes` frame. */
-  apply(frame) {
+  apply(frame, now = Date.now()) {
     if (frame.user_seq > this.userSeq) this.userSeq = frame.user_seq;
     switch (frame.type) {
       case 'message.created':
       case 'message.updated':
       case 'message.deleted':
+      case 'reaction.added':
+      case 'reaction.removed':
         return this.#event(frame);
       case 'changes':
         return this.changes(frame);
@@ -89,6 +134,25 @@ export class State {
         return this.removed(frame.data.conversation_id);
       case 'receipt.updated':
         return this.#liveReceipt(frame.data);
+      case 'typing':
+        return this.#typing(frame, now);
+      case 'presence.updated':
+        this.present([frame.data]);
+        return [];
+      case 'preferences.updated':
+        this.preferences(frame.data);
+        return [];
+      case 'user.blocked':
+        this.blocked.add(frame.data.user_id);
+        return [];
+      case 'user.unblocked':
+        this.blocked.delete(frame.data.user_id);
+        return [];
+      case 'announcement':
+        return this.#announcement(frame.data);
+      case 'notification.created':
+      case 'notification.updated':
+        return [{ type: frame.type, notification: frame.data }];
       case 'resync_required':
         return [{ type: 'resync', conversation_id: frame.data.conversation_id ?? null }];
       default:
@@ -134,13 +198,14 @@ export class State {
     const known = this.get(info.id);
     this.gone.delete(info.id);
     if (!known) {
-      this.conversations.set(info.id, fresh(info));
+      this.#add(info);
       return [{ type: 'joined', conversation_id: info.id }];
     }
-    const { last_message, last_activity_at, ...rest } = info;
+    const { last_message, last_activity_at, last_number, read_number, read_seq, ...rest } = info;
+    const { mention_seqs, mention_count, ...told } = rest;
     // Events carry what is newer than this copy; only a copy that is ahead of the cursor tells something new.
     if (info.last_seq < known.cursor) return [];
-    Object.assign(known.info, rest);
+    Object.assign(known.info, told);
     return info.last_seq > known.cursor ? this.#fill(known) : [];
   }
 
@@ -156,35 +221,49 @@ export class State {
   /** A conversation as REST has it now, in place of all we knew of it. */
   replace(info) {
     const known = this.get(info.id);
-    const next = fresh(info);
-    if (known) next.receipts = known.receipts;
-    this.conversations.set(info.id, next);
+    this.#add(info);
+    if (known) this.get(info.id).receipts = known.receipts;
   }
 
   /** A conversation as REST has it now: corrects the counts, leaves messages and cursor as they are. */
   counted(info) {
     const known = this.get(info.id);
     if (!known) return this.joined(info);
-    known.info.read_seq = Math.max(known.info.read_seq, info.read_seq);
     known.info.participant_count = info.participant_count;
-    const number = info.last_message?.number ?? null;
-    if (number !== null) {
-      known.lastNumber = Math.max(known.lastNumber ?? 0, number);
-      known.readNumber = Math.max(known.readNumber ?? 0, number - info.unread_count);
+    known.info.last_number = Math.max(known.info.last_number, info.last_number);
+    if (info.read_seq >= known.info.read_seq) {
+      known.info.read_seq = info.read_seq;
+      known.info.read_number = Math.max(known.info.read_number, info.read_number);
+      if (info.last_seq >= known.cursor) {
+        known.info.mention_seqs = info.mention_seqs;
+        known.info.mention_count = info.mention_count;
+      }
     }
     return [];
+  }
+
+  /** Our settings of a conversation. */
+  preferences({ conversation_id, muted_until, notify, pinned_at }) {
+    const conversation = this.get(conversation_id);
+    if (conversation) Object.assign(conversation.info, { muted_until, notify, pinned_at });
   }
 
   /** A message of ours is committed; its event may come before or after. Does not move the cursor. */
   sent(message) {
     const conversation = this.get(message.conversation_id);
-    if (conversation && message.seq > conversation.cursor) this.#note(conversation, message, true);
+    if (conversation && message.seq > conversation.cursor) note(conversation, message, { isNew: true, me: this.me });
+  }
+
+  /** The answer to a change of a message; its event may come before or after. */
+  changed(message) {
+    const conversation = this.get(message.conversation_id);
+    if (conversation) note(conversation, message, { isNew: false, me: this.me });
   }
 
   /** We read up to `seq`; the server confirms later. */
   read(id, seq) {
     const conversation = this.get(id);
-    if (conversation) this.#markRead(conversation, seq);
+    if (conversation) markRead(conversation, seq);
   }
 
   #event({ conversation_id, seq, data, type }) {
@@ -196,7 +275,8 @@ export class State {
       if (conversation.held.size < HELD_MAX) conversation.held.set(seq, { conversation_id, seq, data, type });
       return this.#fill(conversation);
     }
-    this.#change(conversation, data);
+    const { reaction, ...message } = data;
+    this.#change(conversation, message, reaction && { ...reaction, added: type === 'reaction.added' });
     conversation.cursor = seq;
     // The last event that we get here; the feed says it too, a moment later.
     if (data.system?.type === 'participant.removed' && data.system.user.id === this.me)
@@ -236,28 +316,10 @@ export class State {
   }
 
   /** One message created or changed, in order. */
-  #change(conversation, message) {
+  #change(conversation, message, reaction = null) {
     const isNew = message.seq > conversation.cursor;
-    this.#note(conversation, message, isNew);
-    if (isNew && message.kind === 'system') applySystem(conversation.info, message.system, this.me);
-  }
-
-  #note(conversation, message, isNew) {
-    const { info } = conversation;
-    conversation.timeline.put(message, isNew);
-    const last = info.last_message;
-    if (!last || message.seq > last.seq) {
-      info.last_message = message;
-      info.last_activity_at = message.created_at;
-    } else if (message.seq === last.seq && message.changed_seq > last.changed_seq) {
-      info.last_message = message;
-    }
-    if (!isNew) return;
-    // The first message ever seen tells where counting starts.
-    conversation.lastNumber ??= message.number - (message.kind === 'system' ? 0 : 1);
-    conversation.readNumber ??= conversation.lastNumber - info.unread_count;
-    conversation.lastNumber = Math.max(conversation.lastNumber, message.number);
-    if (message.sender.id === this.me && message.kind !== 'system') this.#markRead(conversation, message.seq);
+    note(conversation, message, { isNew, me: this.me, reaction });
+    if (isNew && message.kind === 'system') applySystem(conversation, message, this.me);
   }
 
   #liveReceipt(receipt) {
@@ -265,80 +327,28 @@ export class State {
     return conversation ? [...this.#newcomer(conversation, receipt.user_id), ...this.#receipt(receipt)] : [];
   }
 
-  #receipt({ conversation_id, user_id, delivered_seq, read_seq }) {
+  #receipt(receipt) {
+    const conversation = this.get(receipt.conversation_id);
+    if (!conversation || noteReceipt(conversation, receipt, this.me)) return [];
+    return [{ type: 'fetch', conversation_id: receipt.conversation_id }];
+  }
+
+  #typing({ conversation_id, data }, now) {
     const conversation = this.get(conversation_id);
-    if (!conversation) return [];
-    const known = conversation.receipts.get(user_id) ?? { delivered_seq: 0, read_seq: 0 };
-    conversation.receipts.set(user_id, {
-      delivered_seq: Math.max(known.delivered_seq, delivered_seq),
-      read_seq: Math.max(known.read_seq, read_seq),
-    });
-    if (user_id !== this.me) return [];
-    return this.#markRead(conversation, read_seq) ? [] : [{ type: 'fetch', conversation_id }];
+    if (!conversation || data.user.id === this.me) return [];
+    noteTyping(conversation, data, now);
+    return data.typing ? [{ type: 'typing', conversation_id, until: now + data.expires_in_ms }] : [];
   }
 
-  /** Moves our own marker; false when the unread count that results is not known here. */
-  #markRead(conversation, seq) {
-    const { info, timeline } = conversation;
-    if (seq <= info.read_seq) return true;
-    if (seq >= (info.last_message?.seq ?? 0)) {
-      info.read_seq = seq;
-      conversation.readNumber = conversation.lastNumber;
-      return true;
-    }
-    const message = timeline.list().findLast((m) => m.seq <= seq);
-    if (!message) return false;
-    info.read_seq = seq;
-    conversation.readNumber = Math.max(conversation.readNumber ?? 0, message.number);
-    return true;
+  #announcement(announcement) {
+    if (announcement.seq <= this.announcementSeq) return [];
+    this.announcementSeq = announcement.seq;
+    this.announcements.push(announcement);
+    return [{ type: 'announced', announcement }];
   }
-}
 
-/** Messages after our marker, derived, never counted up. */
-export function unread({ lastNumber, readNumber, info }) {
-  if (lastNumber === null) return info.unread_count;
-  return Math.max(0, lastNumber - readNumber);
-}
-
-/** How many others read up to a place. */
-export function readers(conversation, seq, me) {
-  let n = 0;
-  for (const [user, { read_seq }] of conversation.receipts) if (user !== me && read_seq >= seq) n += 1;
-  return n;
-}
-
-function fresh(info) {
-  const lastNumber = info.last_message?.number ?? null;
-  return {
-    info: { ...info },
-    /** Highest seq up to which nothing is missing. */
-    cursor: info.last_seq,
-    lastNumber,
-    readNumber: lastNumber === null ? null : lastNumber - info.unread_count,
-    held: new Map(),
-    filling: false,
-    receipts: new Map(),
-    timeline: new Timeline(),
-  };
-}
-
-function applySystem(info, system, me) {
-  switch (system?.type) {
-    case 'conversation.updated':
-      Object.assign(info, system.changes);
-      break;
-    case 'conversation.deleted':
-      info.archived_at ??= new Date(0).toISOString();
-      break;
-    case 'participant.added':
-      info.participant_count += system.users.length;
-      break;
-    case 'participant.removed':
-      info.participant_count = Math.max(0, info.participant_count - 1);
-      break;
-    case 'participant.updated':
-      if (system.user.id === me) info.role = system.role;
-      break;
-    default:
+  #add(info) {
+    this.conversations.set(info.id, fresh(info));
+    if (info.other_presence) this.present([info.other_presence]);
   }
 }

@@ -1,7 +1,10 @@
 // Keeps the state equal to the server's: fresh start, resume, gap fills, history pages, markers, sending.
 // Joins socket, REST and state; decides nothing about how they look.
 
+import { RECEIPTS_MAX } from './conversation.js';
 import { Outbox, TRY_AGAIN } from './outbox.js';
+import { toggled } from './reactions.js';
+import { Signals } from './signals.js';
 import { Socket } from './socket.js';
 import { State } from './state.js';
 
@@ -12,6 +15,9 @@ const LIST_MAX = 1000;
 /** Renewed this long before the access token ends. */
 const RENEW_AHEAD_MS = 60_000;
 const RETRY_MS = 2000;
+/** Delivered markers: so long after the first message, so many conversations at once. */
+const DELIVERED_MS = 300;
+const DELIVERED_MAX = 10;
 /** A timer that is set further ahead fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -25,6 +31,8 @@ export class Sync {
     this.limits = { content_chars: 4000 };
     this.queue = null;
     this.fetching = new Set();
+    /** The first hundred who take part, by conversation, as they were when it was opened. */
+    this.people = new Map();
     /** Read markers that the server has not confirmed. */
     this.reads = new Map();
     this.socket = new Socket({
@@ -35,8 +43,14 @@ export class Sync {
       state: (connection) => this.#connection(connection),
     });
     this.outbox = new Outbox({
-      send: ({ conversation_id, client_id, content }) =>
-        this.socket.request('message.send', { conversation_id, client_id, content }),
+      send: ({ conversation_id, client_id, content, reply_to, thread_root_id }) =>
+        this.socket.request('message.send', {
+          conversation_id,
+          client_id,
+          content,
+          reply_to_id: reply_to?.id,
+          thread_root_id: thread_root_id ?? undefined,
+        }),
       sent: (message) => {
         this.state.sent(message);
         this.changed();
@@ -44,6 +58,13 @@ export class Sync {
       changed: () => this.changed(),
       storage: window.sessionStorage,
       key: `starling.outbox.${this.me.id}`,
+    });
+    this.signals = new Signals({
+      request: (type, fields) => this.socket.request(type, fields),
+      present: (items) => {
+        this.state.present(items);
+        this.changed();
+      },
     });
   }
 
@@ -54,6 +75,8 @@ export class Sync {
   /** Ends for good. With `forget`, unsent messages are dropped too. */
   stop(forget = false) {
     clearTimeout(this.renewal);
+    clearTimeout(this.delivering);
+    this.signals.stop();
     this.socket.stop();
     if (forget) this.outbox.clear();
     else this.outbox.setOnline(false);
@@ -64,10 +87,11 @@ export class Sync {
     const conversation = this.state.get(id);
     if (conversation?.timeline.status !== 'empty') return;
     const { timeline } = conversation;
+    const { version } = timeline;
     timeline.startLatest();
-    if (conversation.info.kind === 'public') this.#do({ type: 'fetch', conversation_id: id });
-    const [page] = await Promise.all([this.#history(id, null), this.#loadReceipts(id)]);
-    if (timeline.status !== 'loading') return;
+    if (conversation.info.kind === 'public') this.#fetch(id, (info) => this.state.counted(info));
+    const [page] = await Promise.all([this.#history(id), this.#loadReceipts(id)]);
+    if (timeline.version !== version) return;
     if (page) {
       timeline.addPage(page);
       this.changed();
@@ -75,7 +99,7 @@ export class Sync {
     }
     // Whoever shows it asks again as soon as it is empty.
     setTimeout(() => {
-      if (timeline.status === 'loading') timeline.failed();
+      if (timeline.version === version) timeline.failed();
       this.changed();
     }, RETRY_MS);
   }
@@ -84,13 +108,90 @@ export class Sync {
   async older(id) {
     const timeline = this.state.get(id)?.timeline;
     if (timeline?.status !== 'ready' || timeline.complete || timeline.loadingOlder) return;
+    const { version } = timeline;
     timeline.startOlder();
     this.changed();
-    const page = await this.#history(id, timeline.oldest());
-    if (!timeline.loadingOlder) return;
+    const page = await this.#history(id, { before: timeline.oldest() });
+    if (timeline.version !== version) return;
     if (page) timeline.addPage(page);
     else timeline.failed();
     this.changed();
+  }
+
+  /** Loads the page after the newest loaded message, in a window that somebody jumped to. */
+  async newer(id) {
+    const timeline = this.state.get(id)?.timeline;
+    if (timeline?.status !== 'ready' || timeline.live || timeline.loadingNewer) return;
+    const { version } = timeline;
+    timeline.startNewer();
+    const page = await this.#history(id, { after: timeline.newest() });
+    if (timeline.version !== version) return;
+    if (page) timeline.addNewer(page);
+    else timeline.failed();
+    this.changed();
+  }
+
+  /** Loads what is around a place, unless it is loaded; resolves to whether the message is there now. */
+  async around(id, seq) {
+    const conversation = this.state.get(id);
+    if (!conversation) return false;
+    if (conversation.timeline.at(seq)) return true;
+    const { timeline } = conversation;
+    timeline.startAround();
+    const { version } = timeline;
+    this.changed();
+    const [page] = await Promise.all([this.#history(id, { around: seq }), this.#loadReceipts(id)]);
+    if (timeline.version !== version) return Boolean(timeline.at(seq));
+    if (page) timeline.addAround(page, conversation.info.last_message?.seq ?? 0);
+    else timeline.failed();
+    this.changed();
+    return Boolean(timeline.at(seq));
+  }
+
+  /** Back from a window to the newest messages. */
+  latest(id) {
+    this.state.get(id)?.timeline.clear();
+    return this.open(id);
+  }
+
+  /** Adds or takes back our reaction; shown before the server answers. */
+  async react(message, emoji) {
+    const conversation = this.state.get(message.conversation_id);
+    const mine = message.reactions.find((r) => r.emoji === emoji)?.mine;
+    conversation?.timeline.guess(toggled(message, emoji, this.me.id));
+    this.changed();
+    try {
+      const type = mine ? 'reaction.remove' : 'reaction.add';
+      this.changedMessage(await this.socket.request(type, { message_id: message.id, emoji }));
+    } catch (error) {
+      const now = conversation?.timeline.at(message.seq);
+      if (now?.changed_seq === message.changed_seq) conversation.timeline.guess(message);
+      this.changed();
+      throw error;
+    }
+  }
+
+  /** Our settings of a conversation: only the named fields change. */
+  async prefer(id, patch) {
+    this.state.preferences(await this.api.patch(`/v1/conversations/${id}/preferences`, patch));
+    this.changed();
+  }
+
+  /** Blocks somebody, or no longer. */
+  async block(id, blocked) {
+    if (blocked) await this.api.put(`/v1/users/${id}/block`);
+    else await this.api.delete(`/v1/users/${id}/block`);
+    this.state.apply({ type: blocked ? 'user.blocked' : 'user.unblocked', data: { user_id: id } });
+    this.changed();
+  }
+
+  /** The announcements that are shown were read. */
+  async announcementsRead() {
+    const seq = this.state.announcements.at(-1)?.seq;
+    if (!seq) return;
+    this.state.announcementsRead(seq);
+    this.changed();
+    await this.api.post('/v1/announcements/read', { seq });
   }
 
   /** The user sees everything of this conversation. */
@@ -115,9 +216,9 @@ export class Sync {
     this.changed();
   }
 
-  /** A message as REST answered an edit or delete; the event comes too. */
+  /** A message as the server answered a change of it; the event comes too. */
   changedMessage(message) {
-    this.state.get(message.conversation_id)?.timeline.put(message, false);
+    this.state.changed(message);
     this.changed();
   }
 
@@ -168,6 +269,8 @@ export class Sync {
     if (this.connection.name === 'connected' && !this.queue) {
       this.outbox.setOnline(true);
       this.#sendReads();
+      this.signals.connected();
+      this.#deliverLater();
     }
     this.changed();
   }
@@ -187,15 +290,54 @@ export class Sync {
     }
     if (this.fresh !== connected) return;
     this.state.load(connected, conversations);
+    this.#loadAside();
     const queue = this.queue;
     this.queue = null;
     this.fresh = null;
     for (const frame of queue) this.#apply(frame);
   }
 
+  /** Whom we block and what was announced. The chat works without them: the next connection brings what fails. */
+  async #loadAside() {
+    const [blocks, announcements] = await Promise.allSettled([
+      this.api.get('/v1/me/blocks', { limit: 100 }),
+      this.api.get('/v1/announcements', { limit: 20 }),
+    ]);
+    if (blocks.value) this.state.blocks(blocks.value.items);
+    if (announcements.value) this.state.announced(announcements.value);
+    this.changed();
+  }
+
+  /** Tells the server, soon and for many messages at once, what reached this device. */
+  #deliverLater() {
+    this.delivering ??= setTimeout(() => this.#deliver(), DELIVERED_MS);
+  }
+
+  #deliver() {
+    this.delivering = null;
+    let room = DELIVERED_MAX;
+    for (const conversation of this.state.conversations.values()) {
+      const { info } = conversation;
+      const last = info.last_message;
+      if (!last || last.sender.id === this.me.id || info.participant_count > RECEIPTS_MAX) continue;
+      if (last.seq <= Math.max(info.read_seq, conversation.delivered ?? 0)) continue;
+      if (this.connection.name !== 'connected') return;
+      if (room-- === 0) {
+        this.#deliverLater();
+        return;
+      }
+      conversation.delivered = last.seq;
+      const again = () => (conversation.delivered = 0);
+      this.socket.request('receipt.delivered', { conversation_id: info.id, seq: last.seq }).catch(again);
+    }
+  }
+
   #connection(connection) {
     this.connection = connection;
-    if (connection.name !== 'connected') this.outbox.setOnline(false);
+    if (connection.name !== 'connected') {
+      this.outbox.setOnline(false);
+      this.signals.lost();
+    }
     if (connection.name === 'stopped') {
       clearTimeout(this.renewal);
       this.told({ type: 'stopped', ...connection });
@@ -204,6 +346,10 @@ export class Sync {
   }
 
   #apply(frame) {
+    if (frame.type === 'message.created') {
+      this.#deliverLater();
+      if (frame.data.system?.type.startsWith('participant.')) this.#loadPeopleAgain(frame.conversation_id);
+    }
     if (frame.type.startsWith('message.')) this.#confirm(frame.data);
     if (frame.type === 'changes') for (const change of frame.changes) this.#confirm(change.data);
     this.#run(this.state.apply(frame));
@@ -225,10 +371,15 @@ export class Sync {
         break;
       case 'fetch':
         this.#fetch(effect.conversation_id, (info) => this.state.counted(info));
+        this.#loadPeopleAgain(effect.conversation_id);
         break;
       case 'resync':
         if (effect.conversation_id) this.#fetch(effect.conversation_id, (info) => this.state.replace(info) ?? []);
         else this.#startAgain();
+        break;
+      case 'typing':
+        // Nobody tells when it ends unless they stop.
+        setTimeout(() => this.changed(), effect.until - Date.now() + 50);
         break;
       default:
         this.told(effect);
@@ -276,18 +427,24 @@ export class Sync {
     this.socket.reconnect();
   }
 
-  async #history(id, before) {
+  async #history(id, where = {}) {
     try {
-      return await this.api.get(`/v1/conversations/${id}/messages`, { limit: PAGE, before });
+      return await this.api.get(`/v1/conversations/${id}/messages`, { limit: PAGE, ...where });
     } catch {
       return null;
     }
+  }
+
+  /** Somebody came or went where we know who is there. */
+  #loadPeopleAgain(id) {
+    if (this.people.has(id)) this.#loadReceipts(id).then(() => this.changed());
   }
 
   async #loadReceipts(id) {
     try {
       const page = await this.api.get(`/v1/conversations/${id}/participants`, { limit: 100 });
       const others = page.items.filter(({ user }) => user.id !== this.me.id);
+      this.people.set(id, page.items.map(({ user }) => user));
       const receipts = others.map(({ user, read_seq, delivered_seq }) => ({
         conversation_id: id,
         user_id: user.id,
@@ -296,7 +453,7 @@ export class Sync {
       }));
       this.#run(this.state.resumed({ receipts }));
     } catch {
-      // Only the read ticks miss something.
+      // Only ticks and names miss something.
     }
   }
 

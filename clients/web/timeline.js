@@ -1,5 +1,6 @@
-// The loaded part of one conversation's messages: from some place up to the head, without holes.
-// Pure. Promises: a message is there once, in the newest state seen (`changed_seq`), ordered by place (`seq`).
+// The loaded part of one conversation's messages, without holes: usually up to the head, or a window around a place
+// that somebody jumped to. Pure. Promises: a message is there once, in the newest state seen (`changed_seq`),
+// ordered by place (`seq`); quotes and threads follow what is known of the messages they are made of.
 
 export class Timeline {
   constructor() {
@@ -7,10 +8,18 @@ export class Timeline {
     this.status = 'empty';
     /** Nothing lies before the oldest loaded message. */
     this.complete = false;
-    /** An older page is on its way. */
+    /** Nothing lies after the newest one. */
+    this.live = true;
+    /** A page is on its way. */
     this.loadingOlder = false;
+    this.loadingNewer = false;
+    /** Counts how often everything was forgotten: a page that was asked for before does not belong here any more. */
+    this.version = 0;
     this.bySeq = new Map();
+    /** What came while a page was on its way, by place: `{message, isNew}`. */
     this.late = new Map();
+    /** Newest state of changed messages that are not loaded, by id, for the quotes of them. */
+    this.elsewhere = new Map();
     this.sorted = null;
   }
 
@@ -20,67 +29,154 @@ export class Timeline {
     return this.sorted;
   }
 
+  at(seq) {
+    return this.bySeq.get(seq) ?? null;
+  }
+
   oldest() {
     return this.list()[0]?.seq ?? Infinity;
   }
 
-  /** A created message, or the newer state of one. Older than what is loaded: remembered while a page is coming. */
+  newest() {
+    return this.list().at(-1)?.seq ?? 0;
+  }
+
+  /** A created message, or the newer state of one. What is not loaded is remembered while a page is coming. */
   put(message, isNew) {
     if (this.status === 'empty') return;
     const known = this.bySeq.get(message.seq);
     if (known) {
       if (message.changed_seq > known.changed_seq) this.#set(message);
-    } else if (isNew) {
-      this.#set(message);
-    } else if (this.status === 'loading' || this.loadingOlder) {
-      const late = this.late.get(message.seq);
-      if (!late || late.changed_seq < message.changed_seq) this.late.set(message.seq, message);
+      return;
     }
+    if (isNew && this.live) {
+      this.#set(message);
+      return;
+    }
+    if (!isNew) this.elsewhere.set(message.id, message);
+    if (this.status !== 'loading' && !this.loadingOlder && !this.loadingNewer) return;
+    const late = this.late.get(message.seq);
+    if (!late || late.message.changed_seq < message.changed_seq)
+      this.late.set(message.seq, { message, isNew: isNew || Boolean(late?.isNew) });
+  }
+
+  /** A message shown changed before the server said so; its answer or event replaces it. */
+  guess(message) {
+    if (this.bySeq.has(message.seq)) this.#set(message);
   }
 
   startLatest() {
     this.status = 'loading';
   }
 
+  /** Forgets what is loaded and waits for the messages around a place. */
+  startAround() {
+    this.clear();
+    this.status = 'loading';
+    this.live = false;
+  }
+
   startOlder() {
     this.loadingOlder = true;
   }
 
-  /** A page of history came; it may be older than events that overtook it. */
+  startNewer() {
+    this.loadingNewer = true;
+  }
+
+  /** A page of history came, the newest or an older one; it may be older than events that overtook it. */
   addPage(page) {
-    for (const message of page.items) {
-      const known = this.bySeq.get(message.seq);
-      if (!known || message.changed_seq > known.changed_seq) this.#set(message);
-    }
-    for (const message of this.late.values()) {
-      const known = this.bySeq.get(message.seq);
-      if (known && message.changed_seq > known.changed_seq) this.#set(message);
-    }
-    this.late.clear();
+    this.#take(page.items);
     this.status = 'ready';
     this.loadingOlder = false;
     this.complete = page.next_cursor === null;
+    this.#settle();
+  }
+
+  /** The messages around a place came. */
+  addAround(page, headSeq) {
+    this.#take(page.items);
+    this.status = 'ready';
+    if (this.newest() >= headSeq) this.#reachHead();
+    this.#settle();
+  }
+
+  /** The page after the newest loaded message came. */
+  addNewer(page) {
+    this.#take(page.items);
+    this.loadingNewer = false;
+    if (page.next_cursor === null) this.#reachHead();
+    this.#settle();
   }
 
   /** A page did not come. */
   failed() {
-    this.late.clear();
     if (this.status === 'loading') this.clear();
     this.loadingOlder = false;
+    this.loadingNewer = false;
+    this.#settle();
   }
 
-  /** Forgets everything: what is loaded no longer reaches up to the head. */
+  /** Forgets everything: what is loaded no longer is without holes. */
   clear() {
+    this.version += 1;
     this.status = 'empty';
     this.complete = false;
+    this.live = true;
     this.loadingOlder = false;
+    this.loadingNewer = false;
     this.bySeq.clear();
     this.late.clear();
+    this.elsewhere.clear();
     this.sorted = null;
+  }
+
+  /** What a message replies to, in its present state as far as it is known here. */
+  quoteOf({ reply_to }) {
+    if (!reply_to) return null;
+    const now = this.bySeq.get(reply_to.seq) ?? this.elsewhere.get(reply_to.id);
+    return now ? { ...reply_to, content: now.content.slice(0, 200), deleted_at: now.deleted_at } : reply_to;
+  }
+
+  /** The thread under a message: what the server counted, and the replies that came after its last one. */
+  threadOf(message) {
+    const counted = message.thread?.last_reply_seq ?? 0;
+    const newer = this.list().filter((m) => m.thread_root_id === message.id && m.seq > counted);
+    if (!newer.length) return message.thread;
+    const repliers = [...newer.map((m) => m.sender).reverse(), ...(message.thread?.last_repliers ?? [])];
+    const each = repliers.filter((user, i) => repliers.findIndex(({ id }) => id === user.id) === i);
+    return {
+      reply_count: (message.thread?.reply_count ?? 0) + newer.length,
+      last_reply_seq: newer.at(-1).seq,
+      last_reply_at: newer.at(-1).created_at,
+      last_repliers: each.slice(0, 3),
+    };
+  }
+
+  #take(items) {
+    for (const message of items) {
+      const known = this.bySeq.get(message.seq);
+      if (!known || message.changed_seq > known.changed_seq) this.#set(message);
+    }
+    for (const [seq, { message }] of this.late) {
+      const known = this.bySeq.get(seq);
+      if (known && message.changed_seq > known.changed_seq) this.#set(message);
+    }
+  }
+
+  /** What was created meanwhile belongs to it now. */
+  #reachHead() {
+    this.live = true;
+    for (const { message, isNew } of this.late.values()) if (isNew && !this.bySeq.has(message.seq)) this.#set(message);
+  }
+
+  #settle() {
+    if (this.status !== 'loading' && !this.loadingOlder && !this.loadingNewer) this.late.clear();
   }
 
   #set(message) {
     this.bySeq.set(message.seq, message);
+    this.elsewhere.delete(message.id);
     this.sorted = null;
   }
 }

@@ -1,7 +1,7 @@
 // A person at a browser: one context with its own storage, pages in it, and the few things people do.
 
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
@@ -51,11 +51,23 @@ export class Person {
     person.errors = [];
     person.context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', ...options });
     person.context.setDefaultTimeout(WAIT_MS);
+    if (process.env.WEB_DIR) await person.#fromDisk(resolve(process.env.WEB_DIR));
     person.page = await person.tab();
     await person.page.getByLabel('Your name').fill(person.name);
     await person.page.getByRole('button', { name: 'Start chatting' }).click();
     await person.connected();
     return person;
+  }
+
+  /**
+   * Scripts and styles as they are on disk instead of those in the binary, so that a change needs no build. Not the
+   * page itself: to a browser it would come from nowhere, and might not open sockets to this machine.
+   */
+  async #fromDisk(dir) {
+    const files = /\/[\w-]+\.(js|css)$/;
+    await this.context.route(files, (route) =>
+      route.fulfill({ path: join(dir, new URL(route.request().url()).pathname) }),
+    );
   }
 
   /** Another tab of the same browser; what goes wrong in it is collected. */
@@ -79,7 +91,7 @@ export class Person {
   }
 
   badge(title, page = this.page) {
-    return this.row(title, page).locator('.badge');
+    return this.row(title, page).locator('.badge.unread');
   }
 
   async open(title, page = this.page) {
@@ -121,7 +133,13 @@ export class Person {
   async act(text, action) {
     await this.bubble(text).hover();
     await this.bubble(text).getByRole('button', { name: 'Message actions' }).click();
-    await this.page.getByRole('menuitem', { name: action }).click();
+    await this.page.getByRole('menuitem', { name: action, exact: true }).click();
+  }
+
+  async react(text, emoji) {
+    await this.bubble(text).hover();
+    await this.bubble(text).getByRole('button', { name: 'React' }).click();
+    await this.page.getByRole('menuitem', { name: emoji, exact: true }).click();
   }
 
   /** All texts of the open conversation, in order. */

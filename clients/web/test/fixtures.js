@@ -21,6 +21,12 @@ export function message(seq, fields = {}) {
     system: null,
     client_id: null,
     reply_to: null,
+    mentions: [],
+    reactions: [],
+    attachments: [],
+    thread: null,
+    thread_root_id: null,
+    pinned_at: null,
     edited_at: null,
     deleted_at: null,
     created_at: `2026-11-21T08:00:${String(seq % 60).padStart(2, '0')}.000Z`,
@@ -37,6 +43,17 @@ export function created(seq, fields) {
 export function edited(place, seq, content) {
   const data = message(place, { changed_seq: seq, content, edited_at: '2026-11-21T09:00:00.000Z' });
   return { type: 'message.updated', conversation_id: 'c1', seq, data };
+}
+
+/** What is under a message: `emoji` by these people. */
+export function reactions(...entries) {
+  return entries.map(([emoji, ...user_ids]) => ({ emoji, count: user_ids.length, user_ids }));
+}
+
+/** Somebody reacted to the message at `place`, or took it back, by the change `seq`. */
+export function reacted(type, place, seq, emoji, user_id, left) {
+  const data = { ...message(place, { changed_seq: seq, reactions: left }), reaction: { emoji, user_id } };
+  return { type, conversation_id: 'c1', seq, data };
 }
 
 /** A `changes` frame of these messages. */
@@ -56,6 +73,7 @@ export function changes(from, to, messages, more = false) {
 }
 
 export function conversation(fields = {}) {
+  const last_number = fields.last_number ?? fields.last_message?.number ?? 0;
   return {
     id: 'c1',
     kind: 'group',
@@ -70,7 +88,16 @@ export function conversation(fields = {}) {
     last_activity_at: '2026-11-21T07:00:00.000Z',
     unread_count: 0,
     mention_count: 0,
+    mention_seqs: [],
+    last_number,
+    read_number: last_number - (fields.unread_count ?? 0),
     read_seq: 0,
+    muted_until: null,
+    notify: 'all',
+    pinned_at: null,
+    other_delivered_seq: null,
+    other_read_seq: null,
+    other_presence: null,
     archived_at: null,
     created_at: '2026-11-21T07:00:00.000Z',
     ...fields,

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { readers, State, unread } from '../state.js';
+import { progress, unread } from '../conversation.js';
+import { State } from '../state.js';
 import { ADA, changes, conversation, created, edited, ME, message, sender } from './fixtures.js';
 
 function loaded(fields) {
@@ -158,12 +159,26 @@ test('a marker moved in another tab clears the badge; one that is not understood
   assert.equal(unread(closed.get('c1')), 3);
 });
 
-test('others who read are counted', () => {
-  const state = loaded();
-  const data = { conversation_id: 'c1', user_id: ADA, delivered_seq: 3, read_seq: 2 };
-  state.apply({ type: 'receipt.updated', conversation_id: 'c1', data });
-  assert.equal(readers(state.get('c1'), 2, ME), 1);
-  assert.equal(readers(state.get('c1'), 3, ME), 0);
+test('ticks: stored, delivered, read by some and read by all', () => {
+  const state = loaded({ participant_count: 3 });
+  const receipt = (user_id, delivered_seq, read_seq) =>
+    state.apply({
+      type: 'receipt.updated',
+      conversation_id: 'c1',
+      data: { conversation_id: 'c1', user_id, delivered_seq, read_seq, read_number: read_seq },
+    });
+  const told = (seq) => progress(state.get('c1'), seq, ME);
+  assert.deepEqual(told(3), { state: 'sent', readers: 0, others: 2 });
+  receipt(ADA, 3, 0);
+  assert.equal(told(3).state, 'sent', 'one of two has it');
+  receipt('user-ben', 3, 0);
+  assert.equal(told(3).state, 'delivered');
+  receipt(ADA, 3, 2);
+  assert.deepEqual(told(2), { state: 'delivered', readers: 1, others: 2 });
+  receipt('user-ben', 3, 3);
+  receipt(ME, 3, 3);
+  assert.deepEqual(told(2), { state: 'read', readers: 2, others: 2 });
+  assert.deepEqual(told(3), { state: 'delivered', readers: 1, others: 2 });
 });
 
 test('a conversation comes and goes with the feed', () => {
@@ -183,7 +198,7 @@ test('a conversation comes and goes with the feed', () => {
   assert.equal(effect.type, 'left');
   assert.equal(state.get('c2'), null);
   assert.deepEqual(state.apply(created(2, { conversation_id: 'c2' })), [], 'what was on its way is no news');
-  assert.deepEqual(state.resume(), { epoch: 'e', user_seq: 6, cursors: { c1: 3 } });
+  assert.deepEqual(state.resume(), { epoch: 'e', user_seq: 6, cursors: { c1: 3 }, announcement_seq: 0 });
 });
 
 test('the event of my own removal ends it, before the feed says so', () => {
@@ -233,12 +248,12 @@ test('after a resume, heads above the cursor are filled and markers are taken ov
   assert.deepEqual(state.resumed({ heads: { c1: 6 }, receipts }), [
     { type: 'fill', conversation_id: 'c1', after: 3 },
   ]);
-  assert.equal(readers(state.get('c1'), 3, ME), 1);
+  assert.equal(progress(state.get('c1'), 3, ME).readers, 1);
 });
 
 test('the first message of a conversation whose past may not be read counts as one', () => {
   const state = new State(ME);
-  state.load({ epoch: 'e', user_seq: 0 }, [conversation({ last_seq: 40 })]);
+  state.load({ epoch: 'e', user_seq: 0 }, [conversation({ last_seq: 40, last_number: 30 })]);
   state.apply(created(41, { number: 31 }));
   assert.equal(unread(state.get('c1')), 1);
 });

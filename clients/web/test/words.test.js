@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { conversationName, count, initials, preview, systemText } from '../format.js';
+import { conversationName, count, initials, presenceText, preview, systemText, typingText } from '../format.js';
+import { candidates, mentionAt } from '../mentions.js';
 import { backoff, shouldReconnect } from '../socket.js';
 import { ADA, ME, message, sender } from './fixtures.js';
 
@@ -47,6 +48,38 @@ test('names are made of what there is', () => {
   assert.equal(initials('😀 x'), '😀X');
   assert.equal(count(1, 'member'), '1 member');
   assert.equal(count(0, 'member'), '0 members');
+});
+
+test('presence and typing in words', () => {
+  const now = new Date('2026-11-21T12:00:00.000Z');
+  const offline = (last_seen_at) => presenceText({ state: 'offline', last_seen_at }, now);
+  assert.equal(presenceText(undefined), '');
+  assert.equal(presenceText({ state: 'away', last_seen_at: null }), 'away');
+  assert.equal(offline('2026-11-21T11:59:30.000Z'), 'last seen just now');
+  assert.equal(offline('2026-11-21T11:48:00.000Z'), 'last seen 12 min ago');
+  assert.equal(offline(null), 'offline');
+  const people = ['Ada', 'Ben', 'Cleo', 'Dan'].map(sender);
+  assert.equal(typingText([], 'group'), '');
+  assert.equal(typingText(people.slice(0, 1), 'direct'), 'typing…');
+  assert.equal(typingText(people.slice(0, 1), 'group'), 'Ada is typing…');
+  assert.equal(typingText(people.slice(0, 3), 'group'), 'Ada, Ben and Cleo are typing…');
+  assert.equal(typingText(people, 'group'), 'Several people are typing…');
+});
+
+test('an @ that begins a word looks for people by username and by each part of their name', () => {
+  assert.deepEqual(mentionAt('hello @Be', 9), { from: 6, word: 'be' });
+  assert.deepEqual(mentionAt('@', 1), { from: 0, word: '' });
+  assert.equal(mentionAt('mail@be', 7), null);
+  assert.equal(mentionAt('@ben is', 7), null);
+  const people = [
+    { username: 'ben', display_name: 'Benjamin' },
+    { username: 'x1', display_name: 'Ada Berg' },
+    { username: 'cleo', display_name: 'Cleo' },
+  ];
+  const found = (word) => candidates(people, word).map(({ username }) => username);
+  assert.deepEqual(found('be'), ['ben', 'x1']);
+  assert.deepEqual(found('cl'), ['cleo']);
+  assert.deepEqual(found('zz'), []);
 });
 
 test('the range of a close code says whether to come back', () => {

@@ -1,0 +1,146 @@
+// The panel that finds messages, here or in all conversations, and lists pinned ones; a click leads to the message.
+
+import { debounced } from './dialogs.js';
+import { fill, h } from './dom.js';
+import { conversationName, listTime } from './format.js';
+import { Panel } from './panel.js';
+
+/** A message that was found, as a row. */
+function hit(app, message, parts, close) {
+  const conversation = app.sync.state.get(message.conversation_id);
+  const where = conversation && app.openId !== message.conversation_id ? conversationName(conversation.info) : null;
+  const name = message.sender.id === app.me.id ? 'You' : message.sender.display_name;
+  return h(
+    'li',
+    {},
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'hit',
+        onclick: () => {
+          close();
+          app.jumpTo(message.conversation_id, message.seq);
+        },
+      },
+      h(
+        'span',
+        { class: 'line' },
+        h('strong', { class: 'ellipsis' }, where ? `${name} in ${where}` : name),
+        h('time', { class: 'quiet', datetime: message.created_at }, listTime(message.created_at)),
+      ),
+      h('span', { class: 'snippet' }, parts),
+    ),
+  );
+}
+
+/** On a phone a panel lies over what it leads to. */
+const closer = (panel) => () => matchMedia('(max-width: 1060px)').matches && panel.close();
+
+export class SearchPanel extends Panel {
+  constructor(app) {
+    super(app, { name: 'search-panel', title: 'Search', opener: () => app.chat.searchButton });
+    this.cursor = null;
+    const again = debounced((current) => this.#load(current));
+    this.input = h('input', {
+      type: 'search',
+      autocomplete: 'off',
+      maxlength: '120',
+      placeholder: 'Search messages',
+      'aria-label': 'Search messages',
+      oninput: () => again(),
+    });
+    this.everywhere = h('input', { type: 'checkbox', onchange: () => again() });
+    this.results = h('ul', { class: 'results', 'aria-label': 'Messages found' });
+    this.note = h('p', { class: 'quiet', role: 'status' });
+    this.more = h('button', { type: 'button', class: 'button', onclick: () => this.#load(() => true, true) }, 'Show more');
+    this.more.hidden = true;
+    fill(
+      this.body,
+      this.input,
+      h('label', { class: 'check' }, this.everywhere, h('span', {}, 'In all conversations')),
+      this.note,
+      this.results,
+      this.more,
+    );
+  }
+
+  focus() {
+    this.input.focus();
+    this.input.select();
+  }
+
+  /** What was found in all conversations stays while one walks through it. */
+  moved() {
+    if (!this.everywhere.checked) super.moved();
+  }
+
+  show() {}
+
+  async #load(current, more = false) {
+    const query = this.input.value.trim();
+    if (!query) {
+      this.cursor = null;
+      this.more.hidden = true;
+      this.note.textContent = '';
+      this.results.replaceChildren();
+      return;
+    }
+    try {
+      const page = await this.app.api.get('/v1/search/messages', {
+        query,
+        conversation_id: this.everywhere.checked ? null : this.app.openId,
+        cursor: more ? this.cursor : null,
+        limit: 30,
+      });
+      if (!current()) return;
+      this.cursor = page.next_cursor;
+      this.more.hidden = page.next_cursor === null;
+      const rows = page.items.map(({ message, snippet }) => {
+        const parts = snippet.map(({ text, highlighted }) => (highlighted ? h('mark', {}, text) : text));
+        return hit(this.app, message, parts, closer(this));
+      });
+      if (more) this.results.append(...rows);
+      else fill(this.results, rows);
+      this.note.textContent = this.results.childElementCount ? '' : 'Nothing found.';
+    } catch (error) {
+      if (current()) this.note.textContent = error.message;
+    }
+  }
+}
+
+export class PinsPanel extends Panel {
+  constructor(app) {
+    super(app, { name: 'pins-panel', title: 'Pinned messages', opener: () => app.chat.moreButton });
+    this.results = h('ul', { class: 'results', 'aria-label': 'Pinned messages' });
+    this.note = h('p', { class: 'quiet', role: 'status' });
+    fill(this.body, this.note, this.results);
+  }
+
+  open() {
+    this.loadedFor = null;
+    super.open();
+  }
+
+  show() {
+    const conversation = this.app.openConversation();
+    if (!conversation || this.loadedFor === conversation.cursor) return;
+    // Pins change with the conversation: each step of it may be one.
+    this.loadedFor = conversation.cursor;
+    this.#load(conversation.info.id);
+  }
+
+  async #load(id) {
+    try {
+      const { items } = await this.app.api.get(`/v1/conversations/${id}/pins`);
+      if (this.app.openId !== id) return;
+      this.note.textContent = items.length ? '' : 'Nothing is pinned here yet.';
+      fill(
+        this.results,
+        items.map((message) => hit(this.app, message, message.content, closer(this))),
+      );
+    } catch (error) {
+      this.note.textContent = error.message;
+    }
+  }
+}

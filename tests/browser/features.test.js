@@ -1,0 +1,248 @@
+// Reactions, replies, threads, typing, presence, receipts, mentions, search, pins and settings between real browsers.
+
+import assert from 'node:assert/strict';
+
+import { complaints } from './a11y.js';
+import { room, stage, until } from './stage.js';
+
+stage('what people do with messages and with each other', ({ scenario, arrive }) => {
+  const pair = async (title) => {
+    const ada = await arrive('Ada');
+    const ben = await arrive('Ben');
+    await ada.createRoom(title);
+    await ben.joinRoom(title);
+    return [ada, ben];
+  };
+
+  const direct = async (from, to) => {
+    await from.page.getByRole('button', { name: 'New', exact: true }).click();
+    await from.page.getByLabel('People', { exact: true }).fill(to.name);
+    await from.page.getByRole('button', { name: to.name, exact: false }).click();
+    await from.page.getByRole('heading', { level: 1, name: to.name }).waitFor();
+  };
+
+  scenario('reactions come, are counted, are mine or not, and go', async () => {
+    const [ada, ben] = await pair(room('Reactions'));
+    await ada.write('Shall we?');
+    await ben.sees('Shall we\\?');
+    await ben.react('Shall we\\?', '👍');
+    const chip = (person, label) => person.bubble('Shall we\\?').getByRole('button', { name: label, exact: true });
+    await chip(ada, '👍 1').waitFor();
+    assert.equal(await chip(ada, '👍 1').getAttribute('aria-pressed'), 'false');
+    assert.equal(await chip(ada, '👍 1').getAttribute('title'), ben.name);
+    await chip(ada, '👍 1').click();
+    for (const person of [ada, ben]) await chip(person, '👍 2').waitFor();
+    assert.equal(await chip(ada, '👍 2').getAttribute('aria-pressed'), 'true');
+    await ben.page.reload();
+    await chip(ben, '👍 2').waitFor();
+    assert.equal(await chip(ben, '👍 2').getAttribute('aria-pressed'), 'true', 'the server knows whose it is');
+    await chip(ben, '👍 2').click();
+    await chip(ada, '👍 1').waitFor();
+    await chip(ada, '👍 1').click();
+    for (const person of [ada, ben]) await person.page.locator('.reaction').waitFor({ state: 'detached' });
+  });
+
+  scenario('a reply quotes, leads to the original, and follows its edit', async () => {
+    const [ada, ben] = await pair(room('Replies'));
+    await ada.write('When does it strt');
+    await ben.sees('When does it strt');
+    await ben.act('When does it strt', 'Reply');
+    await ben.page.getByText(`Reply to ${ada.name}`).waitFor();
+    await ben.write('At eight');
+    await ada.bubble('At eight').locator('.quote-text', { hasText: 'When does it strt' }).waitFor();
+    await ada.act('When does it strt', 'Edit');
+    await ada.write('When does it start');
+    for (const person of [ada, ben])
+      await person.bubble('At eight').locator('.quote-text', { hasText: 'When does it start' }).waitFor();
+    await ben.bubble('At eight').getByRole('button', { name: /^In reply to/ }).click();
+    await ben.page.locator('.message.flash .content', { hasText: 'When does it start' }).waitFor();
+    await ben.bubble('When does it start').getByRole('button', { name: 'edited' }).click();
+    await ben.page.getByRole('dialog').getByText('When does it strt').waitFor();
+  });
+
+  scenario('a thread counts its replies, and both talk in it', async () => {
+    const [ada, ben] = await pair(room('Threads'));
+    await ada.write('Who brings what?');
+    await ben.sees('Who brings what\\?');
+    await ben.act('Who brings what\\?', 'Reply in thread');
+    await ben.page.getByLabel('Reply in thread', { exact: true }).fill('I bring bread');
+    await ben.page.keyboard.press('Enter');
+    await ada.bubble('Who brings what\\?').getByRole('button', { name: '1 reply' }).click();
+    const thread = ada.page.getByRole('complementary', { name: 'Thread' });
+    await thread.getByText('I bring bread').waitFor();
+    await ada.page.getByLabel('Reply in thread', { exact: true }).fill('And I cheese');
+    await ada.page.keyboard.press('Enter');
+    await ben.page.getByRole('complementary', { name: 'Thread' }).getByText('And I cheese').waitFor();
+    for (const person of [ada, ben])
+      await person.bubble('Who brings what\\?').first().getByRole('button', { name: '2 replies' }).waitFor();
+    assert.deepEqual(await complaints(ada.page), []);
+    await ada.shot('thread');
+    await ada.page.reload();
+    await ada.bubble('Who brings what\\?').getByRole('button', { name: '2 replies' }).waitFor();
+  });
+
+  scenario('one sees who types, who is there, and how far a message got', async () => {
+    const ada = await arrive('Ada');
+    const ben = await arrive('Ben');
+    await direct(ada, ben);
+    await ada.write('Are you there?');
+    await ben.row(ada.name).waitFor();
+    await ada.bubble('Are you there\\?').getByLabel('Delivered', { exact: true }).waitFor();
+    const head = ada.page.locator('.chat .bar p');
+    await head.getByText('online').waitFor();
+    await ben.open(ada.name);
+    await ada.bubble('Are you there\\?').getByLabel('Read', { exact: true }).waitFor();
+    await ben.page.getByLabel('Message', { exact: true }).pressSequentially('Yes');
+    await ada.page.locator('.chat .typing', { hasText: 'typing…' }).waitFor();
+    await ben.page.keyboard.press('Enter');
+    await ada.sees('Yes');
+    await until('the end of typing', async () => (await ada.page.locator('.chat .typing').textContent()) === '');
+    await ada.act('Are you there\\?', 'Who read this');
+    await ada.page.getByRole('dialog').getByText('Read by 1 of 1').waitFor();
+    await ada.page.keyboard.press('Escape');
+    await ben.page.close();
+    await head.getByText(/last seen/).waitFor();
+  });
+
+  scenario('a mention is offered while typing, stands out and counts apart', async () => {
+    const [first, second] = [room('Mentions'), room('Elsewhere')];
+    const [ada, ben] = await pair(first);
+    await ada.createRoom(second);
+    await ben.page.getByLabel('Message', { exact: true }).pressSequentially(`Look @${ada.name.slice(0, 2).toLowerCase()}`);
+    await ben.page.getByRole('option', { name: ada.name }).first().waitFor();
+    await ben.page.keyboard.press('Tab');
+    await ben.page.keyboard.type('here');
+    await ben.page.keyboard.press('Enter');
+    await ada.row(first).getByLabel('1 mention', { exact: true }).waitFor();
+    await ada.open(first);
+    await ada.page.locator('.mention.mine', { hasText: `@${ada.name}` }).waitFor();
+    await ada.row(first).getByLabel('1 mention', { exact: true }).waitFor({ state: 'hidden' });
+  });
+
+  scenario('search finds a message far above and leads to it; the newest are one click away', async () => {
+    const title = room('Long talk');
+    const [ada, ben] = await pair(title);
+    await ada.page.evaluate(async () => {
+      const { access_token } = JSON.parse(localStorage.getItem('starling.session'));
+      const id = location.hash.split('/').pop();
+      for (let i = 1; i <= 170; i += 1) {
+        const content = i === 20 ? 'the kingfisher was at the weir' : `line ${i}`;
+        const answer = await fetch(`/v1/conversations/${id}/messages`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ content, client_id: `talk-${i}` }),
+        });
+        if (!answer.ok) throw new Error(await answer.text());
+      }
+    });
+    await ben.page.reload();
+    await ben.sees('line 170');
+    await ben.page.getByRole('button', { name: 'Search', exact: true }).click();
+    await ben.page.getByLabel('Search messages').fill('kingf');
+    await ben.page.locator('mark', { hasText: 'kingfisher' }).click();
+    await ben.page.locator('.message.flash', { hasText: 'kingfisher' }).waitFor();
+    await ben.shot('search');
+    assert.deepEqual(await complaints(ben.page), []);
+    await ada.write('meanwhile');
+    await ada.sees('meanwhile');
+    assert.equal(await ben.bubble('meanwhile').count(), 0, 'it does not belong below what is shown');
+    const log = ben.page.getByRole('region', { name: 'Messages' });
+    await until('the end, scrolling down', async () => {
+      await log.evaluate((node) => (node.scrollTop = node.scrollHeight));
+      return (await ben.bubble('meanwhile').count()) === 1;
+    });
+    await ben.page.locator('mark', { hasText: 'kingfisher' }).click();
+    await ben.page.locator('.message.flash', { hasText: 'kingfisher' }).waitFor();
+    const texts = await ben.texts();
+    assert.equal(new Set(texts).size, texts.length, 'each message once');
+    await ben.page.getByRole('button', { name: 'Newest messages' }).click();
+    await ben.bubble('meanwhile').waitFor();
+  });
+
+  scenario('pins, mute, archive and roles', async () => {
+    const title = room('House rules');
+    const [ada, ben] = await pair(title);
+    const menu = async (person, item) => {
+      await person.page.getByRole('button', { name: 'Conversation menu' }).click();
+      await person.page.getByRole('menuitem', { name: item }).click();
+    };
+    await ada.write('Be kind');
+    await ben.sees('Be kind');
+    await ada.act('Be kind', 'Pin');
+    await ben.bubble('Be kind').getByLabel('Pinned').waitFor();
+    await menu(ben, 'Pinned messages');
+    await ben.page.getByRole('list', { name: 'Pinned messages' }).getByText('Be kind').waitFor();
+    await ben.page.getByRole('button', { name: 'Close pinned messages' }).click();
+    await menu(ben, 'Notifications');
+    await ben.page.getByRole('dialog').getByLabel('Mute').selectOption('8 hours');
+    await ben.page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+    await ben.row(title).getByLabel('Muted').waitFor();
+    await ada.page.getByRole('button', { name: 'Members', exact: true }).click();
+    await ada.page.getByRole('button', { name: `About ${ben.name}` }).click();
+    await ada.page.getByRole('menuitem', { name: 'Make admin' }).click();
+    await ben.page.getByText(`${ada.name} made you an admin`).last().waitFor();
+    await menu(ben, 'Archive');
+    for (const person of [ada, ben]) await person.page.getByText('This conversation is archived.').waitFor();
+    await menu(ada, 'Unarchive');
+    await ben.write('We are back');
+    await ada.sees('We are back');
+  });
+
+  scenario('who is blocked is hidden in a room and cannot write directly', async () => {
+    const [ada, ben] = await pair(room('Market'));
+    await ben.write('Buy my watches');
+    await ada.sees('Buy my watches');
+    await ada.page.getByRole('button', { name: 'Members', exact: true }).click();
+    await ada.page.getByRole('button', { name: `About ${ben.name}` }).click();
+    await ada.page.getByRole('menuitem', { name: 'Block' }).click();
+    await ada.page.getByRole('dialog').getByRole('button', { name: 'Block' }).click();
+    await ada.sees('Hidden: you blocked this person');
+    await ada.page.reload();
+    await ada.sees('Hidden: you blocked this person');
+    await ada.page.getByRole('button', { name: 'Members', exact: true }).click();
+    await ada.page.getByRole('button', { name: `About ${ben.name}` }).click();
+    await ada.page.getByRole('menuitem', { name: 'Unblock' }).click();
+    await ada.sees('Buy my watches');
+  });
+
+  scenario('a talk looks good: replies, reactions, mentions and panels, light and dark, desk and phone', async () => {
+    const title = room('Saturday hike');
+    const ada = await arrive('Nora');
+    const ben = await arrive('Theo');
+    const phone = await arrive('Iris', { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true });
+    await ada.createRoom(title, 'Boots on at eight');
+    for (const person of [ben, phone]) await person.joinRoom(title);
+    await ada.write('Which way round the lake this time?');
+    await ben.sees('Which way round the lake this time\\?');
+    await ben.act('Which way round the lake this time\\?', 'Reply');
+    await ben.write(`North side, the light is better. @${ada.name.toLowerCase()} bring the camera!`);
+    await phone.page.locator('.quote').waitFor();
+    await ada.react('Which way round the lake this time\\?', '🎉');
+    await ben.react('Which way round the lake this time\\?', '👍');
+    await ben.react('Which way round the lake this time\\?', '🎉');
+    await ada.act('Which way round the lake this time\\?', 'Pin');
+    await ada.write('Deal. I will have it with me');
+    await phone.sees('Deal. I will have it with me');
+    await phone.bubble('Deal. I will have it with me').getByRole('button', { name: 'Message actions' }).click();
+    await phone.page.getByRole('menuitem', { name: 'React' }).click();
+    await phone.page.getByRole('menu', { name: 'Reactions' }).waitFor();
+    assert.deepEqual(await complaints(phone.page), []);
+    await phone.shot('phone-reactions');
+    await phone.page.getByRole('menuitem', { name: '❤️' }).click();
+    await ada.page.getByRole('button', { name: '❤️ 1' }).waitFor();
+    await ada.page.getByRole('button', { name: 'Members', exact: true }).click();
+    await ada.page.locator('.member', { hasText: ben.name }).getByText('online').waitFor();
+    await ben.page.getByLabel('Message', { exact: true }).pressSequentially('Who drives');
+    await ada.page.locator('.chat .typing', { hasText: `${ben.name} is typing…` }).waitFor();
+    assert.deepEqual(await complaints(ada.page), []);
+    assert.deepEqual(await complaints(ben.page), []);
+    await ada.shot('talk-light');
+    await ada.page.emulateMedia({ colorScheme: 'dark' });
+    await ada.shot('talk-dark');
+    await ben.bubble('Deal. I will have it with me').hover();
+    await ben.bubble('Deal. I will have it with me').getByRole('button', { name: 'Message actions' }).click();
+    await ben.shot('message-menu');
+    assert.deepEqual(await complaints(ben.page), []);
+    await phone.shot('phone-talk');
+  });
+});

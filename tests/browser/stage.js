@@ -1,0 +1,73 @@
+// What browser tests share: a server and a browser for a file, people who leave after each scenario, and a wait.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { launch, Person } from './person.js';
+import { Server } from './server.js';
+
+const PATIENCE = { timeout: 90_000 };
+
+/** What browsers complain of while a server is away. */
+export const OUTAGE = /ERR_CONNECTION_|WebSocket connection to|ERR_EMPTY_RESPONSE|status of 503/;
+
+/** A title that nobody else has on a server that runs already. */
+export const room = (name) => (process.env.BASE_URL ? `${name} ${Date.now().toString(36)}` : name);
+
+/** Waits until `check()` resolves to true; else fails with what it resolved to last. */
+export async function until(what, check, ms = 15_000) {
+  const end = Date.now() + ms;
+  let seen;
+  while (Date.now() < end) {
+    seen = await check();
+    if (seen === true) return;
+    await new Promise((again) => setTimeout(again, 50));
+  }
+  assert.fail(`${what} did not happen within ${ms} ms; last seen: ${JSON.stringify(seen)}`);
+}
+
+/** A suite: `define({scenario, arrive, the})`, where `the` has the `server` and the `browser`. `env` are the server's. */
+export function stage(title, define, env = {}) {
+  describe(title, { concurrency: false }, () => {
+    const the = {};
+    let people = [];
+
+    before(async () => {
+      the.server = await Server.start(env);
+      the.browser = await launch();
+    });
+
+    after(async () => {
+      await the.browser?.close();
+      await the.server?.stop();
+    });
+
+    const arrive = async (name, options) => {
+      const person = await Person.arrive(the.browser, the.server.url, name, options);
+      people.push(person);
+      return person;
+    };
+
+    /** A test whose people leave after it, and whose pages must not have complained. */
+    const scenario = (name, work, { expected = /favicon\.ico/, skip = false } = {}) =>
+      test(name, { ...PATIENCE, skip }, async () => {
+        try {
+          await work();
+          const errors = people.flatMap((person) => person.errors).filter((error) => !expected.test(error));
+          assert.deepEqual(errors, [], 'no errors on the console');
+        } catch (error) {
+          for (const [n, person] of people.entries()) {
+            await person.shot(`failed-${name.replace(/\W+/g, '-')}-${n}`).catch(() => {});
+            console.error(`${person.name}'s console:`, person.errors);
+          }
+          if (the.server.log) console.error(`server's log:\n${the.server.log}`);
+          throw error;
+        } finally {
+          for (const person of people) await person.leave();
+          people = [];
+        }
+      });
+
+    define({ scenario, arrive, the });
+  });
+}
