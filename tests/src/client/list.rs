@@ -82,11 +82,10 @@ impl List {
             return;
         }
         item.last_seq = seq;
-        if let Some(last) = item.last_message.as_deref_mut() {
-            if let Some(quote) = last.reply_to.as_mut().filter(|quote| quote.id == message.id) {
-                quote.content = message.content.chars().take(QUOTED_CHARS).collect();
-                quote.deleted_at = message.deleted_at;
-            }
+        let quote = item.last_message.as_deref_mut().and_then(|last| last.reply_to.as_mut());
+        if let Some(quote) = quote.filter(|quote| quote.id == message.id) {
+            quote.content = message.content.chars().take(QUOTED_CHARS).collect();
+            quote.deleted_at = message.deleted_at;
         }
         let (place, mine) = (message.seq, message.sender.id == self.me);
         self_mention(item, self.me, &message);
