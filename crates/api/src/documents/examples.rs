@@ -51,7 +51,8 @@ const EMOJI: &str = "👍";
 
 /// Puts examples into an operation: of its parameters and of its body.
 pub(super) fn illustrate(path: &str, operation: &mut Value) {
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default().to_owned();
         if let Some(example) = parameter_example(path, &name) {
             parameter["example"] = example;
