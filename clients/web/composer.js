@@ -1,5 +1,5 @@
-// Where one writes: Enter sends, Shift+Enter breaks the line, ↑ in the empty field edits one's last message, `@` finds
-// people. Above the field stands what is edited or answered. Keeps a draft per place while the page is open.
+// Where one writes: Enter sends, Shift+Enter breaks the line, ↑ in the empty field edits one's last message, `@`
+// finds people. Above the field stands what is edited or answered. Keeps a draft per place while the page is open.
 
 import { h, icon, setText } from './dom.js';
 import { button } from './list.js';
@@ -33,7 +33,8 @@ export class Composer {
     this.barTitle = h('span', { class: 'ellipsis' });
     this.barText = h('span', { class: 'quote-text ellipsis' });
     this.barClose = button('close', 'Cancel', () => this.#cancel());
-    this.bar = h('div', { class: 'compose-bar' }, h('div', { class: 'grow' }, this.barTitle, this.barText), this.barClose);
+    const says = h('div', { class: 'grow' }, this.barTitle, this.barText);
+    this.bar = h('div', { class: 'compose-bar' }, says, this.barClose);
     this.closed = h('p', { class: 'closed quiet' });
     this.mentions = new MentionList(this.input, { people, changed: () => this.#changed() });
     this.form = h(

@@ -1,5 +1,5 @@
 // What opens beside a button and goes away by itself: menus and pickers. Moved with the arrow keys, closed by Esc,
-// a click elsewhere, scrolling, or when the focus leaves. Lies over the page, so redrawing the button's place is harmless.
+// a click elsewhere, scrolling, or when the focus leaves. Lies over the page: redrawing the button's place is harmless.
 
 import { h } from './dom.js';
 

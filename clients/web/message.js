@@ -105,7 +105,12 @@ function bubble(message, { own, starts, quote, thread, progress, hidden, view })
       ),
       gone
         ? null
-        : h('div', { class: 'under' }, reactionChips(message, { ...view, ...actions }), threadChip(message, thread, actions.thread)),
+        : h(
+            'div',
+            { class: 'under' },
+            reactionChips(message, { react: actions.react, nameOf: view.nameOf }),
+            threadChip(message, thread, actions.thread),
+          ),
       gone ? null : tools(message, actions),
     ),
   );
@@ -127,7 +132,9 @@ function meta(message, gone, progress, actions) {
   return h(
     'span',
     { class: 'meta' },
-    message.pinned_at && !gone ? h('span', { role: 'img', 'aria-label': 'Pinned', title: 'Pinned' }, icon('pin')) : null,
+    message.pinned_at && !gone
+      ? h('span', { role: 'img', 'aria-label': 'Pinned', title: 'Pinned' }, icon('pin'))
+      : null,
     message.edited_at && !gone
       ? h('button', { type: 'button', class: 'link edited', title: 'What it said before', onclick: edited }, 'edited')
       : null,

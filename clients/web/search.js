@@ -53,7 +53,8 @@ export class SearchPanel extends Panel {
     this.everywhere = h('input', { type: 'checkbox', onchange: () => again() });
     this.results = h('ul', { class: 'results', 'aria-label': 'Messages found' });
     this.note = h('p', { class: 'quiet', role: 'status' });
-    this.more = h('button', { type: 'button', class: 'button', onclick: () => this.#load(() => true, true) }, 'Show more');
+    const more = () => this.#load(() => true, true);
+    this.more = h('button', { type: 'button', class: 'button', onclick: more }, 'Show more');
     this.more.hidden = true;
     fill(
       this.body,

@@ -22,7 +22,10 @@ export function conversationMenu(app, anchor) {
     { label: 'Pinned messages', act: () => app.pins.open() },
     { label: 'Notifications', act: () => notifications(app, info) },
     muted(conversation) && { label: 'Unmute', act: () => prefer({ muted_until: null }) },
-    { label: info.pinned_at ? 'Unpin from the list' : 'Pin to the list', act: () => prefer({ pinned: !info.pinned_at }) },
+    {
+      label: info.pinned_at ? 'Unpin from the list' : 'Pin to the list',
+      act: () => prefer({ pinned: !info.pinned_at }),
+    },
     manager && info.kind !== 'direct' && { label: 'Settings', act: () => settings(app, info) },
     manager &&
       info.kind !== 'direct' && { label: info.archived_at ? 'Unarchive' : 'Archive', act: () => archive(app, info) },

@@ -1,8 +1,11 @@
 // What this page tells of its user and asks of others, and nobody keeps: typing, whether the page is in use and
 // what is on its screen, whose presence is watched. All of it is told anew on each connection.
 
-/** As long as one types, it is told again after this; others forget it after 5 s. */
-const TYPING_MS = 3000;
+/**
+ * As long as one types, it is told again after this, and not before: the server lets one through in 3 s by its own
+ * clock, and others forget it after 5 s.
+ */
+const TYPING_MS = 3300;
 /** What one connection may watch. */
 const WATCH_MAX = 500;
 
@@ -15,7 +18,10 @@ export class Signals {
     this.wanted = [];
     this.said = null;
     this.use = { state: 'active', focus: null };
+    /** Where one types, when that was told last, and when it will be. */
     this.typing = null;
+    this.lastStart = { id: null, at: 0 };
+    this.timer = null;
   }
 
   connected() {
@@ -26,13 +32,12 @@ export class Signals {
     this.#use();
   }
 
+  /** The connection is gone, or we are. */
   lost() {
     this.online = false;
     this.typing = null;
-  }
-
-  stop() {
-    this.online = false;
+    clearTimeout(this.timer);
+    this.timer = null;
   }
 
   /** Whom to watch from now on: those on the screen. */
@@ -49,16 +54,27 @@ export class Signals {
 
   /** Something was typed in a conversation. */
   typed(id) {
-    if (!this.online || (this.typing?.id === id && Date.now() - this.typing.told < TYPING_MS)) return;
-    this.typing = { id, told: Date.now() };
-    this.#tell('typing.start', { conversation_id: id });
+    if (!this.online) return;
+    if (this.typing !== id) this.stopped();
+    this.typing = id;
+    // Told too early it would be dropped, and with it that one types at all.
+    const wait = this.lastStart.id === id ? this.lastStart.at + TYPING_MS - Date.now() : 0;
+    this.timer ??= setTimeout(() => this.#start(), Math.max(0, wait));
   }
 
   /** The text was sent or emptied, or another conversation is open. */
   stopped() {
-    if (!this.typing) return;
-    this.#tell('typing.stop', { conversation_id: this.typing.id });
+    clearTimeout(this.timer);
+    this.timer = null;
+    if (this.typing && this.lastStart.id === this.typing) this.#tell('typing.stop', { conversation_id: this.typing });
     this.typing = null;
+  }
+
+  #start() {
+    this.timer = null;
+    if (!this.typing || !this.online) return;
+    this.lastStart = { id: this.typing, at: Date.now() };
+    this.#tell('typing.start', { conversation_id: this.typing });
   }
 
   #watch() {

@@ -1,4 +1,4 @@
-// What this client knows: conversations, cursors, markers, who is there, whom we block, what was announced. Pure: frames and REST answers go in, effects (what
+// What this client knows: conversations and cursors, who is there, whom we block, what was announced. Pure: frames and REST answers go in, effects (what
 // to ask the server for) come out. Promises: a conversation's changes are applied in seq order, each once; a
 // hole is never jumped over but asked for; a `changes` frame moves the cursor from → to in one step.
 

@@ -1,8 +1,8 @@
 // Keeps the state equal to the server's: fresh start, resume, gap fills, history pages, markers, sending.
 // Joins socket, REST and state; decides nothing about how they look.
 
-import { RECEIPTS_MAX } from './conversation.js';
-import { Outbox, TRY_AGAIN } from './outbox.js';
+import { Markers } from './markers.js';
+import { Outbox } from './outbox.js';
 import { toggled } from './reactions.js';
 import { Signals } from './signals.js';
 import { Socket } from './socket.js';
@@ -15,9 +15,6 @@ const LIST_MAX = 1000;
 /** Renewed this long before the access token ends. */
 const RENEW_AHEAD_MS = 60_000;
 const RETRY_MS = 2000;
-/** Delivered markers: so long after the first message, so many conversations at once. */
-const DELIVERED_MS = 300;
-const DELIVERED_MAX = 10;
 /** A timer that is set further ahead fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -33,8 +30,6 @@ export class Sync {
     this.fetching = new Set();
     /** The first hundred who take part, by conversation, as they were when it was opened. */
     this.people = new Map();
-    /** Read markers that the server has not confirmed. */
-    this.reads = new Map();
     this.socket = new Socket({
       url: () => this.#url(),
       hello: (connected) => this.#hello(connected),
@@ -59,6 +54,12 @@ export class Sync {
       storage: window.sessionStorage,
       key: `starling.outbox.${this.me.id}`,
     });
+    this.markers = new Markers({
+      me: this.me.id,
+      state: this.state,
+      request: (type, fields) => this.socket.request(type, fields),
+      online: () => this.connection.name === 'connected',
+    });
     this.signals = new Signals({
       request: (type, fields) => this.socket.request(type, fields),
       present: (items) => {
@@ -75,8 +76,8 @@ export class Sync {
   /** Ends for good. With `forget`, unsent messages are dropped too. */
   stop(forget = false) {
     clearTimeout(this.renewal);
-    clearTimeout(this.delivering);
-    this.signals.stop();
+    this.markers.stop();
+    this.signals.lost();
     this.socket.stop();
     if (forget) this.outbox.clear();
     else this.outbox.setOnline(false);
@@ -200,8 +201,7 @@ export class Sync {
     const seq = conversation?.info.last_message?.seq ?? 0;
     if (!conversation || seq <= conversation.info.read_seq) return;
     this.state.read(id, seq);
-    this.reads.set(id, seq);
-    this.#sendReads();
+    this.markers.read(id, seq);
     this.changed();
   }
 
@@ -220,18 +220,6 @@ export class Sync {
   changedMessage(message) {
     this.state.changed(message);
     this.changed();
-  }
-
-  /** Tells the server of markers; those whose answer does not come are told again on the next connection. */
-  #sendReads() {
-    if (this.connection.name !== 'connected') return;
-    for (const [id, seq] of this.reads) {
-      const done = () => this.reads.get(id) === seq && this.reads.delete(id);
-      this.socket.request('receipt.read', { conversation_id: id, seq }).then(done, (error) => {
-        if (!TRY_AGAIN.has(error.code)) done();
-        else if (error.retryAfterMs) setTimeout(() => this.#sendReads(), error.retryAfterMs);
-      });
-    }
   }
 
   async #url() {
@@ -268,9 +256,8 @@ export class Sync {
     else this.#run(this.state.resumed(reply));
     if (this.connection.name === 'connected' && !this.queue) {
       this.outbox.setOnline(true);
-      this.#sendReads();
+      this.markers.connected();
       this.signals.connected();
-      this.#deliverLater();
     }
     this.changed();
   }
@@ -308,30 +295,6 @@ export class Sync {
     this.changed();
   }
 
-  /** Tells the server, soon and for many messages at once, what reached this device. */
-  #deliverLater() {
-    this.delivering ??= setTimeout(() => this.#deliver(), DELIVERED_MS);
-  }
-
-  #deliver() {
-    this.delivering = null;
-    let room = DELIVERED_MAX;
-    for (const conversation of this.state.conversations.values()) {
-      const { info } = conversation;
-      const last = info.last_message;
-      if (!last || last.sender.id === this.me.id || info.participant_count > RECEIPTS_MAX) continue;
-      if (last.seq <= Math.max(info.read_seq, conversation.delivered ?? 0)) continue;
-      if (this.connection.name !== 'connected') return;
-      if (room-- === 0) {
-        this.#deliverLater();
-        return;
-      }
-      conversation.delivered = last.seq;
-      const again = () => (conversation.delivered = 0);
-      this.socket.request('receipt.delivered', { conversation_id: info.id, seq: last.seq }).catch(again);
-    }
-  }
-
   #connection(connection) {
     this.connection = connection;
     if (connection.name !== 'connected') {
@@ -347,7 +310,7 @@ export class Sync {
 
   #apply(frame) {
     if (frame.type === 'message.created') {
-      this.#deliverLater();
+      this.markers.deliverLater();
       if (frame.data.system?.type.startsWith('participant.')) this.#loadPeopleAgain(frame.conversation_id);
     }
     if (frame.type.startsWith('message.')) this.#confirm(frame.data);

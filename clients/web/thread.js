@@ -47,8 +47,11 @@ export class ThreadPanel extends Panel {
     const conversation = this.app.openConversation();
     if (!conversation) return;
     const view = this.app.chat.view(conversation, { inThread: true });
-    view.actions = { ...view.actions, reply: (m) => this.composer.startReply(m), jump: (seq) => this.app.chat.jump(seq) };
-    view.actions.edit = (m) => this.composer.startEdit(m);
+    view.actions = {
+      ...view.actions,
+      reply: (message) => this.composer.startReply(message),
+      edit: (message) => this.composer.startEdit(message),
+    };
     const pending = this.app.sync.outbox.of(conversation.info.id).filter((i) => i.thread_root_id === this.rootId);
     const atEnd = this.body.scrollHeight - this.body.scrollTop - this.body.clientHeight < 60;
     drawLines(this.items, this.drawn, lines({ messages: this.#messages(), pending, view }));

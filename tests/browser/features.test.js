@@ -108,7 +108,8 @@ stage('what people do with messages and with each other', ({ scenario, arrive })
     const [first, second] = [room('Mentions'), room('Elsewhere')];
     const [ada, ben] = await pair(first);
     await ada.createRoom(second);
-    await ben.page.getByLabel('Message', { exact: true }).pressSequentially(`Look @${ada.name.slice(0, 2).toLowerCase()}`);
+    const begun = `Look @${ada.name.slice(0, 2).toLowerCase()}`;
+    await ben.page.getByLabel('Message', { exact: true }).pressSequentially(begun);
     await ben.page.getByRole('option', { name: ada.name }).first().waitFor();
     await ben.page.keyboard.press('Tab');
     await ben.page.keyboard.type('here');

@@ -26,7 +26,7 @@ export async function until(what, check, ms = 15_000) {
   assert.fail(`${what} did not happen within ${ms} ms; last seen: ${JSON.stringify(seen)}`);
 }
 
-/** A suite: `define({scenario, arrive, the})`, where `the` has the `server` and the `browser`. `env` are the server's. */
+/** A suite: `define({scenario, arrive, the})`; `the` has the `server` and the `browser`, `env` is the server's. */
 export function stage(title, define, env = {}) {
   describe(title, { concurrency: false }, () => {
     const the = {};

@@ -52,7 +52,10 @@ test('a click shows at once what the server will answer', () => {
 });
 
 test('a quote follows the edit and the deletion of what it quotes, loaded or not', () => {
-  const quoted = (seq) => ({ id: `message-c1-${seq}`, seq, content: `text ${seq}`, sender: sender(ADA), deleted_at: null });
+  const quoted = (seq) => {
+    const { id, content } = message(seq);
+    return { id, seq, content, sender: sender(ADA), deleted_at: null };
+  };
   const { state, timeline } = opened([message(2), message(3, { reply_to: quoted(2) })]);
   state.apply(edited(2, 4, 'better'));
   assert.equal(timeline.quoteOf(timeline.at(3)).content, 'better');

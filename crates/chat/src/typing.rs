@@ -1,6 +1,6 @@
 //! Who is typing: told to who is there now, never stored.
 //!
-//! Promises at most one start per 3 s, user and conversation from this node, and a stop only after a start that is
+//! Promises at most one start per 2.5 s, user and conversation from this node, and a stop only after a start that is
 //! still shown. The store is asked only when something would be told, or to refuse somebody.
 
 use std::time::Duration;
@@ -14,8 +14,9 @@ use crate::{Caller, Chat, Result, bounded::Bounded, envelope::ConversationEvent,
 
 /// Clients forget a start after this.
 const SHOWN_FOR: Duration = Duration::from_secs(5);
-/// At most one start in this time goes out.
-const START_EVERY: Duration = Duration::from_secs(3);
+/// At most one start in this time goes out. Clients say it every 3 s: one that comes a little early, by this clock, must
+/// go out too, or the next one would come after the others forgot.
+const START_EVERY: Duration = Duration::from_millis(2500);
 /// Most who are typing on this node at once; beyond it some are told more often than need be.
 const SHOWN_MAX: usize = 50_000;
 
@@ -37,7 +38,7 @@ impl Default for Shown {
 }
 
 impl Chat {
-    /// Tells the others that the caller is typing, or stopped. At most one start per 3 s, caller and conversation goes
+    /// Tells the others that the caller is typing, or stopped. At most one start per 2.5 s, caller and conversation goes
     /// out; clients forget it after 5 s.
     pub async fn typing(&self, caller: &Caller, conversation: ConversationId, typing: bool) -> Result<()> {
         let Shown(shown) = &self.inner.typing;
