@@ -9,9 +9,6 @@ from steps import Failure
 START = 30  # seconds until it listens
 END = 15  # seconds until it has ended
 
-# The one that the page tells to use: `starling token` signs with it.
-SECRET = "a-secret-of-32-bytes-or-more-for-the-guide"
-
 
 class Server:
     def __init__(self, binary: Path, folder: Path):
@@ -26,14 +23,12 @@ class Server:
     def env(self) -> dict[str, str]:
         """For the server and for the commands of the page; nothing of the caller's but the programs."""
         path = f"{self.binary.parent}:/usr/local/bin:/usr/bin:/bin"
-        return {"PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8", "STARLING_JWT_SECRET": SECRET}
+        # `starling token` signs with the secret that the server made in its data folder.
+        data = str(self.folder / "data")
+        return {"PATH": path, "HOME": str(self.folder), "LANG": "C.UTF-8", "STARLING_DATA_DIR": data}
 
     def __enter__(self) -> "Server":
-        settings = {
-            "STARLING_LISTEN": "127.0.0.1:0",
-            "STARLING_DATA_DIR": str(self.folder / "data"),
-            "STARLING_LOG": "warn",
-        }
+        settings = {"STARLING_LISTEN": "127.0.0.1:0", "STARLING_LOG": "warn"}
         with (self.folder / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve"], env=self.env | settings, stdout=subprocess.PIPE, stderr=log, text=True

@@ -53,7 +53,7 @@ def compact(value: Any) -> list[str]:
         pieces = []
         for key, inner in value.items():
             if key == MORE:
-                pieces.append(MORE)
+                pieces = [*pieces[:-1], f"{pieces[-1] if pieces else ''}{MORE}"]
                 continue
             first, *others = compact(inner)
             pieces += [f"{json.dumps(key)}:{first}", *others]
