@@ -43,7 +43,8 @@ export class Socket {
   /**
    * `url()` resolves to the address with a fresh ticket. `hello(connected)` gives the fields of the first command,
    * `ready(reply)` hears its answer (null when it came too late to be heard: events flow, nothing was resumed),
-   * `frame(frame)` everything else. `state({name, message?})` tells `connecting`, `connected`, `reconnecting` or `stopped` (with `code`).
+   * `frame(frame)` everything else. `state({name, message?})` tells `connecting`, `connected`,
+   * `reconnecting` or `stopped` (with `code`).
    */
   constructor({ url, hello, ready, frame, state }) {
     Object.assign(this, { url, hello, ready, frame, onState: state });

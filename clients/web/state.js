@@ -1,6 +1,7 @@
-// What this client knows: conversations and cursors, who is there, whom we block, what was announced. Pure: frames and REST answers go in, effects (what
-// to ask the server for) come out. Promises: a conversation's changes are applied in seq order, each once; a
-// hole is never jumped over but asked for; a `changes` frame moves the cursor from → to in one step.
+// What this client knows: conversations and cursors, who is there, whom we block, what was announced. Pure:
+// frames and REST answers go in, effects (what to ask the server for) come out. Promises: a conversation's changes are
+// applied in seq order, each once; a hole is never jumped over but asked for; a `changes` frame moves the cursor
+// from → to in one step.
 
 import {
   applySystem,

@@ -14,8 +14,8 @@ use crate::{Caller, Chat, Result, bounded::Bounded, envelope::ConversationEvent,
 
 /// Clients forget a start after this.
 const SHOWN_FOR: Duration = Duration::from_secs(5);
-/// At most one start in this time goes out. Clients say it every 3 s: one that comes a little early, by this clock, must
-/// go out too, or the next one would come after the others forgot.
+/// At most one start in this time goes out. Clients say it every 3 s: one that comes a little early, by this clock,
+/// must go out too, or the next one would come after the others forgot.
 const START_EVERY: Duration = Duration::from_millis(2500);
 /// Most who are typing on this node at once; beyond it some are told more often than need be.
 const SHOWN_MAX: usize = 50_000;
@@ -38,8 +38,8 @@ impl Default for Shown {
 }
 
 impl Chat {
-    /// Tells the others that the caller is typing, or stopped. At most one start per 2.5 s, caller and conversation goes
-    /// out; clients forget it after 5 s.
+    /// Tells the others that the caller is typing, or stopped. At most one start per 2.5 s, caller and conversation
+    /// goes out; clients forget it after 5 s.
     pub async fn typing(&self, caller: &Caller, conversation: ConversationId, typing: bool) -> Result<()> {
         let Shown(shown) = &self.inner.typing;
         let key = (caller.user.id, conversation);
