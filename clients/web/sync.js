@@ -309,13 +309,13 @@ export class Sync {
   }
 
   #apply(frame) {
+    if (frame.type.startsWith('message.')) this.#confirm(frame.data);
+    if (frame.type === 'changes') for (const change of frame.changes) this.#confirm(change.data);
+    this.#run(this.state.apply(frame));
     if (frame.type === 'message.created') {
       this.markers.deliverLater();
       if (frame.data.system?.type.startsWith('participant.')) this.#loadPeopleAgain(frame.conversation_id);
     }
-    if (frame.type.startsWith('message.')) this.#confirm(frame.data);
-    if (frame.type === 'changes') for (const change of frame.changes) this.#confirm(change.data);
-    this.#run(this.state.apply(frame));
     this.changed();
   }
 
@@ -400,7 +400,7 @@ export class Sync {
 
   /** Somebody came or went where we know who is there. */
   #loadPeopleAgain(id) {
-    if (this.people.has(id)) this.#loadReceipts(id).then(() => this.changed());
+    if (this.people.has(id) && this.state.get(id)) this.#loadReceipts(id).then(() => this.changed());
   }
 
   async #loadReceipts(id) {

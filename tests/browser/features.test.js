@@ -5,7 +5,9 @@ import assert from 'node:assert/strict';
 import { complaints } from './a11y.js';
 import { room, stage, until } from './stage.js';
 
-stage('what people do with messages and with each other', ({ scenario, arrive }) => {
+const SECRET = { STARLING_JWT_SECRET: 'a secret of the browser tests, long enough' };
+
+const define = ({ scenario, arrive, the }) => {
   const pair = async (title) => {
     const ada = await arrive('Ada');
     const ben = await arrive('Ben');
@@ -246,4 +248,35 @@ stage('what people do with messages and with each other', ({ scenario, arrive })
     assert.deepEqual(await complaints(ben.page), []);
     await phone.shot('phone-talk');
   });
-});
+
+  // Last: its banner stays with whoever comes after.
+  scenario(
+    'an announcement is shown to everybody until each has read it',
+    async () => {
+      const ada = await arrive('Ada');
+      const token = the.server.token('--sub', 'office', '--username', 'office', '--role', 'admin');
+      const answer = await fetch(`${the.server.url}/v1/announcements`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ title: 'Moving day', content: 'We are offline from six to seven.' }),
+      });
+      assert.equal(answer.status, 201, await answer.text());
+      const banner = (person) => person.page.getByRole('status', { name: 'Announcement' });
+      await banner(ada).getByText('Moving day').waitFor();
+      const ben = await arrive('Ben');
+      await banner(ben).getByText('We are offline from six to seven.').waitFor();
+      assert.deepEqual(await complaints(ben.page), []);
+      await ben.shot('announcement');
+      await ada.page.getByRole('button', { name: 'Dismiss the announcement' }).click();
+      await banner(ada).waitFor({ state: 'hidden' });
+      const read = ada.page.waitForResponse((response) => response.url().includes('/v1/announcements?'));
+      await ada.page.reload();
+      await read;
+      await ada.connected();
+      assert.equal(await banner(ada).isVisible(), false, 'the server knows what was read');
+    },
+    { skip: process.env.BASE_URL ? 'needs a server whose secret is known' : false },
+  );
+};
+
+stage('what people do with messages and with each other', define, SECRET);

@@ -1,7 +1,7 @@
 // Starts and stops the real binary on its own data directory and a free port. Set BASE_URL to test a server that
 // runs already; then nothing is started, and tests that kill the server are skipped.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -78,6 +78,13 @@ export class Server {
         found(line[1]);
       });
     });
+  }
+
+  /** An access token as another system would sign it with the server's `STARLING_JWT_SECRET`. */
+  token(...args) {
+    return execFileSync(BIN, ['token', ...args], { env: { PATH: process.env.PATH, HOME: this.dir, ...this.env } })
+      .toString()
+      .trim();
   }
 
   /** As a crash would: no chance to say goodbye. */
