@@ -61,10 +61,8 @@ class Steps:
                 block[-1][1] += f"\n{line}"
             elif line.startswith("| "):
                 block[-1][2] = line[2:].split()
-            elif line:
-                block.append([number, line, []])
             else:
-                block.append([number, "", []])
+                block.append([number, line, []])
         return page
 
     def block(self, steps: list) -> list[str | Json]:
@@ -101,6 +99,8 @@ class Steps:
         if fields == ["-"]:
             return [shown]
         answer = ANSWER.fullmatch(output)
+        if answer and not 200 <= int(answer[1]) < 500:
+            raise Failure(f"was answered with {output}")
         if not answer or not answer[2].startswith(("{", "[")):
             return [shown, output.replace(" \n", "\n")]
         self.last = json.loads(answer[2])
