@@ -317,7 +317,7 @@ export interface EditMessage {
 export type Empty = Record<string, unknown>;
 
 /** A stable error code: what programs match on. Its doc comment is its entry in `docs/errors.md`. */
-export type ErrorCode = "BadJson" | "Invalid" | "UnknownCommand" | "NotAuthenticated" | "TokenExpired" | "SessionRevoked" | "UserDisabled" | "InvalidCredentials" | "SignInDisabled" | "Forbidden" | "NotAParticipant" | "PostingRestricted" | "Blocked" | "NotFound" | "NoSuchRoute" | "MethodNotAllowed" | "UsernameTaken" | "IdempotencyConflict" | "LastOwner" | "MessageDeleted" | "EditWindowPassed" | "LimitReached" | "Archived" | "WrongKind" | "TooLarge" | "UnsupportedMediaType" | "RateLimited" | "SlowMode" | "Overloaded" | "Unavailable" | "Timeout" | "Internal";
+export type ErrorCode = "bad_json" | "invalid" | "unknown_command" | "not_authenticated" | "token_expired" | "session_revoked" | "user_disabled" | "invalid_credentials" | "sign_in_disabled" | "forbidden" | "not_a_participant" | "posting_restricted" | "blocked" | "not_found" | "no_such_route" | "method_not_allowed" | "username_taken" | "idempotency_conflict" | "last_owner" | "message_deleted" | "edit_window_passed" | "limit_reached" | "archived" | "wrong_kind" | "too_large" | "unsupported_media_type" | "rate_limited" | "slow_mode" | "overloaded" | "unavailable" | "timeout" | "internal";
 
 /** One field that was refused. */
 export interface FieldError {

@@ -62,7 +62,8 @@ function bounds(schema) {
   ];
   const said = named.filter(([key]) => key in schema && !(key === "minimum" && schema[key] === 0))
     .map(([key, word, unit]) => `${word} ${schema[key]}${unit ? ` ${unit}` : ""}`);
-  return said.length ? `${said.join(", ")}. ` : "";
+  const text = said.join(", ");
+  return text ? `${text[0].toUpperCase()}${text.slice(1)}. ` : "";
 }
 
 function row(name, schema, description, optional) {
@@ -126,7 +127,7 @@ function resolve(doc, schema) {
 function unfold(doc, title, schema, open = false) {
   const target = resolve(doc, schema);
   return [
-    h("h5", {}, title),
+    h("h5", {}, prose(title)),
     h("details", { open }, h("summary", {}, h("code", {}, typeOf(schema))), fields(target)),
   ];
 }
@@ -156,7 +157,7 @@ function operation(doc, path, method, operation) {
     answers.map(([status, answer]) => {
       const content = Object.values(answer.content ?? {})[0];
       const title = `${status}: ${answer.description}`;
-      return content ? unfold(doc, title, content.schema) : h("h5", {}, title);
+      return content ? unfold(doc, title, content.schema) : h("h5", {}, prose(title));
     }));
 }
 

@@ -175,17 +175,17 @@ impl Parts {
         }
         properties["data"] = data;
         let payload = json!({ "type": "object", "required": required, "properties": properties });
-        self.told(&name, row.summary, payload);
+        self.told(&name, row.summary, &payload);
     }
 
     /// The frame `changes`, the only flat one.
     fn page(&mut self) {
         let payload = self.schema(&shape::<Changes>());
         let summary = "What was missed, on resume: moves the conversation's cursor from `from` to `to` in one step.";
-        self.told("changes", summary, payload);
+        self.told("changes", summary, &payload);
     }
 
-    fn told(&mut self, name: &str, summary: &str, payload: Value) {
+    fn told(&mut self, name: &str, summary: &str, payload: &Value) {
         self.message(name, json!({ "name": name, "summary": summary, "payload": payload }));
         self.operations.insert(
             name.into(),

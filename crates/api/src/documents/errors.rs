@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use crate::error::status;
 
-/// Tells in a document's shape of the codes what each means and its status over HTTP.
+/// Tells in a document's shape of the codes how each is written, what it means and its status over HTTP.
 pub(super) fn explain(document: &mut Value) {
     let schema = &mut document["components"]["schemas"]["ErrorCode"];
+    // utoipa does not see names that a macro gives to serde.
+    schema["enum"] = ErrorCode::ALL.iter().map(|code| Value::from(code.as_str())).collect();
     for code in ErrorCode::ALL {
         schema["x-enum-descriptions"][code.as_str()] = code.meaning().trim().into();
         schema["x-http-statuses"][code.as_str()] = status(*code).as_u16().into();

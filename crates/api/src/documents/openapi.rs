@@ -64,10 +64,29 @@ pub(super) fn openapi() -> Value {
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
             operation["responses"]["default"] = json!({ "$ref": format!("#/components/responses/{PROBLEM}") });
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            for parameter in parameters.into_iter().flatten() {
+                never_null(&mut parameter["schema"]);
+            }
             examples::illustrate(path, operation);
         }
     }
     document
+}
+
+/// A parameter is there or not: what utoipa makes of an `Option` has a null that no URL and no header can carry.
+fn never_null(schema: &mut Value) {
+    if let Some(parts) = schema["oneOf"].as_array_mut() {
+        parts.retain(|part| part["type"] != "null");
+        if parts.len() == 1 {
+            *schema = parts.remove(0);
+        }
+    } else if let Some(types) = schema["type"].as_array_mut() {
+        types.retain(|kind| kind != "null");
+        if types.len() == 1 {
+            schema["type"] = types.remove(0);
+        }
+    }
 }
 
 /// The OpenAPI document as it is checked in (`docs/openapi.json`) and served.

@@ -166,7 +166,7 @@ fn frames(text: &mut String, socket: &Value) {
             events.push(type_name);
         }
     }
-    let list = |names: &[String]| names.iter().map(|name| format!("\n  | {name}")).collect::<String>();
+    let list = |names: &[String]| format!("\n  | {}", names.join("\n  | "));
     let codes: Vec<_> = CloseCode::ALL.iter().map(|code| code.code().to_string()).collect();
     let _ = write!(
         text,
@@ -234,8 +234,7 @@ fn parameters(text: &mut String, operation: &Value, place: &str) {
         comment(text, parameter, 3);
         let optional = if parameter["required"] == true { "" } else { "?" };
         let name = key(parameter["name"].as_str().unwrap_or_default());
-        // A parameter is there or not; there is no null in a URL.
-        let kind = type_of(&parameter["schema"], 3).replace(" | null", "");
+        let kind = type_of(&parameter["schema"], 3);
         let _ = writeln!(text, "      {name}{optional}: {kind};");
     }
     text.push_str("    };\n");

@@ -184,9 +184,7 @@ async fn parameters_of_the_wrong_type_are_refused_by_name() {
         let path = operation.line_in(&group, &message);
         for (name, schema) in &operation.query {
             // Text is always of the right type; what it may say is tried elsewhere.
-            let free = schema["type"].as_array().is_some_and(|types| types.contains(&json!("string")))
-                || schema["type"] == "string";
-            if free && schema["enum"].is_null() && schema["format"].is_null() {
+            if schema["type"] == "string" && schema["enum"].is_null() && schema["format"].is_null() {
                 continue;
             }
             let begin = if operation.path == "/v1/search/messages" { "query=a&" } else { "" };

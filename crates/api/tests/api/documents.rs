@@ -104,6 +104,16 @@ fn asyncapi_document_has_every_command_and_every_event() {
 }
 
 #[test]
+fn documents_name_each_error_code_as_it_is_on_the_wire() {
+    let codes: Vec<Value> = protocol::ErrorCode::ALL.iter().map(|code| code.as_str().into()).collect();
+    for document in [api::openapi_document(), api::asyncapi_document()] {
+        let schema = &parsed(&document)["components"]["schemas"]["ErrorCode"];
+        assert_eq!(schema["enum"].as_array(), Some(&codes));
+        assert_eq!(schema["x-enum-descriptions"].as_object().map(serde_json::Map::len), Some(codes.len()));
+    }
+}
+
+#[test]
 fn documents_agree_on_the_shapes_that_they_share() {
     let (rest, socket) = (parsed(&api::openapi_document()), parsed(&api::asyncapi_document()));
     let mut shared = 0;

@@ -53,7 +53,7 @@ async fn each_example_of_a_rest_call_is_answered_as_documented() {
                 loop {
                     let came = received(&line, &mut socket).await;
                     check_event(&line, &sockets, &events, &came, &mut told);
-                    if world.is_last_of_feed(&came) {
+                    if World::is_last_of_feed(&came) {
                         break;
                     }
                 }
@@ -102,7 +102,7 @@ async fn each_example_of_a_command_is_answered_as_documented() {
             loop {
                 let came = received(&line, &mut socket).await;
                 check_event(&line, &document, &shapes, &came, &mut told);
-                if world.is_last_of_conversation(&came) {
+                if World::is_last_of_conversation(&came) {
                     break;
                 }
             }

@@ -67,7 +67,7 @@ pub(super) async fn rest(to: &Rest, token: &str, method: &str, address: &str, bo
 
 /// A token as another system signs it.
 fn token(org: &str, name: &str, role: &str) -> String {
-    let exp = SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_secs(600);
+    let exp = SystemTime::UNIX_EPOCH.elapsed().unwrap() + Duration::from_mins(10);
     let claims = json!({ "sub": name, "exp": exp.as_secs(), "org": org, "preferred_username": name, "role": role });
     chat::mint_external(SECRET.as_bytes(), &serde_json::from_value(claims).unwrap()).unwrap()
 }
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// Whether an event tells of [`Self::change_preferences`].
-    pub(super) fn is_last_of_feed(&self, event: &Value) -> bool {
+    pub(super) fn is_last_of_feed(event: &Value) -> bool {
         event["type"] == "notification_preferences.updated" && event["data"]["muted_until"] == LAST
     }
 
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// Whether an event tells of [`Self::say_something`].
-    pub(super) fn is_last_of_conversation(&self, event: &Value) -> bool {
+    pub(super) fn is_last_of_conversation(event: &Value) -> bool {
         event["type"] == "message.created" && event["data"]["client_id"] == LAST
     }
 
