@@ -41,10 +41,10 @@ export class App {
     this.node = h(
       'div',
       { class: 'app' },
+      this.announcements.node,
       this.list.node,
       this.chat.node,
       this.panels.map(({ node }) => node),
-      this.announcements.node,
       this.live,
       this.toast,
     );
