@@ -76,12 +76,12 @@ pub(super) fn openapi() -> Value {
 
 /// A parameter is there or not: what utoipa makes of an `Option` has a null that no URL and no header can carry.
 fn never_null(schema: &mut Value) {
-    if let Some(parts) = schema["oneOf"].as_array_mut() {
+    if let Some(parts) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
         parts.retain(|part| part["type"] != "null");
         if parts.len() == 1 {
             *schema = parts.remove(0);
         }
-    } else if let Some(types) = schema["type"].as_array_mut() {
+    } else if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
         types.retain(|kind| kind != "null");
         if types.len() == 1 {
             schema["type"] = types.remove(0);
