@@ -34,7 +34,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less.
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`reads`, `writer`, `sockets`) one part alone.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
             Self { rounds: 1, time: Duration::from_secs(2), idle: 300, members: 50, size: SMALL, requests: 100 }
@@ -50,6 +50,22 @@ async fn main() -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{} rounds of {:?} on {cores} cores, median (least–most)\n", plan.rounds, plan.time);
 
+    let only = std::env::var("STARLING_BENCH_ONLY").ok();
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if wanted("reads") {
+        print_reads(&plan).await?;
+    }
+    if wanted("writer") {
+        print_writer(&plan).await?;
+    }
+    if wanted("sockets") {
+        print_sockets(&plan).await?;
+    }
+    Ok(())
+}
+
+/// Requests at a million messages, beside the bare statement in each.
+async fn print_reads(plan: &Plan) -> Result<()> {
     let reads = reads::measure(plan.rounds, plan.requests, plan.size).await.context("measuring reads")?;
     let Size { users, conversations, messages } = plan.size;
     println!("| at {messages} messages, {conversations} conversations, {users} users | REST | bare SQL | ratio |");
@@ -65,7 +81,11 @@ async fn main() -> Result<()> {
         }
     }
     println!();
+    Ok(())
+}
 
+/// The batch writer against one commit per message.
+async fn print_writer(plan: &Plan) -> Result<()> {
     let rates = writer::measure(plan.rounds, plan.time).await.context("measuring the writer")?;
     println!("| durable messages per second, {} senders, Postgres with fsync | |", writer::SENDERS);
     println!("|---|---|");
@@ -73,9 +93,14 @@ async fn main() -> Result<()> {
     println!("| one commit per message, {} connections | {} |", writer::SENDERS, rates.single);
     println!("| ratio of the medians | {:.1} |\n", rates.batched.median() / rates.single.median());
 
+    Ok(())
+}
+
+/// What sockets and deliveries cost.
+async fn print_sockets(plan: &Plan) -> Result<()> {
     let mut columns = Vec::new();
     for nodes in [1, 2] {
-        columns.push(sockets::measure(nodes, &plan).await.with_context(|| format!("measuring {nodes} nodes"))?);
+        columns.push(sockets::measure(nodes, plan).await.with_context(|| format!("measuring {nodes} nodes"))?);
     }
     println!("| through Redis, stored in Postgres | 1 node | 2 nodes |");
     println!("|---|---|---|");

@@ -135,7 +135,7 @@ fn kinds(seeded: &Seeded) -> Vec<Request> {
             words: Some("needle:*"),
         },
         Request {
-            name: "search, a common word, in one conversation",
+            name: "search, a common word in one conversation",
             path: format!("search/messages?query={COMMON_WORD}&conversation_id={}&limit=20", seeded.small),
             sql: SEARCH_HERE,
             words: Some("word0:*"),
@@ -147,9 +147,9 @@ const SEARCH: &str = "SELECT m.*, u.username, u.display_name,
          ts_headline('simple', m.content, to_tsquery('simple', $3)) AS snippet
   FROM (SELECT m.* FROM messages m
         JOIN participants p ON p.conversation_id = m.conversation_id AND p.user_id = $1 AND p.left_at IS NULL
-        WHERE to_tsvector('simple', m.content) @@ to_tsquery('simple', $3) AND m.kind = 'text' AND m.deleted_at IS NULL
+        WHERE search_words(m.content) @@ to_tsquery('simple', $3) AND m.kind = 'text' AND m.deleted_at IS NULL
           AND m.seq > p.access_since_seq AND $2::uuid IS NOT NULL
-        ORDER BY ts_rank(to_tsvector('simple', m.content), to_tsquery('simple', $3)) DESC, m.created_at DESC
+        ORDER BY ts_rank(search_words(m.content), to_tsquery('simple', $3)) DESC, m.created_at DESC
         LIMIT 20) m
   JOIN users u ON u.id = m.sender_id";
 
@@ -157,9 +157,9 @@ const SEARCH_HERE: &str = "SELECT m.*, u.username, u.display_name,
          ts_headline('simple', m.content, to_tsquery('simple', $3)) AS snippet
   FROM (SELECT m.* FROM messages m
         JOIN participants p ON p.conversation_id = m.conversation_id AND p.user_id = $1 AND p.left_at IS NULL
-        WHERE to_tsvector('simple', m.content) @@ to_tsquery('simple', $3) AND m.kind = 'text' AND m.deleted_at IS NULL
+        WHERE search_words(m.content) @@ to_tsquery('simple', $3) AND m.kind = 'text' AND m.deleted_at IS NULL
           AND m.seq > p.access_since_seq AND m.conversation_id = $2
-        ORDER BY ts_rank(to_tsvector('simple', m.content), to_tsquery('simple', $3)) DESC, m.created_at DESC
+        ORDER BY ts_rank(search_words(m.content), to_tsquery('simple', $3)) DESC, m.created_at DESC
         LIMIT 20) m
   JOIN users u ON u.id = m.sender_id";
 
