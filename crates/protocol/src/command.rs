@@ -36,7 +36,7 @@ pub struct Hello {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Continue from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::object::option", skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
 }
 
@@ -72,10 +72,10 @@ pub struct MessageSend {
     pub thread_root_id: Option<MessageId>,
     /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
     /// admins, are found in the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::object::option_many", skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
     /// Files that go with it, at most 10.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "crate::object::many", skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
 }
 
@@ -88,7 +88,7 @@ pub struct MessageEdit {
     pub content: String,
     /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
     /// admins, are found in the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::object::option_many", skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
 }
 
@@ -253,10 +253,18 @@ impl Command {
         match command {
             Ok(command) => Ok((reference, command)),
             // An unpaired surrogate, say, in a field that the head passed over.
-            Err(e) if !e.is_data() => Err(bad(reference, ErrorCode::BadJson, describe(&e))),
+            Err(e) if !e.is_data() && !is_json(frame) => Err(bad(reference, ErrorCode::BadJson, describe(&e))),
+            Err(e) if !e.is_data() => {
+                Err(bad(reference, ErrorCode::Invalid, format!("a value of the wrong type: {}", describe(&e))))
+            }
             Err(e) => Err(bad(reference, ErrorCode::Invalid, describe(&e))),
         }
     }
+}
+
+/// Whether all of it is JSON: serde_json calls it a fault of the text, too, when an enum meets a number.
+fn is_json(frame: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(frame).is_ok()
 }
 
 fn fields<'a, T: Deserialize<'a>>(frame: &'a str) -> Result<T, serde_json::Error> {
@@ -306,6 +314,8 @@ mod tests {
             (r#"{"type":"message.delete","ref":"1","message_id":"x"}"#, ErrorCode::Invalid, Some("1")),
             (r#"{"type":"auth.renew","ref":"1","token":"\ud800"}"#, ErrorCode::BadJson, Some("1")),
             (r#"{"type":"changes.get","ref":"1","after":-1}"#, ErrorCode::Invalid, Some("1")),
+            (r#"{"type":"presence.set","ref":"1","state":7}"#, ErrorCode::Invalid, Some("1")),
+            (r#"{"type":"hello","ref":"1","resume":["e",1,{}]}"#, ErrorCode::Invalid, Some("1")),
         ];
         for (frame, code, reference) in cases {
             let bad = Command::decode(frame).err().unwrap();

@@ -175,7 +175,7 @@ pub struct CreateConversation {
     #[serde(default)]
     pub participant_ids: Vec<UserId>,
     /// What it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::object::option", skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
     /// Who may send.
     #[serde(default)]

@@ -16,6 +16,7 @@ mod mention;
 mod message;
 mod moderation;
 mod notification;
+mod object;
 mod preferences;
 mod presence;
 mod reaction;

@@ -169,10 +169,10 @@ pub struct SendMessage {
     pub thread_root_id: Option<MessageId>,
     /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
     /// admins, are found in the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::object::option_many", skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
     /// Files that go with it, at most 10.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "crate::object::many", skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
 }
 
@@ -184,7 +184,7 @@ pub struct EditMessage {
     pub content: String,
     /// Who is mentioned and where, at most 50, not overlapping. Absent: `@username` of participants, and `@all` of
     /// admins, are found in the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "crate::object::option_many", skip_serializing_if = "Option::is_none")]
     pub mentions: Option<Vec<MentionRange>>,
 }
 

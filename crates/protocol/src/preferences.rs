@@ -89,5 +89,6 @@ pub struct ReadItem {
 #[serde(deny_unknown_fields)]
 pub struct BulkRead {
     /// 1–100, each conversation once.
+    #[serde(deserialize_with = "crate::object::many")]
     pub items: Vec<ReadItem>,
 }

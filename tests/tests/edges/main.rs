@@ -2,10 +2,15 @@
 //! refused (every body, query and command). The tables are compared with the running server's own OpenAPI document and
 //! with the list of commands: what is missing in a table fails, and so does what is there no more.
 
+mod bad_frames;
+mod bad_input;
+mod bad_values;
 mod calls;
 mod permissions;
+mod samples;
 mod stage;
 mod table;
+mod unchanged;
 
 use anyhow::Result;
 use starling_tests::cluster::{Cluster, ClusterConfig};
@@ -57,4 +62,7 @@ macro_rules! scenarios {
 
 scenarios! {
     permissions: everybody_may_do_what_the_table_says;
+    bad_input: bodies_of_wrong_types_are_refused_by_field, commands_of_wrong_types_are_refused;
+    bad_values: values_that_no_type_forbids_are_refused_and_store_nothing;
+    bad_frames: frames_that_are_no_commands_are_answered_or_closed;
 }
