@@ -65,6 +65,21 @@ async fn an_unchanged_list_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn the_page_of_documents_needs_nothing_from_elsewhere() {
+    let server = Server::start().await;
+    for (path, kind) in [("", "text/html"), ("/docs.js", "text/javascript"), ("/docs.css", "text/css")] {
+        let answer = server.get("", &format!("/v1/docs{path}")).await;
+        assert!(answer.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with(kind), "{path}");
+        assert!(answer.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
+        let text = answer.expect(200);
+        let text = text.as_str().unwrap();
+        for elsewhere in ["http:", "https:", "src=\"//", "@import", "url("] {
+            assert!(!text.contains(elsewhere), "{path} has {elsewhere}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_out_of_reach_is_503_with_a_time_to_try_again() {
     let server = Server::start().await;
     let (token, _) = server.guest("ann").await;
