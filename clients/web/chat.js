@@ -2,7 +2,7 @@
 // was seen. What can be done with a message is in message-actions.js.
 
 import { Composer } from './composer.js';
-import { names, progress, typists } from './conversation.js';
+import { progress, typists } from './conversation.js';
 import { h, icon, setAttr, setText } from './dom.js';
 import { conversationName, count, presenceText, typingText } from './format.js';
 import { button, CONNECTION } from './list.js';
@@ -158,7 +158,6 @@ export class Chat {
       progressOf: (seq) => progress(conversation, seq, me.id),
       nameOf: (id) => people.get(id),
       isBlocked: (id) => info.kind !== 'direct' && sync.state.blocked.has(id),
-      isMention: (message) => names(message, me.id),
     };
   }
 
