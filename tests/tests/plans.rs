@@ -13,7 +13,7 @@ use starling_tests::{
     seed::{self, COMMON_WORD, RARE_WORD, Seeded, Size},
 };
 use store::{
-    Inbox, Library, MarkRow, MessageSearch, People, Store,
+    Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Store,
     postgres::{PostgresConfig, PostgresStore},
 };
 
@@ -149,7 +149,8 @@ impl World {
         ensure!(seen.len() == PRESENCE_MAX, "{} of {} share a conversation", seen.len(), ids.len());
         self.look("contacts", 1, store.contacts(me, 2_000)).await?;
         let user = store.user(me).await?.context("the viewer")?;
-        self.look("directory", 1, store.search_users(user.org_id, "user 12", None, 50)).await?;
+        let filter = OrgUsersFilter { query: "user 12".into(), disabled: Some(false), role: None };
+        self.look("directory", 1, store.org_users(user.org_id, &filter, None, 50)).await?;
         Ok(())
     }
 

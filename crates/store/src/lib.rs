@@ -63,9 +63,6 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     async fn users(&self, org: OrgId, ids: &[UserId]) -> Result<Vec<User>>;
     /// The user with this name (any case), with their password hash (none: cannot log in).
     async fn credentials(&self, org: OrgId, username: &str) -> Result<Option<(User, Option<String>)>>;
-    /// Users of the org whose username or display name starts with `query` (any case; empty: all), by username.
-    /// `after` is the last username of the page before.
-    async fn search_users(&self, org: OrgId, query: &str, after: Option<&str>, limit: u32) -> Result<Page<User>>;
     /// Changes a profile. `None`: no such user.
     async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>>;
     // ---- sessions

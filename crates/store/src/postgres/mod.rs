@@ -106,10 +106,6 @@ impl Store for PostgresStore {
         self.call(people::credentials(&self.pool, org, username)).await
     }
 
-    async fn search_users(&self, org: OrgId, query: &str, after: Option<&str>, limit: u32) -> Result<Page<User>> {
-        self.call(people::search(&self.pool, org, query, after, limit)).await
-    }
-
     async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>> {
         self.call(people::update_profile(&self.pool, id, patch)).await
     }

@@ -1,6 +1,6 @@
 //! Orgs and users.
 
-use protocol::{OrgId, OrgRole, Page, ProfilePatch, USERNAME_MAX, User, UserId};
+use protocol::{OrgId, OrgRole, ProfilePatch, USERNAME_MAX, User, UserId};
 use sqlx::{FromRow, PgPool, Row};
 use uuid::Uuid;
 
@@ -169,36 +169,6 @@ pub(super) async fn credentials(pool: &PgPool, org: OrgId, username: &str) -> Ou
     .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some((UserRow::from_row(&row)?.user()?, row.try_get("password_hash")?)))
-}
-
-/// A page of users by prefix. `next_cursor` is the last username.
-pub(super) async fn search(
-    pool: &PgPool,
-    org: OrgId,
-    query: &str,
-    after: Option<&str>,
-    limit: u32,
-) -> Outcome<Page<User>> {
-    let limit = limit.max(1);
-    let rows: Vec<UserRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        user_columns!(),
-        " FROM users u
-          WHERE u.org_id = $1 AND u.username_key > $3
-            AND (starts_with(u.username_key, $2) OR starts_with(u.display_name_key, $2))
-          ORDER BY u.username_key LIMIT $4"
-    ))
-    .bind(org.0)
-    .bind(fold(query))
-    .bind(fold(after.unwrap_or_default()))
-    .bind(i64::from(limit) + 1)
-    .fetch_all(pool)
-    .await?;
-    let more = rows.len() > limit as usize;
-    let mut items = users(rows)?;
-    items.truncate(limit as usize);
-    let next_cursor = items.last().filter(|_| more).map(|user| user.username.clone());
-    Ok(Page { items, next_cursor })
 }
 
 /// Changes what the patch names.

@@ -189,10 +189,6 @@ impl Store for SqliteStore {
         users::credentials(&mut *self.reader().await?, org, username).await
     }
 
-    async fn search_users(&self, org: OrgId, query: &str, after: Option<&str>, limit: u32) -> Result<Page<User>> {
-        users::search(&mut *self.reader().await?, org, query, after, limit).await
-    }
-
     async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>> {
         let mut tx = self.write().await?;
         let user = users::update_profile(&mut tx, id, patch).await?;

@@ -1,6 +1,6 @@
 //! Orgs and users.
 
-use protocol::{OrgId, Page, ProfilePatch, USERNAME_MAX, User, UserId, UserSeq};
+use protocol::{OrgId, ProfilePatch, USERNAME_MAX, User, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -167,34 +167,6 @@ pub(super) async fn credentials(
     .await
     .db()?;
     row.map(|row| Ok((row.user.into_user()?, row.password_hash))).transpose()
-}
-
-pub(super) async fn search(
-    conn: &mut SqliteConnection,
-    org: OrgId,
-    query: &str,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Page<User>> {
-    let limit = limit.max(1) as usize;
-    let rows: Vec<UserRow> = sqlx::query_as(concat!(
-        "select ",
-        user_columns!(),
-        " from users u where u.org_id = ?1 and u.username_key > ?2 \
-         and (substr(u.username_key, 1, length(?3)) = ?3 or substr(u.display_name_key, 1, length(?3)) = ?3) \
-         order by u.username_key limit ?4"
-    ))
-    .bind(org.0)
-    .bind(after.map(fold).unwrap_or_default())
-    .bind(fold(query))
-    .bind(limit as i64 + 1)
-    .fetch_all(conn)
-    .await
-    .db()?;
-    let more = rows.len() > limit;
-    let items: Vec<User> = rows.into_iter().take(limit).map(UserRow::into_user).collect::<Result<_>>()?;
-    let next_cursor = items.last().filter(|_| more).map(|user| user.username.clone());
-    Ok(Page { items, next_cursor })
 }
 
 pub(super) async fn update_profile(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{ConversationId, ConversationKind, History, HistoryWindow, MessageId, Role, User};
-use store::{NewConversation, Scope, Store, Writes};
+use store::{NewConversation, OrgUsersFilter, Scope, Store, Writes};
 
 use super::{
     op::Op,
@@ -58,7 +58,15 @@ pub async fn people_of_another_org_see_nothing_at_all(store: Arc<dyn Store>) {
     }
     assert!(world.store.public_conversations(eve.id, "", None, 50).await.unwrap().items.is_empty());
     assert!(world.store.users(eve.org_id, &[ada.id]).await.unwrap().is_empty());
-    assert!(world.store.search_users(eve.org_id, "ada", None, 50).await.unwrap().items.is_empty());
+    assert!(
+        world
+            .store
+            .org_users(eve.org_id, &OrgUsersFilter { query: "ada".into(), ..OrgUsersFilter::default() }, None, 50)
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }
 
 /// Anyone of the org may look at the door; messages need a join.

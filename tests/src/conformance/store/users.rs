@@ -77,7 +77,7 @@ pub async fn a_foreign_user_seen_by_twenty_tasks_is_made_once(store: Arc<dyn Sto
         ids.insert(user.id);
     }
     assert_eq!(ids.len(), 1);
-    assert_eq!(world.store.search_users(world.org, "", None, 50).await.unwrap().items.len(), 1);
+    assert_eq!(world.directory("", None, 50).await.unwrap().items.len(), 1);
 }
 
 /// A suffix, never a refusal.
@@ -124,7 +124,7 @@ pub async fn a_foreign_user_follows_their_token(store: Arc<dyn Store>) {
         ExternalUser { org_id: world.store.ensure_org("elsewhere").await.unwrap(), ..external(&world, "sub-1", "ada") };
     let other = world.store.upsert_external_user(other_org).await.unwrap();
     assert!(other.id != first.id && other.username == "ada");
-    let found = world.store.search_users(world.org, "ada l", None, 5).await.unwrap().items;
+    let found = world.directory("ada l", None, 5).await.unwrap().items;
     assert_eq!(found, [second], "found by the name that the token gave");
 }
 
@@ -138,7 +138,7 @@ pub async fn people_are_found_by_the_start_of_their_names(store: Arc<dyn Store>)
         world.store.create_user(user).await.unwrap();
     }
     let find = async |query: &str| {
-        let page = world.store.search_users(world.org, query, None, 50).await.unwrap();
+        let page = world.directory(query, None, 50).await.unwrap();
         page.items.into_iter().map(|user| user.username).collect::<Vec<_>>()
     };
     assert_eq!(find("ann").await, ["anna", "Annika", "bert"]);
@@ -162,7 +162,7 @@ pub async fn people_are_listed_page_by_page(store: Arc<dyn Store>) {
     }
     let (mut seen, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let page = world.store.search_users(world.org, "", cursor.as_deref(), 2).await.unwrap();
+        let page = world.directory("", cursor.as_deref(), 2).await.unwrap();
         assert!(page.items.len() <= 2);
         seen.extend(page.items.into_iter().map(|user| user.username));
         cursor = page.next_cursor;
@@ -191,7 +191,7 @@ pub async fn a_profile_changes_only_what_was_named(store: Arc<dyn Store>) {
     let cleared = world.store.update_profile(ada.id, &clear).await.unwrap().unwrap();
     assert_eq!((cleared.avatar_url, cleared.status_text.as_deref()), (None, Some("away")));
     assert_eq!(world.store.update_profile(UserId::generate(), &full).await.unwrap(), None);
-    let found = world.store.search_users(world.org, "ADA 🦋", None, 5).await.unwrap().items;
+    let found = world.directory("ADA 🦋", None, 5).await.unwrap().items;
     assert_eq!(found.len(), 1, "found by the new name");
 
     let group = world.group(&[&ada]).await;

@@ -14,8 +14,8 @@ use protocol::{
     MessageId, OrgId, Page, Posting, Role, Sender, Seq, SystemChange, Timestamp, User, UserId,
 };
 use store::{
-    Committed, CreatedConversation, InsertMessage, Locked, MarkRow, Marked, NewConversation, NewUser, Scope, Store,
-    StoredMessage, Writes,
+    Committed, CreatedConversation, InsertMessage, Locked, MarkRow, Marked, NewConversation, NewUser, OrgUsersFilter,
+    Scope, Store, StoredMessage, Writes,
 };
 
 use super::op::{self, Op};
@@ -44,6 +44,12 @@ impl World {
         store.migrate().await.unwrap();
         let org = store.ensure_org("acme").await.unwrap();
         Self { store, org, clock: AtomicI64::new(1_795_000_000_000) }
+    }
+
+    /// The org's directory: who is not disabled, by the beginning of a name.
+    pub async fn directory(&self, query: &str, after: Option<&str>, limit: u32) -> store::Result<Page<User>> {
+        let filter = OrgUsersFilter { query: query.into(), disabled: Some(false), role: None };
+        self.store.org_users(self.org, &filter, after, limit).await
     }
 
     /// A time; each is a second later than the one before.
