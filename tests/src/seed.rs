@@ -95,9 +95,9 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
                                                                     / 99991.0, 4)), ' ')
                      FROM generate_series(1, 8) k),
                     '', date_trunc('milliseconds', now()) - ({big} - s % {big}) * interval '20 seconds'
-             FROM (SELECT 1::bigint AS c, s FROM generate_series(1, {big}) s
+             FROM (SELECT 1::bigint AS c, s::bigint FROM generate_series(1, {big}) s
                    UNION ALL
-                   SELECT c, s FROM generate_series(2, {conversations}) c, generate_series(1, {per_conversation}) s) m",
+                   SELECT c, s FROM generate_series(2, {conversations}::bigint) c, generate_series(1, {per_conversation}::bigint) s) m",
             big = messages / 10
         ),
         // Something of everything that reads look at.
