@@ -1,5 +1,5 @@
 # One command per habit; `make help` lists them. CI (.ci/run) calls the same.
-# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench), N and TEST (soak-test).
+# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench, test-schema), N and TEST (soak-test).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,8 +12,8 @@ N ?= 20
 TEST ?= cluster
 ARGS ?=
 
-.PHONY: help run cluster build test test-rust test-web test-guide check check-format check-lints check-dependencies \
-	check-generated check-deploy generate generate-guide soak-test bench load
+.PHONY: help run cluster build test test-rust test-web test-guide test-schema check check-format check-lints \
+	check-dependencies check-generated check-deploy generate generate-guide soak-test bench load
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +34,7 @@ build:
 	@scripts/install-deps test
 	cargo test --workspace --no-run
 
-test: test-rust test-web test-guide ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
+test: test-rust test-web test-guide test-schema ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
 
 # --no-fail-fast: one run tells all that is broken.
 test-rust: build
@@ -46,6 +46,10 @@ test-web: build
 # Every step of docs/guide.md again, against a server of its own.
 test-guide: build
 	@STARLING_BIN=$(STARLING) python3 -B scripts/guide check
+
+# What the OpenAPI document allows, and what it forbids, sent to a running server.
+test-schema: build
+	@STARLING_BIN=$(STARLING) scripts/schemathesis $(ARGS)
 
 check: check-format check-lints check-dependencies check-generated check-deploy ## Format, lints, licences, generated files, deployment files
 
