@@ -9,6 +9,8 @@ use crate::{ChatError, Result};
 
 /// Longest URL, characters.
 const URL_MAX: usize = 2_000;
+/// Largest number that JavaScript does not round.
+const AMOUNT_MAX: u64 = (1 << 53) - 1;
 /// Longest `subject.type`, characters.
 const SUBJECT_TYPE_MAX: usize = 64;
 /// Longest `subject.id`, characters.
@@ -60,8 +62,18 @@ pub(crate) fn attachments(attachments: &[Attachment]) -> Result<()> {
         attachment.name.as_deref().map_or(Ok(()), |name| line(&field("name"), name, NAME_MAX))?;
         attachment.media_type.as_deref().map_or(Ok(()), |kind| line(&field("media_type"), kind, NAME_MAX))?;
         attachment.thumbnail_url.as_deref().map_or(Ok(()), |address| url(&field("thumbnail_url"), address))?;
+        amount(&field("byte_size"), attachment.byte_size)?;
+        amount(&field("duration_ms"), attachment.duration_ms)?;
     }
     Ok(())
+}
+
+/// A number that every client reads as it was written.
+fn amount(field: &str, number: Option<u64>) -> Result<()> {
+    match number {
+        Some(number) if number > AMOUNT_MAX => Err(ChatError::field(field, format!("must be at most {AMOUNT_MAX}"))),
+        _ => Ok(()),
+    }
 }
 
 /// Seconds between two messages of one member.
@@ -262,6 +274,8 @@ mod tests {
             (vec![Attachment { thumbnail_url: Some(script), ..good.clone() }], "attachments.0.thumbnail_url"),
             (vec![Attachment { name: Some("a\nb".into()), ..good.clone() }], "attachments.0.name"),
             (vec![Attachment { media_type: Some("x".repeat(121)), ..good.clone() }], "attachments.0.media_type"),
+            (vec![Attachment { byte_size: Some(1 << 53), ..good.clone() }], "attachments.0.byte_size"),
+            (vec![Attachment { duration_ms: Some(u64::MAX), ..good.clone() }], "attachments.0.duration_ms"),
         ] {
             assert_eq!(attachments(&bad).unwrap_err().errors[0].field, field);
         }

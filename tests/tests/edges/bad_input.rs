@@ -83,8 +83,8 @@ enum Unknown {
 /// The schema of an operation's body, references followed.
 fn schema(document: &Value, operation: &Value) -> Result<Value> {
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-    let parts = schema["oneOf"].as_array().into_iter().flatten().chain([schema]);
-    let name = parts.filter_map(|part| part["$ref"].as_str()).next().context("a body by reference")?;
+    let mut parts = schema["oneOf"].as_array().into_iter().flatten().chain([schema]);
+    let name = parts.find_map(|part| part["$ref"].as_str()).context("a body by reference")?;
     let name = name.rsplit('/').next().unwrap_or_default();
     Ok(document["components"]["schemas"][name].clone())
 }

@@ -34,13 +34,24 @@ fn check(what: &str, answer: &Answer, code: &str, field: Option<&str>, wrong: &m
     }
 }
 
+/// Every byte of it, as a path may have it.
+fn percent_encoded(text: &str) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The same object with other fields, or more.
+fn with(mut object: Value, more: &Value) -> Value {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+    object
+}
+
 /// Bad messages, over REST and as commands.
 fn bad_messages(world: &World) -> Vec<Case> {
-    let attachment = |more: Value| {
-        let mut one = json!({"kind": "image", "url": "https://example.com/a.png"});
-        one.as_object_mut().zip(more.as_object()).map(|(one, more)| one.extend(more.clone()));
-        json!({"attachments": [one]})
-    };
+    let picture = || json!({"kind": "image", "url": "https://example.com/a.png"});
+    let attachment = |more: Value| json!({"attachments": [with(picture(), &more)]});
     let mentions = |ranges: &[(u64, u64, &str)]| {
         let range =
             |(offset, length, user): &(u64, u64, &str)| json!({"offset": offset, "length": length, "user_id": user});
@@ -74,11 +85,7 @@ fn bad_messages(world: &World) -> Vec<Case> {
         (attachment(json!({"media_type": "a\nb"})), "invalid", Some("attachments.0.media_type")),
         (attachment(json!({"byte_size": u64::MAX})), "invalid", Some("attachments.0.byte_size")),
         (attachment(json!({"duration_ms": u64::MAX})), "invalid", Some("attachments.0.duration_ms")),
-        (
-            json!({"attachments": vec![json!({"kind": "image", "url": "https://example.com"}); 11]}),
-            "invalid",
-            Some("attachments"),
-        ),
+        (json!({"attachments": vec![picture(); 11]}), "invalid", Some("attachments")),
         (mentions(&[(0, 0, ben)]), "invalid", Some("mentions")),
         (mentions(&[(0, 8, ben)]), "invalid", Some("mentions")),
         (mentions(&[(7, 1, ben)]), "invalid", Some("mentions")),
@@ -103,9 +110,8 @@ async fn messages(world: &World, wrong: &mut Vec<String>) -> Result<()> {
     let (http, token) = (&world.http, &*world.ann.token);
     let mut socket = Socket::with_token(&http.base, token).await?;
     let line = format!("POST /v1/conversations/{}/messages", world.group);
-    for (bad, code, field) in bad_messages(world) {
-        let mut body = json!({"content": "hi", "client_id": "never-sent"});
-        body.as_object_mut().zip(bad.as_object()).map(|(body, bad)| body.extend(bad.clone()));
+    for (number, (bad, code, field)) in bad_messages(world).into_iter().enumerate() {
+        let mut body = with(json!({"content": "hi", "client_id": format!("never-sent-{number}")}), &bad);
         if bad["attachments"].is_array() {
             body["content"] = json!("");
         }
@@ -114,8 +120,7 @@ async fn messages(world: &World, wrong: &mut Vec<String>) -> Result<()> {
         check(&format!("command {bad}"), &ask(&mut socket, "message.send", &body).await?, code, field, wrong);
         // What is wrong in a text is wrong in a new text, too.
         if field.is_some_and(|field| field == "content" || field == "mentions") {
-            let mut edit = json!({"content": "new"});
-            edit.as_object_mut().zip(bad.as_object()).map(|(edit, bad)| edit.extend(bad.clone()));
+            let mut edit = with(json!({"content": "new"}), &bad);
             let patch = format!("PATCH /v1/messages/{}", world.message);
             check(&format!("edit {bad}"), &http.call(Some(token), &patch, Some(&edit)).await?, code, field, wrong);
             edit["message_id"] = json!(world.message);
@@ -127,23 +132,12 @@ async fn messages(world: &World, wrong: &mut Vec<String>) -> Result<()> {
 
 async fn calls(world: &World, wrong: &mut Vec<String>) -> Result<()> {
     let (ben, group, message) = (&*world.ben.id, &*world.group, &*world.message);
-    let create = |more: Value| {
-        let mut body = json!({"kind": "group", "title": "New"});
-        body.as_object_mut().zip(more.as_object()).map(|(body, more)| body.extend(more.clone()));
-        ("POST /v1/conversations".to_owned(), body)
-    };
-    let direct = |more: Value| {
-        let mut body = json!({"kind": "direct", "participant_ids": [ben]});
-        body.as_object_mut().zip(more.as_object()).map(|(body, more)| body.extend(more.clone()));
-        ("POST /v1/conversations".to_owned(), body)
-    };
-    let of_group = |rest: &str, body: Value| (rest.replace("{}", &format!("/v1/conversations/{group}")), body);
     let line = |line: &str, body: Value| (line.to_owned(), body);
-    let subject = |more: Value| {
-        let mut subject = json!({"type": "a", "id": "1", "title": "A"});
-        subject.as_object_mut().zip(more.as_object()).map(|(subject, more)| subject.extend(more.clone()));
-        create(json!({"subject": subject}))
-    };
+    let create = |more: Value| line("POST /v1/conversations", with(json!({"kind": "group", "title": "New"}), &more));
+    let direct =
+        |more: Value| line("POST /v1/conversations", with(json!({"kind": "direct", "participant_ids": [ben]}), &more));
+    let of_group = |rest: &str, body: Value| (rest.replace("{}", &format!("/v1/conversations/{group}")), body);
+    let subject = |more: Value| create(json!({"subject": with(json!({"type": "a", "id": "1", "title": "A"}), &more)}));
     let get = |path: &str| (format!("GET /v1/{path}"), Value::Null);
     let long = "x".repeat(1_001);
     let crowd = vec![UNKNOWN; 1_001];
@@ -231,8 +225,8 @@ async fn calls(world: &World, wrong: &mut Vec<String>) -> Result<()> {
         (line(&format!("PATCH /v1/org/reports/{UNKNOWN}"), json!({"status": "resolved"})), "not_found", None),
         (line(&format!("DELETE /v1/auth/sessions/{UNKNOWN}"), Value::Null), "not_found", None),
     ];
-    for bad in ["x", "", "👍👍", ":+1:", "\u{0}"] {
-        let emoji: String = bad.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for bad in ["x", "", "👍👍", ":+1:", " "] {
+        let emoji = percent_encoded(bad);
         let code = if bad.is_empty() { "no_such_route" } else { "invalid" };
         let field = (!bad.is_empty()).then_some("emoji");
         cases.push((line(&format!("PUT /v1/messages/{message}/reactions/{emoji}"), Value::Null), code, field));
@@ -292,7 +286,7 @@ async fn calls(world: &World, wrong: &mut Vec<String>) -> Result<()> {
 
 async fn commands(world: &World, wrong: &mut Vec<String>) -> Result<()> {
     let (group, message) = (&*world.group, &*world.message);
-    let many: Vec<&str> = vec![UNKNOWN; 501];
+    let many: Vec<_> = (0..501).map(|number| format!("01900000-0000-7000-8000-{number:012}")).collect();
     let cursors: serde_json::Map<_, _> =
         (0..1_001).map(|number| (format!("01900000-0000-7000-8000-{number:012}"), json!(1))).collect();
     let mut cases: Vec<(&str, Value, &str, Option<&str>)> = vec![
@@ -308,7 +302,7 @@ async fn commands(world: &World, wrong: &mut Vec<String>) -> Result<()> {
         ("reaction.remove", json!({"message_id": message, "emoji": "\u{0}"}), "invalid", Some("emoji")),
         ("changes.get", json!({"conversation_id": group, "after": 0, "limit": 0}), "invalid", Some("limit")),
         ("changes.get", json!({"conversation_id": group, "after": 0, "limit": 501}), "invalid", Some("limit")),
-        ("presence.watch", json!({"user_ids": many}), "invalid", None),
+        ("presence.watch", json!({"user_ids": many}), "limit_reached", None),
         ("auth.renew", json!({"token": ""}), "not_authenticated", None),
         ("auth.renew", json!({"token": "a\u{0}b"}), "not_authenticated", None),
         ("auth.renew", json!({"token": world.ben.token}), "invalid", Some("token")),
@@ -346,7 +340,7 @@ async fn commands(world: &World, wrong: &mut Vec<String>) -> Result<()> {
     socket.close().await
 }
 
-/// A marker or cursor past the head means the head, however far past it is.
+/// A marker past the head means the head, however far past it is; a cursor there is a mistake.
 async fn past_the_head(world: &World) -> Result<()> {
     let (http, token, group) = (&world.http, &*world.ann.token, &*world.group);
     let conversation = http.done(token, &format!("GET /v1/conversations/{group}"), Value::Null).await?;
@@ -367,7 +361,7 @@ async fn past_the_head(world: &World) -> Result<()> {
             http.done(token, &line, Value::Null).await?;
         }
         let after = ask(&mut socket, "changes.get", &json!({"conversation_id": group, "after": seq})).await?;
-        ensure!(after.body["data"]["changes"] == json!([]), "changes after {seq} of {head}: {}", after.text);
+        ensure!(after.fields == ["after"], "changes after {seq} of {head}: {}", after.text);
         let news = http.done(token, "POST /v1/announcements/read", json!({"seq": seq})).await?;
         ensure!(news["read_seq"] == 0, "announcements read up to {seq} of none: {news}");
     }

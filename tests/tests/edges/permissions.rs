@@ -34,8 +34,8 @@ pub(crate) async fn everybody_may_do_what_the_table_says(cluster: &Cluster) -> R
     let http = Http::new(cluster)?;
     let (rest, commands) = (rows(table::REST)?, rows(table::COMMANDS)?);
     let documented = operations(&http).await?.into_iter().map(|(line, _)| line).collect();
-    same("operations", documented, &rest)?;
-    same("commands", Command::TYPES.iter().map(|kind| (*kind).to_owned()).collect(), &commands)?;
+    same("operations", &documented, &rest)?;
+    same("commands", &Command::TYPES.iter().map(|kind| (*kind).to_owned()).collect(), &commands)?;
     let wrong: Vec<String> = stream::iter(rest.iter().chain(&commands))
         .map(|row| play(cluster, &http, row))
         .buffer_unordered(AT_ONCE)
@@ -47,11 +47,11 @@ pub(crate) async fn everybody_may_do_what_the_table_says(cluster: &Cluster) -> R
 }
 
 /// Each of them has a row, and each row is of one of them.
-fn same(what: &str, there: BTreeSet<String>, rows: &[Row]) -> Result<()> {
+fn same(what: &str, there: &BTreeSet<String>, rows: &[Row]) -> Result<()> {
     let listed: BTreeSet<_> =
         rows.iter().map(|row| row.line.split('?').next().unwrap_or_default().to_owned()).collect();
     let missing: Vec<_> = there.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(&there).collect();
+    let gone: Vec<_> = listed.difference(there).collect();
     ensure!(missing.is_empty() && gone.is_empty(), "{what} without a row: {missing:?}; rows without one: {gone:?}");
     Ok(())
 }

@@ -220,10 +220,9 @@ impl<'a> Stage<'a> {
     pub(crate) async fn path(&self, path: &str) -> Result<String> {
         let id = match path.trim_start_matches("/v1/").split('/').next() {
             Some("messages") => "$message",
-            Some("users") => "$target",
             Some("auth") => "$session",
             Some("org") if path.contains("reports") => "$report",
-            Some("org") => "$target",
+            Some("org" | "users") => "$target",
             _ => "$conversation",
         };
         let path = path.replace("{id}", id).replace("{user_id}", "$target").replace("{emoji}", EMOJI);
