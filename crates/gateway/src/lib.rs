@@ -22,6 +22,7 @@ mod presence;
 mod probe;
 mod rate;
 mod reader;
+mod receipts;
 mod serve;
 mod sweep;
 mod upgrade;
@@ -101,6 +102,7 @@ impl Gateway {
         tokio::spawn(reader::run(Arc::clone(&node), incoming, Arc::clone(&probe)));
         tokio::spawn(probe::run(Arc::clone(&node), probe));
         tokio::spawn(sweep::run(Arc::clone(&node)));
+        tokio::spawn(receipts::run(Arc::clone(&node)));
         presence::start(&node);
         Ok(Self { node })
     }

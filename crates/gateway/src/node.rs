@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) stop: CancellationToken,
     /// Asks the sweeper for a whole comparison, as soon as it can.
     pub(crate) sweep_now: Notify,
+    /// Markers may have moved without news.
+    pub(crate) receipts_lost: Notify,
     pub(crate) draining: AtomicBool,
     /// Why events do not flow; none when they do. One log line per change.
     degraded: Mutex<Option<&'static str>>,
@@ -47,6 +49,7 @@ impl Node {
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
             sweep_now: Notify::new(),
+            receipts_lost: Notify::new(),
             draining: AtomicBool::new(false),
             degraded: Mutex::new(None),
         }

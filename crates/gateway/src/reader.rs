@@ -20,6 +20,7 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
             None => return,
             Some(Incoming::Lost) => {
                 node.sweep_now.notify_one();
+                node.receipts_lost.notify_one();
                 node.presence.lost();
             }
             Some(Incoming::Event { topic: Topic::Conversation(id), payload }) => {

@@ -145,3 +145,22 @@ async fn what_another_program_publishes_on_our_topics_harms_nobody() {
     }
     assert_eq!(seqs(&socket.seen(|_| true), room), [2, 3, 4]);
 }
+
+#[tokio::test]
+async fn markers_whose_news_was_lost_are_told_when_the_bus_is_back() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    let sent = world.say(&ada, room, "hello").await;
+    let mut socket = world.live(&ada).await;
+    // Over a bus that nobody here listens to.
+    let deaf = bus::local::LocalBus::start();
+    let other = chat_on(&world.store, std::sync::Arc::new(deaf), Limits::default(), &prometheus::Registry::new());
+    other.mark_read(&ben.caller, room, sent.seq).await.unwrap();
+    socket.settle().await;
+    let is_bens = |frame: &serde_json::Value| frame["data"]["user_id"] == json!(ben.caller.user.id);
+    assert!(socket.seen(|frame| frame["type"] == "receipt.updated" && is_bens(frame)).is_empty());
+    bus::Bus::reconnect(&*world.bus);
+    let told = socket.until(|frame| frame["type"] == "receipt.updated" && is_bens(frame)).await;
+    assert_eq!((&told["conversation_id"], &told["data"]["read_seq"]), (&json!(room), &json!(sent.seq)));
+}
