@@ -214,7 +214,12 @@ impl Cluster {
 
     /// Somebody new, or the same again by name.
     pub async fn person(&self, name: &str) -> Result<Person> {
-        let token = self.token(name, Duration::from_hours(1))?;
+        self.person_with(name, &json!({})).await
+    }
+
+    /// The same with more claims in their token: the `org` they are of, a `role` in it.
+    pub async fn person_with(&self, name: &str, more: &Value) -> Result<Person> {
+        let token = self.token_with(name, Duration::from_hours(1), more)?;
         let rest = Rest::new(&self.url(), Some(&token))?;
         let user: User = rest.get("me").await?.ok()?;
         Ok(Person { id: user.id, name: name.to_owned(), token, rest, url: self.url() })
@@ -222,8 +227,16 @@ impl Cluster {
 
     /// A token for a person of this name.
     pub fn token(&self, name: &str, valid_for: Duration) -> Result<String> {
+        self.token_with(name, valid_for, &json!({}))
+    }
+
+    fn token_with(&self, name: &str, valid_for: Duration, more: &Value) -> Result<String> {
         let exp = (SystemTime::now().duration_since(UNIX_EPOCH)? + valid_for).as_secs();
-        self.sign(&json!({"sub": name, "preferred_username": name, "name": name, "exp": exp}))
+        let mut claims = json!({"sub": name, "preferred_username": name, "name": name, "exp": exp});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            claims[name] = value.clone();
+        }
+        self.sign(&claims)
     }
 
     /// A token with any claims, signed with this cluster's secret.

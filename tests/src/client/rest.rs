@@ -54,6 +54,11 @@ impl Rest {
         self.call(Method::POST, path, Some(body), &[]).await
     }
 
+    /// PUT `/v1/{path}`, without a body.
+    pub async fn put(&self, path: &str) -> Result<Answer> {
+        self.call(Method::PUT, path, None, &[]).await
+    }
+
     /// PATCH `/v1/{path}`.
     pub async fn patch(&self, path: &str, body: Value) -> Result<Answer> {
         self.call(Method::PATCH, path, Some(body), &[]).await

@@ -4,15 +4,26 @@
 //! kind of cluster that it is listed under. Every wait has a deadline, and a failure prints what the clients saw and
 //! the logs of all nodes. `make soak-test` runs all of it many times.
 
+mod announcements;
 mod changes;
+mod conversations;
 mod crash;
 mod delivery;
 mod drain;
 mod idempotency;
+mod list;
 mod lost_events;
 mod markers;
 mod membership;
+mod moderation;
+mod notifications;
+mod orgs;
 mod postgres_outage;
+mod presence;
+mod receipts;
 mod redis_outage;
+mod search;
 mod sign_in;
+mod threads_reactions;
+mod typing;
 mod world;

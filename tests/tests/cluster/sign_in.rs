@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future::try_join_all;
-use protocol::{Page, Session, Timestamp, TokenResponse, User};
+use protocol::{Page, Session, Timestamp, TokenResponse};
 use serde_json::{Value, json};
 use starling_tests::{
     client::{Client, Rest, SOON, Socket},

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use protocol::{Changes, ConversationId, ErrorCode, Message, Reply, Seq};
 use serde_json::Value;
 use starling_tests::{
-    client::{Client, shared},
+    client::{Client, View, shared},
     cluster::{Cluster, ClusterConfig, Person},
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -144,6 +144,27 @@ pub(crate) async fn devices(cluster: &Cluster, person: &Person) -> Result<Vec<Cl
     let mut devices = on_each_gateway(cluster, person).await?;
     devices.push(person.connect().await?);
     Ok(devices)
+}
+
+/// A device on the last gateway: on a cluster another node than the first, embedded the only one.
+pub(crate) async fn on_the_last_gateway(cluster: &Cluster, person: &Person) -> Result<Client> {
+    person.connect_to(cluster.gateways.last().context("no gateway")?).await
+}
+
+/// Says something over REST, with more fields than the content when there are some.
+pub(crate) async fn say(person: &Person, id: ConversationId, content: &str, mut fields: Value) -> Result<Message> {
+    fields["content"] = content.into();
+    person.rest.post(&format!("conversations/{id}/messages"), fields).await?.ok()
+}
+
+/// Sends a command that must be done.
+pub(crate) async fn tell(device: &Client, command: &str, fields: Value) -> Result<Value> {
+    done(device.command(command, fields).await?)
+}
+
+/// The data of all events of a type that a client got.
+pub(crate) fn told(view: &View, kind: &str) -> Vec<Value> {
+    view.events_of(kind).map(|event| event["data"].clone()).collect()
 }
 
 /// The data of a reply that says yes.
