@@ -120,10 +120,15 @@ fn kinds(seeded: &Seeded) -> Vec<Request> {
         Request {
             name: "badges",
             path: "unread".into(),
-            sql: "SELECT sum(c.last_number - p.read_number)::bigint,
-                         sum((SELECT count(*) FROM mentions x WHERE x.user_id = p.user_id
+            sql: "SELECT sum(c.last_number - p.read_number) FILTER (WHERE (p.muted_until > now()) IS NOT TRUE)::bigint,
+                         count(*) FILTER (WHERE c.last_number > p.read_number
+                                          AND (p.muted_until > now()) IS NOT TRUE),
+                         sum((SELECT count(*) FROM mentions x
+                              WHERE x.user_id IN (p.user_id, '00000000-0000-0000-0000-000000000000')
                               AND x.conversation_id = p.conversation_id AND x.seq > p.read_seq))::bigint,
-                         (SELECT count(*) FROM notifications n WHERE n.user_id = $1 AND n.read_at IS NULL)
+                         (SELECT count(*) FROM notifications n WHERE n.user_id = $1 AND n.read_at IS NULL),
+                         (SELECT o.announcement_seq - coalesce(r.seq, 0) FROM users u JOIN orgs o ON o.id = u.org_id
+                          LEFT JOIN announcement_reads r ON r.user_id = u.id WHERE u.id = $1)
                   FROM participants p JOIN conversations c ON c.id = p.conversation_id
                   WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL AND $2::uuid IS NOT NULL",
             words: None,
