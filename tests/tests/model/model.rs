@@ -181,7 +181,7 @@ impl Conversation {
         }
         let seq = self.next();
         if let Some(message) = self.messages.get_mut(&at) {
-            message.content = content.to_owned();
+            content.clone_into(&mut message.content);
             (message.changed, message.edited, message.mentions) = (seq, true, mentions);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Carries a plan out on a cluster and on the model, then compares everything that the server says with the model.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use protocol::{
@@ -147,7 +147,11 @@ impl<'a> Run<'a> {
             }
             Act::Delete { message: target } => (Method::DELETE, format!("messages/{}", message(target)?), None),
             Act::React { message: target, emoji, add } => {
-                let emoji: String = EMOJI[*emoji].bytes().map(|byte| format!("%{byte:02X}")).collect();
+                let emoji = EMOJI[*emoji].bytes().fold(String::new(), |mut path, byte| {
+                    // Writing to a String cannot fail.
+                    let _ = write!(path, "%{byte:02X}");
+                    path
+                });
                 let method = if *add { Method::PUT } else { Method::DELETE };
                 (method, format!("messages/{}/reactions/{emoji}", message(target)?), None)
             }
