@@ -272,6 +272,11 @@ async fn presence_is_for_those_who_share_a_conversation(cluster: &mut Cluster) -
     ensure!(anns == BTreeSet::from([ben.id, eve.id]), "{anns:?}");
     let one: Presence = ann.rest.get(&format!("users/{}/presence", ben.id)).await?.ok()?;
     ensure!(one.state == Away, "{one:?}");
+    // As many as one may ask for, in an address that every hop must let through.
+    let strangers = (1..protocol::PRESENCE_MAX).map(|_| UserId::generate().to_string());
+    let ids: Vec<_> = strangers.chain([ben.id.to_string()]).collect();
+    let list: PresenceList = ann.rest.get(&format!("presence?ids={}", ids.join(","))).await?.ok()?;
+    ensure!(list.items.len() == 1 && list.items[0].user_id == ben.id, "{list:?}");
     // Who no longer watches is not told.
     let other = ann.connect_to(&cluster.gateways[0]).await?;
     let second = Watch::start(&other, &[&ben]).await?;
