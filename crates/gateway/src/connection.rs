@@ -32,6 +32,11 @@ use crate::{
 const FIRST_COMMAND: Duration = Duration::from_secs(1);
 /// Commands of one connection under way at once; beyond it its socket is not read.
 const IN_FLIGHT_MAX: usize = 32;
+/// Markers of one connection under way at once, beside those: each waits for a write that it shares with others. Beyond
+/// it they are refused.
+const MARKERS_MAX: usize = 256;
+/// By then those that wait were written.
+const MARKERS_WAIT_MS: u64 = 1_000;
 /// Bytes written with one flush.
 const WRITE_BATCH: usize = 64 * 1024;
 
@@ -167,6 +172,13 @@ impl<'a> Connection<'a> {
             Ok((reference, Command::AuthRenew(AuthRenew { token }))) => self.renew(reference, token),
             Ok((reference, command)) => {
                 self.go_live();
+                if is_marker(&command) && self.link.markers() >= MARKERS_MAX {
+                    dispatch::count(&self.node.metrics, dispatch::name(&command), ErrorCode::RateLimited.as_str());
+                    let error = ChatError::new(ErrorCode::RateLimited, "too many markers are under way")
+                        .retry_after(MARKERS_WAIT_MS);
+                    self.push(dispatch::refused(reference, &error));
+                    return Ok(());
+                }
                 let mut work = Box::pin(work(Arc::clone(self.node), Arc::clone(self.link), reference, command));
                 // Polled once right here, so that commands reach the writer's queue in the order they came; then in
                 // a task of its own: while this one waits for a slow socket, nothing that holds a connection to the
@@ -316,9 +328,13 @@ struct Asked {
 /// Conversations that a resume may name.
 const RESUME_CURSORS_MAX: usize = 1_000;
 
+fn is_marker(command: &Command) -> bool {
+    matches!(command, Command::ReceiptRead(_) | Command::ReceiptDelivered(_))
+}
+
 /// Does one command and puts its reply into the outbox.
 async fn work(node: Arc<Node>, link: Arc<Link>, reference: Option<String>, command: Command) {
-    let counted = link.begin_command();
+    let counted = link.begin_command(is_marker(&command));
     let reads_much = matches!(command, Command::ChangesGet(_) | Command::PresenceWatch(_));
     // Who is unwatched must not come back by a watch that was asked for before it.
     let in_turn = reads_much || matches!(command, Command::PresenceUnwatch(_));

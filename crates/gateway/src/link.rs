@@ -37,8 +37,10 @@ pub(crate) struct Link {
     pub(crate) expires_at: Mutex<Instant>,
     /// A renewal is under way.
     pub(crate) renewing: AtomicBool,
-    /// Commands under way.
+    /// Commands under way, without markers.
     in_flight: AtomicUsize,
+    /// Markers under way.
+    markers: AtomicUsize,
     /// Held by the one command that reads a lot: a connection never has several large answers in memory.
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
@@ -113,17 +115,24 @@ impl Link {
             expires_at: Mutex::new(expires_at),
             renewing: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
+            markers: AtomicUsize::new(0),
             reads: tokio::sync::Mutex::new(()),
         }
     }
 
-    /// Counts a command until the guard is dropped.
-    pub(crate) fn begin_command(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
-        InFlight(Arc::clone(self))
+    /// Counts a command until the guard is dropped; a marker by itself.
+    pub(crate) fn begin_command(self: &Arc<Self>, marker: bool) -> InFlight {
+        let counted = InFlight { link: Arc::clone(self), marker };
+        counted.counter().fetch_add(1, Ordering::AcqRel);
+        counted
     }
 
-    /// Commands under way.
+    /// Markers under way.
+    pub(crate) fn markers(&self) -> usize {
+        self.markers.load(Ordering::Acquire)
+    }
+
+    /// Commands under way, without markers.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
     }
@@ -158,10 +167,19 @@ impl Link {
 }
 
 /// One command under way.
-pub(crate) struct InFlight(Arc<Link>);
+pub(crate) struct InFlight {
+    link: Arc<Link>,
+    marker: bool,
+}
+
+impl InFlight {
+    fn counter(&self) -> &AtomicUsize {
+        if self.marker { &self.link.markers } else { &self.link.in_flight }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.counter().fetch_sub(1, Ordering::AcqRel);
     }
 }

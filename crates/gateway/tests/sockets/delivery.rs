@@ -164,3 +164,91 @@ async fn markers_whose_news_was_lost_are_told_when_the_bus_is_back() {
     let told = socket.until(|frame| frame["type"] == "receipt.updated" && is_bens(frame)).await;
     assert_eq!((&told["conversation_id"], &told["data"]["read_seq"]), (&json!(room), &json!(sent.seq)));
 }
+
+#[tokio::test]
+async fn a_conversation_that_ends_while_it_is_told_of_is_told_to_be_gone() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let mut socket = world.live(&ben).await;
+    for round in 0..60 {
+        let room = world.room(&ada, &[&ben]).await.id;
+        // At another moment of its telling in each round.
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        world.chat.delete_conversation(&ada.caller, room).await.unwrap();
+    }
+    let last = world.room(&ada, &[&ben]).await.id;
+    socket.until(|frame| frame["type"] == "conversation.created" && frame["data"]["id"] == json!(last)).await;
+    for created in socket.seen(|frame| frame["type"] == "conversation.created") {
+        let id = &created["data"]["id"];
+        let over = |frame: &serde_json::Value| {
+            (frame["type"] == "participant.removed" && frame["data"]["conversation_id"] == *id)
+                || (frame["conversation_id"] == *id
+                    && frame["data"]["system"].to_string().contains("conversation.deleted"))
+        };
+        if *id != json!(last) && socket.seen(over).is_empty() {
+            socket.until(over).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn markers_that_wait_for_their_write_hold_up_nothing_else_and_are_not_taken_without_end() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[&ben]).await.id;
+    let sent = world.say(&ada, room, "hello").await;
+    let mut socket = world.live(&ben).await;
+    let marker = json!({"type": "receipt.delivered", "conversation_id": room, "seq": sent.seq});
+    let mut markers = Vec::new();
+    for _ in 0..40 {
+        markers.push(json!(socket.command(marker.clone()).await));
+    }
+    let send = json!({"type": "message.send", "conversation_id": room, "client_id": "c", "content": "hi"});
+    assert_eq!(socket.ask(send).await["ok"], true);
+    let answered = socket.seen(|frame| markers.contains(&frame["ref"])).len();
+    assert!(answered < 32, "{answered} markers were answered first");
+    for _ in 0..600 {
+        markers.push(json!(socket.command(marker.clone()).await));
+    }
+    while socket.seen(|frame| markers.contains(&frame["ref"])).len() < markers.len() {
+        socket.next().await;
+    }
+    let refused = socket.seen(|frame| markers.contains(&frame["ref"]) && frame["ok"] == false);
+    assert!(refused.iter().all(|frame| frame["error"]["code"] == "rate_limited"), "{refused:?}");
+    assert!(!refused.is_empty() && refused[0]["error"]["retry_after_ms"] == 1_000, "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn devices_that_begin_to_follow_at_once_while_somebody_writes_have_no_hole() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let mut sockets = Vec::new();
+    for _ in 0..6 {
+        sockets.push(world.live(&ben).await);
+    }
+    for round in 0..60 {
+        let room = world.room(&ada, &[&ben]).await.id;
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        for text in ["one", "two", "three", "four"] {
+            world.say(&ada, room, text).await;
+        }
+        for socket in &mut sockets {
+            let made = |frame: &serde_json::Value| {
+                frame["type"] == "conversation.created" && frame["data"]["id"] == json!(room)
+            };
+            if socket.seen(made).is_empty() {
+                socket.until(made).await;
+            }
+            let from = socket.seen(made)[0]["data"]["last_seq"].as_u64().unwrap();
+            while seqs(&socket.seen(|_| true), room).last().copied().unwrap_or(from) < 5 {
+                socket.next().await;
+            }
+            let got: Vec<_> = seqs(&socket.seen(|_| true), room).into_iter().filter(|seq| *seq > from).collect();
+            assert_eq!(got, (from + 1..=5).collect::<Vec<_>>(), "round {round}");
+        }
+    }
+}
