@@ -1,7 +1,7 @@
 //! Who is typing: told to who is there now, never stored.
 //!
-//! Promises at most one start per 2.5 s, user and conversation from this node, and a stop only after a start that is
-//! still shown. The store is asked only when something would be told, or to refuse somebody.
+//! Promises at most one start per 2.5 s, user and conversation from this node (after a stop, per 0.5 s), and a stop only
+//! after a start that is still shown. The store is asked only when something would be told, or to refuse somebody.
 
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const SHOWN_FOR: Duration = Duration::from_secs(5);
 /// At most one start in this time goes out. Clients say it every 3 s: one that comes a little early, by this clock,
 /// must go out too, or the next one would come after the others forgot.
 const START_EVERY: Duration = Duration::from_millis(2500);
+/// And after a stop, which others saw: who goes on typing is shown again.
+const RESTART_EVERY: Duration = Duration::from_millis(500);
 /// Most who are typing on this node at once; beyond it some are told more often than need be.
 const SHOWN_MAX: usize = 50_000;
 
@@ -39,13 +41,13 @@ impl Default for Shown {
 
 impl Chat {
     /// Tells the others that the caller is typing, or stopped. At most one start per 2.5 s, caller and conversation
-    /// goes out; clients forget it after 5 s.
+    /// goes out, or 0.5 s when a stop went out after it; clients forget it after 5 s.
     pub async fn typing(&self, caller: &Caller, conversation: ConversationId, typing: bool) -> Result<()> {
         let Shown(shown) = &self.inner.typing;
         let key = (caller.user.id, conversation);
         let start = shown.get(&key);
         let told = match start {
-            Some(Start { at, .. }) if typing => at.elapsed() < START_EVERY,
+            Some(Start { at, stopped }) if typing => at.elapsed() < if stopped { RESTART_EVERY } else { START_EVERY },
             Some(Start { stopped, .. }) => stopped,
             None => false,
         };

@@ -15,7 +15,7 @@ async fn a_start_is_told_once_and_its_stop_once() {
     let room = world.room(ConversationKind::Group, &ann, &[&ben]).await;
     world.listen(Topic::Conversation(room)).await;
     world.chat.typing(&ann, room, false).await.unwrap();
-    for typing in [true, true, true, false, false, true] {
+    for typing in [true, true, true, false, false] {
         world.chat.typing(&ann, room, typing).await.unwrap();
     }
     // What is heard of somebody else comes after all of hers.
@@ -49,6 +49,26 @@ async fn who_goes_on_typing_is_told_again_before_three_seconds_but_not_at_once()
     };
     timeout(Duration::from_secs(20), again).await.expect("she is not told again");
     assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn who_stopped_and_goes_on_is_shown_again_soon_but_not_without_end() {
+    let mut world = World::start().await;
+    let ann = world.user("ann").await;
+    let room = world.room(ConversationKind::Group, &ann, &[]).await;
+    world.listen(Topic::Conversation(room)).await;
+    let began = Instant::now();
+    let mut starts = 0;
+    while starts < 3 {
+        for typing in [true, false] {
+            world.chat.typing(&ann, room, typing).await.unwrap();
+        }
+        while let Ok((_, frame)) = timeout(Duration::from_millis(50), world.heard_event()).await {
+            starts += u32::from(frame["data"]["typing"] == true);
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "she is not shown again");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
