@@ -16,7 +16,7 @@ use starling_tests::cluster::{Cluster, ClusterConfig};
 use tokio::runtime::Handle;
 
 /// Plans per kind of cluster.
-const CASES: u32 = 512;
+const CASES: u32 = 1_008;
 /// Plans that run at once, in threads of their own.
 const AT_ONCE: u32 = 16;
 
