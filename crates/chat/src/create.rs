@@ -30,18 +30,24 @@ impl Chat {
     ) -> Result<(Conversation, bool)> {
         idempotency_key.map_or(Ok(()), check::idempotency_key)?;
         let others = check_request(caller.user.id, &request)?;
-        let users = self.first_participants(caller, &others).await?;
+        let (users, disabled) = self.first_participants(caller, &others).await?;
         let fingerprint = fingerprint::create(&request, &others)?;
         let creator_role = if request.kind == ConversationKind::Direct { Role::Member } else { Role::Owner };
         let participants = std::iter::once((caller.user.id, creator_role))
             .chain(others.iter().map(|other| (*other, Role::Member)))
             .collect();
         let other = others.first().filter(|_| request.kind == ConversationKind::Direct).copied();
-        if let Some(other) = other
-            && self.inner.store.blocked_between(caller.user.id, other).await?
-        {
+        let refused = match (disabled, other) {
+            (Some(id), _) => Some(ChatError::field("participant_ids", format!("names {id}, who is disabled"))),
+            (None, Some(other)) if self.inner.store.blocked_between(caller.user.id, other).await? => {
+                Some(Refusal::Blocked.into())
+            }
+            (None, _) => None,
+        };
+        if let Some(refused) = refused {
+            // What is there is found: the two may read what they wrote.
             let found = self.existing_direct(caller, &request, &others).await?;
-            return found.map(|found| (found, false)).ok_or_else(|| Refusal::Blocked.into());
+            return found.map(|found| (found, false)).ok_or(refused);
         }
         let direct_key = other.map(|other| direct_key(caller.user.id, other, request.subject.as_ref()));
         let (message_id, now) = (MessageId::generate(), self.inner.clock.now());
@@ -103,13 +109,16 @@ impl Chat {
         }
     }
 
-    /// The direct conversation that is asked for, if it is there already.
+    /// The direct conversation, if one is asked for and it is there already.
     async fn existing_direct(
         &self,
         caller: &Caller,
         request: &CreateConversation,
         others: &[UserId],
     ) -> Result<Option<Conversation>> {
+        if request.kind != ConversationKind::Direct {
+            return Ok(None);
+        }
         let filter = ConversationFilter { kind: Some(ConversationKind::Direct), ..ConversationFilter::default() };
         let (store, viewer) = (&self.inner.store, caller.user.id);
         let mut cursor: Option<String> = None;
@@ -146,17 +155,19 @@ impl Chat {
         Ok(told.into_inner())
     }
 
-    /// The caller and the others as the first system message names them; all must be of the caller's org.
-    async fn first_participants(&self, caller: &Caller, others: &[UserId]) -> Result<Vec<Sender>> {
+    /// The caller and the others as the first system message names them; all must be of the caller's org. And who of
+    /// them is disabled.
+    async fn first_participants(&self, caller: &Caller, others: &[UserId]) -> Result<(Vec<Sender>, Option<UserId>)> {
         let found = self.inner.store.users(caller.user.org_id, others).await?;
-        let mut users = vec![Sender::from(&caller.user)];
+        let (mut users, mut disabled) = (vec![Sender::from(&caller.user)], None);
         for id in others {
             let Some(user) = found.iter().find(|user| user.id == *id) else {
                 return Err(ChatError::field("participant_ids", format!("names {id}, who does not exist")));
             };
+            disabled = disabled.or(user.disabled_at.map(|_| user.id));
             users.push(user.into());
         }
-        Ok(users)
+        Ok((users, disabled))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::{MENTIONS_MAX, MentionRange, User, UserId, check_username};
+use protocol::{MENTIONS_MAX, MentionRange, Message, User, UserId, check_username};
 
 use crate::{ChatError, Result};
 
@@ -97,7 +97,27 @@ pub(crate) fn names(content: &str) -> Vec<String> {
 
 /// The mentions in a text, given who has one of its [`names`]: at each `@` the longest name that somebody has.
 pub(crate) fn find(content: &str, users: &[User]) -> Vec<Found> {
-    let users: HashMap<String, UserId> = users.iter().map(|user| (user.username.to_lowercase(), user.id)).collect();
+    find_named(content, &users.iter().map(|user| (user.username.to_lowercase(), user.id)).collect())
+}
+
+/// Those whom a message mentions by `@name`, where a new content still says so. They may have left since, or have
+/// another name by now.
+pub(crate) fn kept(message: &Message, content: &str) -> Vec<Found> {
+    if message.mentions.is_empty() {
+        return Vec::new();
+    }
+    let units: Vec<u16> = message.content.encode_utf16().collect();
+    let named = message.mentions.iter().filter_map(|mention| {
+        let (from, length) = (mention.offset as usize, mention.length as usize);
+        let text = String::from_utf16(units.get(from..from.checked_add(length)?)?).ok()?;
+        Some((text.strip_prefix('@')?.to_lowercase(), mention.user.as_ref()?.id))
+    });
+    let mut found = find_named(content, &named.collect());
+    found.retain(|found| found.user.is_some());
+    found
+}
+
+fn find_named(content: &str, users: &HashMap<String, UserId>) -> Vec<Found> {
     let mention = |(offset, run)| {
         candidates(run).find_map(|name| {
             let lower = name.to_lowercase();

@@ -151,8 +151,8 @@ pub(crate) fn sees(actor: &LockedParticipant, message: &Message) -> bool {
     message.seq > actor.access_since_seq
 }
 
-/// Editing a message that the actor sees: one's own text, within `window` seconds (0: for ever). Who was blocked may
-/// still mend what they wrote.
+/// Editing a message that the actor sees: one's own text, within `window` seconds (0: for ever). Where one has blocked
+/// the other an edit would be a new message: what was written may be deleted.
 pub(crate) fn edit(
     conversation: &LockedConversation,
     actor: UserId,
@@ -165,8 +165,8 @@ pub(crate) fn edit(
         Err(Refusal::Forbidden)
     } else if message.deleted_at.is_some() {
         Err(Refusal::MessageDeleted)
-    } else if conversation.archived_at.is_some() {
-        Err(Refusal::Archived)
+    } else if let Err(silent) = open(conversation) {
+        Err(silent)
     } else if window > 0 && u64::try_from(age).is_ok_and(|age| age > window.saturating_mul(1_000)) {
         Err(Refusal::EditWindowPassed)
     } else {

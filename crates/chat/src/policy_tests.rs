@@ -11,6 +11,8 @@ fn conversation(kind: ConversationKind, org_id: OrgId) -> LockedConversation {
         org_id,
         kind,
         title: None,
+        description: None,
+        avatar_url: None,
         posting: Posting::Everyone,
         history: History::All,
         last_seq: 5,
@@ -176,7 +178,8 @@ fn who_may_edit() {
     assert_eq!(edit(&here, me, &text(other), at, 0), Err(Refusal::Forbidden));
     assert_eq!(edit(&here, me, &system, at, 0), Err(Refusal::Forbidden));
     assert_eq!(edit(&archived, me, &text(me), at, 0), Err(Refusal::Archived));
-    assert_eq!(edit(&blocked, me, &text(me), at, 0), Ok(()), "one may mend what one wrote");
+    assert_eq!(edit(&blocked, me, &text(me), at, 0), Err(Refusal::Blocked));
+    assert_eq!(delete(&blocked, me, &row(Member), &text(me)), Ok(()), "one may take back what one wrote");
     assert_eq!(edit(&here, me, &text(me), after(60_000), 60), Ok(()));
     assert_eq!(edit(&here, me, &text(me), after(60_001), 60), Err(Refusal::EditWindowPassed));
     assert_eq!(edit(&here, me, &text(me), after(-5_000), 1), Ok(()), "the other node's clock was ahead");

@@ -164,7 +164,7 @@ GET /v1/messages/{id}
 in a room: GET /v1/messages/{id}
                                ok    ok    ok    join  join  404   ok    join  off   401
 PATCH /v1/messages/{id} {"content":"new"}
-                               403   403   ok    404   404   404   ok    404   off   401
+                               403   403   ok    404   404   404   block 404   off   401
 DELETE /v1/messages/{id}
                                ok    ok    ok    404   404   404   ok    404   off   401
 of the owner: PATCH /v1/messages/{id} {"content":"new"}
@@ -219,7 +219,7 @@ message.send {"conversation_id":"$conversation","content":"hi","client_id":"1"}
 in a room: message.send {"conversation_id":"$conversation","content":"hi","client_id":"1"}
                                ok    ok    ok    join  join  404   ok    join  off   401
 message.edit {"message_id":"$message","content":"new"}
-                               403   403   ok    404   404   404   ok    404   off   401
+                               403   403   ok    404   404   404   block 404   off   401
 message.delete {"message_id":"$message"}
                                ok    ok    ok    404   404   404   ok    404   off   401
 of the owner: message.delete {"message_id":"$message"}

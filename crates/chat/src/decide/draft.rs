@@ -255,6 +255,12 @@ impl<'a> Draft<'a> {
         if let Some(title) = &patch.title {
             row.title = Some(title.clone());
         }
+        if let Some(description) = &patch.description {
+            row.description.clone_from(description);
+        }
+        if let Some(avatar_url) = &patch.avatar_url {
+            row.avatar_url.clone_from(avatar_url);
+        }
         if let Some(posting) = patch.posting {
             row.posting = posting;
             self.access_changed(conversation, seq);

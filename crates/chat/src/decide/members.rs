@@ -20,6 +20,9 @@ pub(super) fn add(draft: &mut Draft<'_>, request: &Request, users: &[UserId]) ->
             return Err(ChatError::field("user_ids", format!("names {id}, who does not exist")));
         };
         let takes_part = draft.participant(request.conversation, *id).is_some_and(|row| row.active);
+        if !takes_part && user.disabled_at.is_some() {
+            return Err(ChatError::field("user_ids", format!("names {id}, who is disabled")));
+        }
         if !takes_part && added.iter().all(|other| other.id != *id) {
             added.push(user.into());
         }

@@ -177,6 +177,59 @@ fn an_edit_finds_mentions_anew_and_one_that_changes_nothing_takes_no_place() {
 }
 
 #[test]
+fn an_edit_keeps_those_whom_the_message_mentions_though_they_left() {
+    let mut model = group();
+    let (member, outsider) = (model.users[MEMBER], model.users[OUTSIDER]);
+    let range = |offset, user| MentionRange { offset, length: 6, user_id: Some(user) };
+    let mentions = Mentions::Named(vec![range(3, member)]);
+    let new = NewMessage { content: "hi @user2!".into(), mentions, ..NewMessage::default() };
+    let first = model.send_new(OWNER, new);
+    let id = first.message_id;
+    model.apply_one(first);
+    model.apply_one(model.request(ADMIN, Kind::RemoveParticipant { user: member }));
+    let shown = |outcome: &Outcome| {
+        let mentions = updated(outcome).message.mentions.iter();
+        mentions.map(|m| (m.offset, m.length, m.user.as_ref().unwrap().id)).collect::<Vec<_>>()
+    };
+    let gone = model.locked.users.remove(&member).unwrap();
+    let (writes, outcomes) =
+        super::decide(&[edit(&model, OWNER, id, "oh hi @User2.")], &model.limits, now(), &model.locked);
+    assert_eq!((writes.updates.len(), shown(&outcomes[0])), (1, vec![(6, 6, member)]), "not read, and known");
+    model.locked.users.insert(member, gone);
+    assert_eq!(shown(&model.apply_one(edit(&model, OWNER, id, "oh hi @user2."))), [(6, 6, member)]);
+    let naming = |model: &Model, user| {
+        let mentions = Mentions::Named(vec![range(0, user)]);
+        model.request(OWNER, Kind::Edit { message: id, content: "@user2 hi".into(), mentions })
+    };
+    assert_eq!(field(model.apply_one(naming(&model, outsider))), "mentions");
+    assert_eq!(shown(&model.apply_one(naming(&model, member))), [(0, 6, member)]);
+    assert_eq!(shown(&model.apply_one(edit(&model, OWNER, id, "@user22 @userr2 user2"))), []);
+    assert_eq!(shown(&model.apply_one(edit(&model, OWNER, id, "@user2"))), [], "what was taken away is gone");
+    assert_eq!(field(model.apply_one(naming(&model, member))), "mentions");
+}
+
+#[test]
+fn the_same_description_or_picture_again_changes_nothing() {
+    let mut model = group();
+    let about = |text: Option<&str>, url: Option<&str>| ConversationPatch {
+        description: Some(text.map(str::to_owned)),
+        avatar_url: Some(url.map(str::to_owned)),
+        ..ConversationPatch::default()
+    };
+    let picture = Some("https://example.org/a.png");
+    assert!(matches!(model.apply_one(patch(&model, OWNER, about(None, None))), Outcome::Quiet));
+    let set = patch(&model, OWNER, about(Some("x"), picture));
+    let other = patch(&model, OWNER, about(Some("y"), picture));
+    let outcomes = model.apply(&[set.clone(), Request::new(model.here, model.users[OWNER], set.kind.clone()), other]);
+    assert!(matches!(outcomes[0], Outcome::Inserted(_)) && matches!(outcomes[1], Outcome::Quiet), "{outcomes:?}");
+    let Outcome::Inserted(id) = outcomes[2] else { panic!("{outcomes:?}") };
+    let Some(SystemChange::ConversationUpdated { changes }) = &model.message(id).unwrap().system else { panic!() };
+    assert_eq!((&changes.description, &changes.avatar_url), (&Some(Some("y".into())), &None));
+    assert!(matches!(model.apply_one(patch(&model, OWNER, about(None, None))), Outcome::Inserted(_)));
+    assert!(matches!(model.apply_one(patch(&model, OWNER, about(None, None))), Outcome::Quiet));
+}
+
+#[test]
 fn a_text_may_be_edited_within_its_window() {
     let mut model = group();
     model.limits.edit_window_seconds = 60;
@@ -366,7 +419,7 @@ fn where_one_blocked_the_other_nothing_new_is_said() {
     assert_eq!(code(model.apply_one(model.send(OWNER, "b", None))), ErrorCode::Blocked);
     assert_eq!(code(model.apply_one(react(&model, ADMIN, id, "🎉", true))), ErrorCode::Blocked);
     assert_eq!(code(model.apply_one(react(&model, ADMIN, id, "👍", false))), ErrorCode::Blocked);
-    assert!(matches!(model.apply_one(edit(&model, OWNER, id, "b")), Outcome::Updated(_)));
+    assert_eq!(code(model.apply_one(edit(&model, OWNER, id, "b"))), ErrorCode::Blocked);
     assert!(matches!(model.apply_one(delete(&model, OWNER, id)), Outcome::Updated(_)));
 }
 

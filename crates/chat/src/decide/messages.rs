@@ -1,6 +1,6 @@
 //! Decisions about messages: sending, editing, deleting, pinning, reacting.
 
-use protocol::{Message, MessageId, MessageKind, REACTION_EMOJI_MAX, ReactionChange};
+use protocol::{MENTIONS_MAX, Message, MessageId, MessageKind, REACTION_EMOJI_MAX, ReactionChange};
 use store::{LockedParticipant, MessageUpdate, StoredMention};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ChatError,
     change::{NewMessage, Outcome, Reacted, Request, Updated},
-    mentions::Mentions,
+    mentions::{self, Mentions},
     policy::{self, Refusal},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn send(draft: &mut Draft<'_>, request: &Request, new: &NewMessage) -
             return Err(ChatError::field("thread_root_id", "is itself in a thread"));
         }
     }
-    let mentions = mentions(draft, request, &actor, &new.mentions)?;
+    let mentions = mentions(draft, request, &actor, &new.mentions, None)?;
     notify::of_message(draft, request, new, &mentions);
     draft.insert_text(request, new, mentions)?;
     if let Some(key) = key {
@@ -70,14 +70,20 @@ fn referred<'d>(
     if message.deleted_at.is_some() { Err(Refusal::MessageDeleted.into()) } else { Ok(message) }
 }
 
-/// The mentions that are allowed here; for those that the sender named, all of them or an error.
+/// The mentions that are allowed here; for those that the sender named, all of them or an error. An edit (the message
+/// as it is, its new content) may keep those whom the message mentions already, whether they still take part or not.
 fn mentions(
     draft: &Draft<'_>,
     request: &Request,
     actor: &LockedParticipant,
     wanted: &Mentions,
+    edit: Option<(&Message, &str)>,
 ) -> Result<Vec<StoredMention>, ChatError> {
     let takes_part = |user| draft.participant(request.conversation, user).is_some_and(|row| row.active);
+    let mentioned = |id| {
+        let mut before = edit.iter().flat_map(|(message, _)| &message.mentions).filter_map(|m| m.user.as_ref());
+        before.any(|user| user.id == id)
+    };
     let everybody = policy::mention_everybody(draft.conversation(request.conversation)?, actor);
     match wanted {
         Mentions::Named(ranges) => {
@@ -85,7 +91,7 @@ fn mentions(
             for range in ranges {
                 match range.user_id {
                     None => everybody?,
-                    Some(user) if takes_part(user) => {}
+                    Some(user) if takes_part(user) || mentioned(user) => {}
                     Some(user) => {
                         return Err(ChatError::field("mentions", format!("names {user}, who does not take part")));
                     }
@@ -95,7 +101,7 @@ fn mentions(
             Ok(mentions)
         }
         Mentions::Found(found) => {
-            let mention = found.iter().filter_map(|found| {
+            let allowed = found.iter().filter_map(|found| {
                 let user = if found.everybody && everybody.is_ok() {
                     None
                 } else {
@@ -103,7 +109,15 @@ fn mentions(
                 };
                 Some(StoredMention { offset: found.offset, length: found.length, user })
             });
-            Ok(mention.collect())
+            let mut mentions: Vec<_> = allowed.collect();
+            for kept in edit.map(|(message, content)| mentions::kept(message, content)).unwrap_or_default() {
+                if mentions.iter().all(|other| other.offset != kept.offset) {
+                    mentions.push(StoredMention { offset: kept.offset, length: kept.length, user: kept.user });
+                }
+            }
+            mentions.sort_by_key(|mention| mention.offset);
+            mentions.truncate(MENTIONS_MAX);
+            Ok(mentions)
         }
     }
 }
@@ -121,7 +135,7 @@ pub(super) fn edit(
     if content.is_empty() && message.attachments.is_empty() {
         return Err(ChatError::field("content", "must not be empty"));
     }
-    let mentions = mentions(draft, request, &actor, wanted)?;
+    let mentions = mentions(draft, request, &actor, wanted, Some((&message, content)))?;
     let before = message.mentions.iter().map(|mention| StoredMention {
         offset: mention.offset,
         length: mention.length,

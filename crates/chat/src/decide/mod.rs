@@ -72,6 +72,8 @@ fn update(draft: &mut Draft<'_>, request: &Request, patch: &ConversationPatch) -
     }
     let patch = ConversationPatch {
         title: patch.title.clone().filter(|title| conversation.title.as_ref() != Some(title)),
+        description: patch.description.clone().filter(|text| *text != conversation.description),
+        avatar_url: patch.avatar_url.clone().filter(|url| *url != conversation.avatar_url),
         posting: patch.posting.filter(|posting| *posting != conversation.posting),
         slow_mode_seconds: patch.slow_mode_seconds.filter(|pause| *pause != conversation.slow_mode_seconds),
         ..patch.clone()

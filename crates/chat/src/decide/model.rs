@@ -55,6 +55,8 @@ impl Model {
             org_id,
             kind,
             title: Some("first".into()),
+            description: None,
+            avatar_url: None,
             posting: Posting::Everyone,
             history: History::All,
             last_seq: 1,
@@ -276,6 +278,8 @@ impl Model {
             row.deleted_at = write.deleted_at.or(row.deleted_at);
             if let Some(patch) = &write.patch {
                 row.title = patch.title.clone().or(row.title.take());
+                row.description = patch.description.clone().unwrap_or(row.description.take());
+                row.avatar_url = patch.avatar_url.clone().unwrap_or(row.avatar_url.take());
                 row.posting = patch.posting.unwrap_or(row.posting);
                 row.slow_mode_seconds = patch.slow_mode_seconds.unwrap_or(row.slow_mode_seconds);
             }

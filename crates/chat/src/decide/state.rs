@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use protocol::{Mention, Message, REACTION_USERS_SHOWN, Reaction, Sender, User, UserId};
 use store::{MessageUpdate, StoredMention, UpdateMessage};
 
-/// Lays the change over the message. `users` has those who are mentioned.
+/// Lays the change over the message. `users` has those who are mentioned, unless they were mentioned before.
 pub(super) fn apply(message: &mut Message, change: &UpdateMessage, users: &HashMap<UserId, User>) {
     message.changed_seq = change.changed_seq;
     match &change.update {
         MessageUpdate::Edit { content, mentions } => {
             message.content.clone_from(content);
-            message.mentions = mentions.iter().filter_map(|mention| shown(mention, users)).collect();
+            message.mentions = mentions.iter().filter_map(|mention| shown(mention, users, &message.mentions)).collect();
             message.edited_at = Some(change.at);
         }
         MessageUpdate::Delete => {
@@ -30,10 +30,13 @@ pub(super) fn apply(message: &mut Message, change: &UpdateMessage, users: &HashM
 }
 
 /// A mention with the name that is shown for it.
-fn shown(mention: &StoredMention, users: &HashMap<UserId, User>) -> Option<Mention> {
+fn shown(mention: &StoredMention, users: &HashMap<UserId, User>, before: &[Mention]) -> Option<Mention> {
     let user = match mention.user {
         None => None,
-        Some(id) => Some(Sender::from(users.get(&id)?)),
+        Some(id) => Some(users.get(&id).map(Sender::from).or_else(|| {
+            let mut before = before.iter().filter_map(|mention| mention.user.as_ref());
+            before.find(|user| user.id == id).cloned()
+        })?),
     };
     Some(Mention { offset: mention.offset, length: mention.length, user })
 }

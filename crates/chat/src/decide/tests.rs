@@ -178,6 +178,17 @@ fn a_stranger_of_another_org_cannot_be_added_and_nothing_of_the_request_is_done(
 }
 
 #[test]
+fn who_is_disabled_is_not_added_and_stays_where_they_are() {
+    let mut model = group();
+    model.user_mut(3).disabled_at = Some(now());
+    model.user_mut(MEMBER).disabled_at = Some(now());
+    let outcome = model.apply_one(add(&model, OWNER, &[3, 4]));
+    assert!(matches!(&outcome, Outcome::Refused(error) if error.errors[0].field == "user_ids"), "{outcome:?}");
+    assert!(model.participant(4).is_none());
+    assert!(matches!(model.apply_one(add(&model, OWNER, &[MEMBER])), Outcome::Quiet));
+}
+
+#[test]
 fn with_history_since_join_a_newcomer_reads_from_their_own_arrival() {
     let mut model = group();
     model.row_mut().history = History::SinceJoin;

@@ -36,6 +36,10 @@ pub struct LockedConversation {
     pub kind: ConversationKind,
     /// Name.
     pub title: Option<String>,
+    /// What it is about.
+    pub description: Option<String>,
+    /// Picture.
+    pub avatar_url: Option<String>,
     /// Who may send.
     pub posting: Posting,
     /// What new participants may read.

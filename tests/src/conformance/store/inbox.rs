@@ -255,7 +255,7 @@ pub async fn notifications_read_by_many_tasks_are_numbered_densely(store: Arc<dy
     assert_eq!(head(&world, &bob).await, before + 12);
 }
 
-/// Where every message is wanted: not where either setting is stricter, or something is muted.
+/// Where every message is wanted; where mentions alone are, what mentions. Not where something is muted.
 pub async fn news_of_conversations_follow_both_settings(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
@@ -299,4 +299,25 @@ pub async fn news_of_conversations_follow_both_settings(store: Arc<dyn Store>) {
     assert_eq!(news().await, expected(false));
     world.mark(bob.id, first, Read(1_000)).await;
     assert!(news().await.is_empty());
+
+    world.apply(&[Op::mentioning(quiet, &ada, "all of you", &[None])]).await;
+    let told = [(quiet, 2, "all of you".to_owned())];
+    assert_eq!(news().await, told, "everybody is mentioned");
+    everywhere(NotificationPreferencesPatch { notify: Some(Notify::Mentions), muted_until: None }).await;
+    world.send(first, &ada, "three").await;
+    world.apply(&[Op::mentioning(second, &ada, "bob", &[Some(&bob)])]).await;
+    assert_eq!(news().await, told, "muted is muted");
+    world.apply(&[Op::mentioning(first, &ada, "ada", &[Some(&ada)])]).await;
+    assert_eq!(news().await, told, "it mentions another");
+    set(quiet, PreferencesPatch { notify: Some(Notify::None), ..<_>::default() }).await;
+    assert!(news().await.is_empty());
+    set(quiet, PreferencesPatch { notify: Some(Notify::All), ..<_>::default() }).await;
+    assert_eq!(news().await, told);
+    everywhere(NotificationPreferencesPatch { notify: Some(Notify::None), muted_until: None }).await;
+    assert!(news().await.is_empty());
+    everywhere(NotificationPreferencesPatch { notify: Some(Notify::Mentions), muted_until: None }).await;
+    world.apply(&[Op::mentioning(first, &ada, "b", &[Some(&bob)])]).await;
+    assert_eq!(news().await, [(first, 3, "b".to_owned()), told[0].clone()]);
+    world.mark(bob.id, quiet, Read(1_000)).await;
+    assert_eq!(news().await, [(first, 3, "b".to_owned())]);
 }

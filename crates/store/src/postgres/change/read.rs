@@ -60,6 +60,8 @@ struct ConversationRow {
     org_id: Uuid,
     kind: String,
     title: Option<String>,
+    description: Option<String>,
+    avatar_url: Option<String>,
     posting: String,
     history: String,
     last_seq: i64,
@@ -76,8 +78,8 @@ struct ConversationRow {
 /// The row that comes back from a lock is the newest one, even when the lock had to be waited for.
 async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
     let rows: Vec<ConversationRow> = sqlx::query_as(
-        "SELECT id, org_id, kind, title, posting, history, last_seq, last_number, access_seq, participant_count,
-                owner_count, slow_mode_seconds, pin_count, archived_at, deleted_at
+        "SELECT id, org_id, kind, title, description, avatar_url, posting, history, last_seq, last_number, access_seq,
+                participant_count, owner_count, slow_mode_seconds, pin_count, archived_at, deleted_at
          FROM conversations WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
     .bind(scope.conversations.iter().map(|id| id.0).collect::<Vec<_>>())
@@ -88,6 +90,8 @@ async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked
             org_id: OrgId(row.org_id),
             kind: ConversationKind::of(&row.kind)?,
             title: row.title,
+            description: row.description,
+            avatar_url: row.avatar_url,
             posting: Posting::of(&row.posting)?,
             history: History::of(&row.history)?,
             last_seq: count(row.last_seq),

@@ -59,7 +59,8 @@ pub(super) async fn unread(pool: &PgPool, user: UserId, now: Timestamp) -> Outco
     })
 }
 
-/// Conversations with news that the user wants to be told of, each with its newest message that counts as unread.
+/// Conversations with news that the user wants to be told of, each with its newest message that counts as unread. Who
+/// wants to hear of mentions alone is told where one, of them or of everybody, is not read.
 pub(super) async fn messages(
     pool: &PgPool,
     user: UserId,
@@ -73,8 +74,12 @@ pub(super) async fn messages(
          JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
          LEFT JOIN notification_preferences n ON n.user_id = p.user_id
          WHERE p.user_id = $1 AND p.left_at IS NULL AND c.last_number > p.read_number
-           AND p.notify = 'all' AND (p.muted_until > $2) IS NOT TRUE
-           AND coalesce(n.notify, 'all') = 'all' AND (n.muted_until > $2) IS NOT TRUE
+           AND p.notify <> 'none' AND (p.muted_until > $2) IS NOT TRUE
+           AND coalesce(n.notify, 'all') <> 'none' AND (n.muted_until > $2) IS NOT TRUE
+           AND ((p.notify = 'all' AND coalesce(n.notify, 'all') = 'all')
+                OR EXISTS (SELECT FROM mentions m
+                           WHERE m.user_id IN ($1, '00000000-0000-0000-0000-000000000000'::uuid)
+                             AND m.conversation_id = c.id AND m.seq > greatest(p.read_seq, p.access_since_seq)))
          ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $3",
     )
     .bind(user.0)

@@ -95,6 +95,8 @@ async fn conversations(
         org_id: Uuid,
         kind: String,
         title: Option<String>,
+        description: Option<String>,
+        avatar_url: Option<String>,
         posting: String,
         history: String,
         last_seq: i64,
@@ -109,7 +111,8 @@ async fn conversations(
         deleted_at: Option<i64>,
     }
     let rows: Vec<Row> = sqlx::query_as(concat!(
-        "select c.id, c.org_id, c.kind, c.title, c.posting, c.history, c.last_seq, c.last_number, c.access_seq, \
+        "select c.id, c.org_id, c.kind, c.title, c.description, c.avatar_url, c.posting, c.history, c.last_seq, \
+         c.last_number, c.access_seq, \
          c.participant_count, c.owner_count, c.slow_mode_seconds, c.pin_count, c.archived_at, c.deleted_at, ",
         blocked!(),
         " as blocked from conversations c where c.id in (select unhex(value) from json_each(?))"
@@ -124,6 +127,8 @@ async fn conversations(
                 org_id: OrgId(row.org_id),
                 kind: ConversationKind::parse(&row.kind)?,
                 title: row.title,
+                description: row.description,
+                avatar_url: row.avatar_url,
                 posting: Posting::parse(&row.posting)?,
                 history: History::parse(&row.history)?,
                 last_seq: from_db(row.last_seq),

@@ -46,7 +46,8 @@ pub(super) async fn unread(conn: &mut SqliteConnection, user: UserId, now: Times
     })
 }
 
-/// Inside a read transaction. What is not read is told by its newest text: it came after all that the user may not see.
+/// Inside a read transaction. Who wants to hear of mentions alone is told of conversations where one, of them or of
+/// everybody, is not read. What is not read is told by its newest text: it came after all that the user may not see.
 pub(super) async fn messages(
     conn: &mut SqliteConnection,
     user: UserId,
@@ -57,14 +58,19 @@ pub(super) async fn messages(
         "select c.id, c.last_number - p.read_number from participants p \
          join conversations c on c.id = p.conversation_id and c.deleted_at is null \
          where p.user_id = ?1 and p.left_at is null and c.last_number > p.read_number \
-         and p.notify = 'all' and (p.muted_until is null or p.muted_until <= ?2) \
+         and p.notify <> 'none' and (p.muted_until is null or p.muted_until <= ?2) \
          and not exists (select 1 from notification_preferences n \
-         where n.user_id = ?1 and (n.notify <> 'all' or n.muted_until > ?2)) \
+         where n.user_id = ?1 and (n.notify = 'none' or n.muted_until > ?2)) \
+         and ((p.notify = 'all' and not exists (select 1 from notification_preferences n \
+         where n.user_id = ?1 and n.notify <> 'all')) \
+         or exists (select 1 from mentions m where m.user_id in (?1, ?4) and m.conversation_id = c.id \
+         and m.seq > max(p.read_seq, p.access_since_seq))) \
          order by c.last_activity_at desc, c.id desc limit ?3",
     )
     .bind(user.0)
     .bind(now.unix_millis())
     .bind(i64::from(limit.max(1)))
+    .bind(Uuid::nil())
     .fetch_all(&mut *conn)
     .await
     .db()?;
