@@ -31,6 +31,8 @@ ALTER TABLE messages
     ADD last_repliers uuid[];
 CREATE INDEX messages_thread ON messages (conversation_id, thread_root_id, seq) WHERE thread_root_id IS NOT NULL;
 CREATE INDEX messages_pinned ON messages (conversation_id, pinned_at) WHERE pinned_at IS NOT NULL;
+-- Searches for attachments without words, newest first.
+CREATE INDEX messages_attachments ON messages (conversation_id, created_at, id) WHERE attachments IS NOT NULL;
 -- The words of a text: runs of letters and digits. Left to itself, the parser would take an address, a hyphened word or
 -- a decimal number for one word, and drop what looks like markup; and where the locale is C it takes every other
 -- character for a letter. 'simple': no language's stemming or stop words, so that every language is found alike.

@@ -33,6 +33,8 @@ update messages set doc = rowid where kind = 'text';
 create unique index messages_doc on messages (doc) where doc is not null;
 create index messages_thread on messages (conversation_id, thread_root_id, seq) where thread_root_id is not null;
 create index messages_pinned on messages (conversation_id, pinned_at) where pinned_at is not null;
+-- Searches for attachments without words, newest first.
+create index messages_attachments on messages (conversation_id, created_at, id) where attachments is not null;
 
 -- Words are runs of letters and digits (left to itself the tokenizer takes private-use characters for letters). No
 -- language's stemming, so that every language is found alike. The texts themselves stay in messages alone; the

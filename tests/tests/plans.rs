@@ -135,12 +135,15 @@ impl World {
 
     async fn people(&mut self) -> Result<()> {
         let (store, me, huge) = (self.store.clone(), self.seeded.viewer, self.seeded.huge);
-        let page = self.look("participants of 5,000", 2, store.participants(me, huge, None, 100)).await?;
+        let page = self.look("participants of 5,000", 2, store.participants(me, huge, "", None, 100)).await?;
         ensure!(page.items.len() == 100, "{} participants", page.items.len());
+        let named = store.participants(me, huge, "user 12", None, 10);
+        let named = self.look("participants by name", 2, named).await?;
+        ensure!(named.items.len() == 10, "{} participants have the name", named.items.len());
         let mut ids: Vec<UserId> = Vec::new();
         let mut cursor = None;
         while ids.len() < PRESENCE_MAX {
-            let page = store.participants(me, huge, cursor.as_deref(), 100).await?;
+            let page = store.participants(me, huge, "", cursor.as_deref(), 100).await?;
             ids.extend(page.items.iter().map(|participant| participant.user.id));
             cursor = page.next_cursor;
         }
@@ -174,6 +177,13 @@ impl World {
         self.look("search, newest first", 5, store.search(me, &newest, None, 20)).await?;
         let here = MessageSearch { conversation: Some(huge), ..search(&[COMMON_WORD, RARE_WORD]) };
         self.look("search, in one conversation", 5, store.search(me, &here, None, 20)).await?;
+        let all = MessageSearch { conversation: Some(huge), ..search(&[]) };
+        let page = self.look("search without words", 5, store.search(me, &all, None, 20)).await?;
+        ensure!(page.items.len() == 20, "{} hits", page.items.len());
+        let mine = MessageSearch { sender: Some(me), ..all };
+        self.look("search by the sender alone", 5, store.search(me, &mine, None, 20)).await?;
+        let files = MessageSearch { has_attachment: true, ..search(&[]) };
+        self.look("search of attachments alone", 5, store.search(me, &files, None, 20)).await?;
         Ok(())
     }
 }

@@ -104,18 +104,21 @@ impl Chat {
         self.change(caller, id, Kind::RemoveParticipant { user: caller.user.id }).await
     }
 
-    /// Active participants by join time. `limit` 1–100 (50 when absent).
+    /// Active participants by join time, of those whose username or display name begins with `query` (any case; all of
+    /// them when it is empty). `limit` 1–100 (50 when absent).
     pub async fn participants(
         &self,
         caller: &Caller,
         id: ConversationId,
+        query: &str,
         cursor: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Page<Participant>> {
         let limit = check::limit(limit)?;
+        check::query(query)?;
         check::cursor(cursor)?;
         self.readable(caller, id).await?;
-        Ok(self.inner.store.participants(caller.user.id, id, cursor, limit).await?)
+        Ok(self.inner.store.participants(caller.user.id, id, query, cursor, limit).await?)
     }
 
     /// One active participant, of a conversation that the caller may read.

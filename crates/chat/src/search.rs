@@ -11,7 +11,8 @@ const WORDS_MAX: usize = 16;
 /// What to look for.
 #[derive(Debug, Clone, Default)]
 pub struct SearchRequest {
-    /// Words; a message must have them all, each at the beginning of one of its words, in any case and order.
+    /// Words; a message must have them all, each at the beginning of one of its words, in any case and order. Empty: the
+    /// filters alone tell, of which `conversation_id` or `has_attachment` must then be there.
     pub query: String,
     /// In this conversation only.
     pub conversation_id: Option<ConversationId>,
@@ -25,7 +26,7 @@ pub struct SearchRequest {
     pub after: Option<Timestamp>,
     /// With attachments only.
     pub has_attachment: bool,
-    /// What comes first.
+    /// What comes first; without words, the newest.
     pub order: SearchOrder,
 }
 
@@ -40,9 +41,13 @@ impl Chat {
     ) -> Result<Page<SearchHit>> {
         let limit = check::limit(limit)?;
         check::cursor(cursor)?;
-        check::line("query", &request.query, check::QUERY_MAX)?;
+        check::query(&request.query)?;
         let words = words(&request.query);
-        if words.is_empty() {
+        if request.query.is_empty() {
+            if request.conversation_id.is_none() && !request.has_attachment {
+                return Err(ChatError::field("query", "must be there, or `conversation_id` or `has`"));
+            }
+        } else if words.is_empty() {
             return Err(ChatError::field("query", "must have a letter or a digit"));
         }
         if words.len() > WORDS_MAX {

@@ -44,6 +44,34 @@ async fn one_finds_what_one_may_read_in_its_present_state() {
 }
 
 #[tokio::test]
+async fn without_words_the_filters_tell_where_they_are_narrow_enough() {
+    let world = World::start().await;
+    let (ann, ben) = (world.user("ann").await, world.user("ben").await);
+    let room = world.room(ConversationKind::Group, &ann, &[&ben]).await;
+    world.say(&ann, room, "first").await;
+    world.say(&ben, room, &"second ".repeat(60)).await;
+    world.say(&ann, room, "third").await;
+    let here = SearchRequest { conversation_id: Some(room), ..SearchRequest::default() };
+    assert_eq!(found(&world, &ann, here.clone()).await.len(), 3);
+    let by_ann = SearchRequest { sender_id: Some(ann.user.id), ..here.clone() };
+    assert_eq!(found(&world, &ben, by_ann.clone()).await, ["third", "first"]);
+    let first = world.chat.search(&ben, by_ann.clone(), None, Some(1)).await.unwrap();
+    let next = world.chat.search(&ben, by_ann.clone(), first.next_cursor.as_deref(), Some(1)).await.unwrap();
+    assert_eq!((next.items[0].message.content.as_str(), next.next_cursor), ("first", None));
+    let by_ben = SearchRequest { sender_id: Some(ben.user.id), ..here.clone() };
+    let hit = world.chat.search(&ann, by_ben, None, None).await.unwrap().items.remove(0);
+    let shown: String = hit.snippet.iter().map(|part| part.text.as_str()).collect();
+    assert!(shown.starts_with("second second") && shown.len() < 200, "{shown}");
+    let attached = SearchRequest { has_attachment: true, ..SearchRequest::default() };
+    assert!(found(&world, &ann, attached).await.is_empty());
+    for wide in [SearchRequest::default(), SearchRequest { conversation_id: None, ..by_ann }] {
+        assert_eq!(field(world.chat.search(&ann, wide, None, None).await), "query");
+    }
+    let odd = SearchRequest { query: "&|!".into(), ..here };
+    assert_eq!(field(world.chat.search(&ann, odd, None, None).await), "query");
+}
+
+#[tokio::test]
 async fn what_is_no_question_is_refused_by_the_name_of_its_field() {
     let world = World::start().await;
     let ann = world.user("ann").await;

@@ -78,7 +78,7 @@ async fn an_outsider_finds_nothing_and_a_passer_by_of_a_public_room_is_told_to_j
         let latest = HistoryWindow::Latest;
         assert_eq!(code(world.chat.history(&eve, room, latest, None).await), expected);
         assert_eq!(code(world.chat.changes(&eve, room, 0, None).await), expected);
-        assert_eq!(code(world.chat.participants(&eve, room, None, None).await), expected);
+        assert_eq!(code(world.chat.participants(&eve, room, "", None, None).await), expected);
         assert_eq!(code(world.chat.message(&eve, message.id).await), expected);
         assert_eq!(code(world.chat.send(&eve, room, text("a", None)).await), expected);
         assert_eq!(

@@ -131,11 +131,13 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>>;
-    /// Active participants by join time, as the viewer sees them (`blocked`).
+    /// Active participants whose username or display name begins with `query` (any case; all of them when it is empty)
+    /// by join time, as the viewer sees them (`blocked`).
     async fn participants(
         &self,
         viewer: UserId,
         conversation: ConversationId,
+        query: &str,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>>;

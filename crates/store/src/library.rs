@@ -42,7 +42,7 @@ pub trait Library: Send + Sync {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Option<MessageReceipts>>;
-    /// Texts (not deleted) in the viewer's conversations that have all the words.
+    /// Texts (not deleted) in the viewer's conversations that have all the words, if any are asked for.
     /// [`crate::StoreError::BadCursor`] for a cursor of another search order.
     async fn search(
         &self,

@@ -6,7 +6,7 @@ use http::StatusCode;
 use protocol::{AddParticipants, Conversation, ConversationId, Page, Participant, ParticipantPatch, UserId};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::PageParams;
+use super::SearchParams;
 use crate::{
     error::Result,
     extract::{Auth, Path, Query},
@@ -21,17 +21,18 @@ pub(super) fn routes() -> OpenApiRouter<Chat> {
     ))
 }
 
-/// Participants by the time they joined.
+/// Participants by the time they joined: all, or those whose username or display name begins with `query`, in any
+/// case.
 #[utoipa::path(get, path = "/conversations/{id}/participants", tag = "participants",
-    params(("id" = ConversationId, Path, description = "Where."), PageParams),
+    params(("id" = ConversationId, Path, description = "Where."), SearchParams),
     responses((status = 200, description = "A page.", body = Page<Participant>)), security(("bearer" = [])))]
 async fn list_participants(
     State(chat): State<Chat>,
     Auth(caller): Auth,
     Path(id): Path<ConversationId>,
-    Query(params): Query<PageParams>,
+    Query(params): Query<SearchParams>,
 ) -> Result<Body<Page<Participant>>> {
-    Ok(Body(chat.participants(&caller, id, params.cursor.as_deref(), params.limit).await?))
+    Ok(Body(chat.participants(&caller, id, &params.query, params.cursor.as_deref(), params.limit).await?))
 }
 
 /// Add people (admins).

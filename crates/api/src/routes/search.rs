@@ -28,9 +28,10 @@ enum Has {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct MessageSearchParams {
-    /// Words, 1–120 characters: a message must have them all, each at the beginning of one of its words, in any case
-    /// and order.
-    #[param(min_length = 1, max_length = 120)]
+    /// Words, at most 120 characters: a message must have them all, each at the beginning of one of its words, in any
+    /// case and order. When absent the filters alone tell, newest first; `conversation_id` or `has` must then be there.
+    #[serde(default)]
+    #[param(max_length = 120)]
     query: String,
     /// In this conversation only.
     conversation_id: Option<ConversationId>,
@@ -46,7 +47,7 @@ struct MessageSearchParams {
     /// With attachments only.
     #[param(inline)]
     has: Option<Has>,
-    /// What comes first: `relevance` when absent.
+    /// What comes first: `relevance` when absent (without words: the newest).
     #[param(inline)]
     order: Option<SearchOrder>,
     /// `next_cursor` of the page before.

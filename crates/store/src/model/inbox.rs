@@ -99,9 +99,12 @@ pub struct ReportsFilter {
 
 /// What to search messages for. Words of letters and digits; a message must have them all, each at the beginning of
 /// one of its words, in any case and order.
+///
+/// Without words the filters alone tell, newest first whatever the order says; one of `conversation` and
+/// `has_attachment` must then be there, or nothing is found: nobody reads everything.
 #[derive(Debug, Clone)]
 pub struct MessageSearch {
-    /// The words, at least one, at most 16.
+    /// The words, at most 16.
     pub words: Vec<String>,
     /// In this conversation only.
     pub conversation: Option<ConversationId>,

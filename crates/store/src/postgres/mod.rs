@@ -198,10 +198,11 @@ impl Store for PostgresStore {
         &self,
         viewer: UserId,
         conversation: ConversationId,
+        query: &str,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>> {
-        self.call(participants::list(&self.pool, viewer, conversation, cursor, limit)).await
+        self.call(participants::list(&self.pool, viewer, conversation, query, cursor, limit)).await
     }
 
     async fn history(

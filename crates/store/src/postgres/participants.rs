@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{
     fault::Outcome,
     rows::{UserRow, blocked, user_columns},
-    values::{Word, count, moment},
+    values::{Word, count, fold, moment},
 };
 use crate::{
     Access, LockedParticipant,
@@ -55,11 +55,12 @@ impl ParticipantRow {
     }
 }
 
-/// A page of active participants by join time.
+/// A page of active participants by join time, of those whose name begins with `query`.
 pub(super) async fn list(
     pool: &PgPool,
     viewer: UserId,
     conversation: ConversationId,
+    query: &str,
     cursor: Option<&str>,
     limit: u32,
 ) -> Outcome<Page<Participant>> {
@@ -67,6 +68,7 @@ pub(super) async fn list(
     let limit = limit.max(1);
     let rows: Vec<ParticipantRow> = sqlx::query_as(participants!(
         "AND ($3::timestamptz IS NULL OR (p.joined_at, p.user_id) > ($3, $4))
+           AND ($6 = '' OR starts_with(u.username_key, $6) OR starts_with(u.display_name_key, $6))
          ORDER BY p.joined_at, p.user_id LIMIT $5"
     ))
     .bind(conversation.0)
@@ -74,6 +76,7 @@ pub(super) async fn list(
     .bind(after.map(|(at, _)| at.get()))
     .bind(after.map(|(_, id)| id))
     .bind(i64::from(limit) + 1)
+    .bind(fold(query))
     .fetch_all(pool)
     .await?;
     let more = rows.len() > limit as usize;

@@ -306,10 +306,11 @@ impl Store for SqliteStore {
         &self,
         viewer: UserId,
         conversation: ConversationId,
+        query: &str,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>> {
-        participants::list(&mut *self.reader().await?, viewer, conversation, cursor, limit).await
+        participants::list(&mut *self.reader().await?, viewer, conversation, query, cursor, limit).await
     }
 
     async fn history(

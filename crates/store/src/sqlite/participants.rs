@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     change::{ParticipantRow, blocked},
-    codec::{Text, from_db, time, time_opt},
+    codec::{Text, fold, from_db, time, time_opt},
     error::Db,
     pages::{self, keyset, page},
     rows::{UserRow, user_columns},
@@ -53,19 +53,23 @@ pub(super) async fn list(
     conn: &mut SqliteConnection,
     viewer: UserId,
     conversation: ConversationId,
+    query: &str,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Participant>> {
     let (at, id) = keyset(List::Participants, cursor)?;
     let rows: Vec<Row> = sqlx::query_as(concat!(
         select_participants!(),
-        "and (?3 is null or (p.joined_at, p.user_id) > (?3, ?4)) order by p.joined_at, p.user_id limit ?5"
+        "and (?3 is null or (p.joined_at, p.user_id) > (?3, ?4)) \
+         and (?6 = '' or substr(u.username_key, 1, length(?6)) = ?6 or substr(u.display_name_key, 1, length(?6)) = ?6) \
+         order by p.joined_at, p.user_id limit ?5"
     ))
     .bind(conversation.0)
     .bind(viewer.0)
     .bind(at)
     .bind(id)
     .bind(pages::rows(limit))
+    .bind(fold(query))
     .fetch_all(conn)
     .await
     .db()?;

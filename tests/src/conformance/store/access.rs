@@ -99,7 +99,7 @@ pub async fn who_left_reads_nothing_more_until_they_come_back(store: Arc<dyn Sto
     assert_unreadable(&world, &bob, group, before.id).await;
     assert_eq!(world.store.conversation(bob.id, group).await.unwrap(), None);
     assert!(world.store.access(bob.id, group).await.unwrap().unwrap().participant.is_none());
-    assert_eq!(world.store.participants(ada.id, group, None, 50).await.unwrap().items.len(), 1);
+    assert_eq!(world.store.participants(ada.id, group, "", None, 50).await.unwrap().items.len(), 1);
     let seen = world.store.conversation(ada.id, group).await.unwrap().unwrap();
     assert_eq!(seen.participant_count, 1);
 

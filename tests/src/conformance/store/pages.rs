@@ -239,7 +239,7 @@ pub async fn participants_are_listed_by_join_time_once_each(store: Arc<dyn Store
     world.apply(&[Op::Join(group, people[7].clone(), Role::Member), Op::Leave(group, people[2].clone())]).await;
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = world.store.participants(people[0].id, group, cursor.as_deref(), 2).await.unwrap();
+        let page = world.store.participants(people[0].id, group, "", cursor.as_deref(), 2).await.unwrap();
         seen.extend(page.items);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -252,6 +252,38 @@ pub async fn participants_are_listed_by_join_time_once_each(store: Arc<dyn Store
     assert_eq!(seen.len(), 7);
     assert_eq!((seen[5].user.id, seen[5].role), (people[6].id, Role::Admin));
     assert_eq!(seen.iter().filter(|item| item.role == Role::Owner).count(), 1);
+}
+
+/// By the beginning of the username or the display name in any case, page by page; a query is text, not a pattern.
+pub async fn participants_are_found_by_the_beginning_of_their_names(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let mut people = Vec::new();
+    for name in ["anna", "Anton", "bert", "ana_x", "anders"] {
+        people.push(world.user(name).await);
+    }
+    let group = world.group(&people.iter().take(4).collect::<Vec<_>>()).await;
+    let viewer = people[2].id;
+    let find = async |query: &str| {
+        let (mut names, mut cursor) = (HashSet::new(), None);
+        loop {
+            let page = world.store.participants(viewer, group, query, cursor.as_deref(), 1).await.unwrap();
+            assert!(page.items.len() <= 1);
+            names.extend(page.items.into_iter().map(|item| item.user.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return names;
+            }
+        }
+    };
+    let of = |places: &[usize]| places.iter().map(|place| people[*place].id).collect::<HashSet<_>>();
+    assert_eq!(find("").await, of(&[0, 1, 2, 3]));
+    assert_eq!(find("AN").await, of(&[0, 1, 3]), "who does not take part is not found");
+    assert_eq!(find("anT").await, of(&[1]));
+    let shown: String = people[2].display_name.chars().take(3).collect();
+    assert!(find(&shown.to_uppercase()).await.contains(&viewer));
+    for nobody in ["nna", "an%", "a_", "\\", "annaa"] {
+        assert_eq!(find(nobody).await, HashSet::new(), "{nobody}");
+    }
 }
 
 /// Opaque to clients, refused when made up or taken from another list.
@@ -269,11 +301,11 @@ pub async fn a_cursor_that_is_none_is_refused(store: Arc<dyn Store>) {
     for cursor in ["", "1", "null", "ä", "AAAA", "' or 1=1", &long] {
         assert!(bad(&world.list(ada.id, Some(cursor), 5).await.map(drop)), "{cursor}");
         assert!(bad(&world.store.public_conversations(ada.id, "", Some(cursor), 5).await.map(drop)), "{cursor}");
-        assert!(bad(&world.store.participants(ada.id, group, Some(cursor), 5).await.map(drop)), "{cursor}");
+        assert!(bad(&world.store.participants(ada.id, group, "", Some(cursor), 5).await.map(drop)), "{cursor}");
     }
     assert!(bad(&world.list(ada.id, Some(&lobby), 5).await.map(drop)));
     assert!(bad(&world.store.public_conversations(ada.id, "", Some(&own), 5).await.map(drop)));
-    assert!(bad(&world.store.participants(ada.id, group, Some(&own), 5).await.map(drop)));
+    assert!(bad(&world.store.participants(ada.id, group, "", Some(&own), 5).await.map(drop)));
     assert_eq!(world.list(ada.id, Some(&own), 5).await.unwrap().items.len(), 2);
 }
 

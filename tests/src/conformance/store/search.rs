@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use protocol::{Attachment, AttachmentKind, ConversationKind, History, Page, Role, SearchHit, SearchOrder, User};
+use protocol::{
+    Attachment, AttachmentKind, ConversationId, ConversationKind, History, Page, Role, SearchHit, SearchOrder, User,
+};
 use store::{MessageSearch, Store, StoreError};
 
 use super::{Op, World};
@@ -122,21 +124,7 @@ pub async fn a_search_is_narrowed_by_its_filters(store: Arc<dyn Store>) {
     let direct = world.create(world.new_conversation(ConversationKind::Direct, &[&ada, &bob])).await.id;
     world.send(group, &ada, "needle one").await;
     let middle = world.send(group, &bob, "needle two").await;
-    let mut with_file = Op::send(direct, &bob, "needle three");
-    if let Op::Send { attachments, .. } = &mut with_file {
-        attachments.push(Attachment {
-            kind: AttachmentKind::Document,
-            url: "https://example.com/a.pdf".into(),
-            name: None,
-            media_type: None,
-            byte_size: None,
-            width: None,
-            height: None,
-            duration_ms: None,
-            thumbnail_url: None,
-        });
-    }
-    world.apply(&[with_file]).await;
+    world.apply(&[attached(direct, &bob, "needle three")]).await;
     let needle = words("needle");
     for (search, expected) in [
         (needle.clone(), "three two one"),
@@ -154,6 +142,85 @@ pub async fn a_search_is_narrowed_by_its_filters(store: Arc<dyn Store>) {
             found(&world, &ada, &search).await.iter().map(|text| text.replace("needle ", "")).collect();
         assert_eq!(texts.join(" "), expected, "{search:?}");
     }
+}
+
+/// Newest first, page by page, in one conversation or of what has attachments; everything is not searched.
+pub async fn without_words_the_filters_find(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let mut new = world.new_conversation(ConversationKind::Group, &[&ada]);
+    new.history = History::SinceJoin;
+    let limited = world.create(new).await.id;
+    let open = world.group(&[&ada, &bob]).await;
+    let foreign = world.group(&[&ada]).await;
+    world.apply(&[attached(limited, &ada, "before")]).await;
+    world.apply(&[Op::Join(limited, bob.clone(), Role::Member)]).await;
+    // Several at one moment.
+    world.apply(&[attached(limited, &ada, "one"), attached(open, &ada, "two"), attached(open, &bob, "three")]).await;
+    world.send(open, &ada, "plain").await;
+    world.apply(&[attached(open, &bob, "four"), attached(foreign, &ada, "foreign")]).await;
+    let gone = attached(open, &bob, "gone");
+    world.apply(&[gone]).await;
+    let newest = MessageSearch { conversation: Some(open), words: Vec::new(), ..words("") };
+    let gone = page(&world, &bob, &newest).await.items.remove(0).message;
+    assert_eq!(gone.content, "gone");
+    world.apply(&[Op::Delete(open, gone.id)]).await;
+    let none = MessageSearch { words: Vec::new(), ..words("") };
+    let files = MessageSearch { has_attachment: true, ..none.clone() };
+    for (search, expected) in [
+        (none.clone(), vec![]),
+        (MessageSearch { sender: Some(bob.id), ..none.clone() }, vec![]),
+        (MessageSearch { conversation: Some(open), ..none.clone() }, vec!["four", "plain", "three", "two"]),
+        (MessageSearch { conversation: Some(limited), ..none.clone() }, vec!["one"]),
+        (MessageSearch { conversation: Some(foreign), ..none.clone() }, vec![]),
+        (MessageSearch { conversation: Some(open), sender: Some(ada.id), ..none.clone() }, vec!["plain", "two"]),
+        (MessageSearch { conversation: Some(open), ..files.clone() }, vec!["four", "three", "two"]),
+        (MessageSearch { sender: Some(bob.id), ..files.clone() }, vec!["four", "three"]),
+        (MessageSearch { kind: Some(ConversationKind::Direct), ..files.clone() }, vec![]),
+    ] {
+        for order in [SearchOrder::Newest, SearchOrder::Relevance] {
+            let search = MessageSearch { order, ..search.clone() };
+            let mut texts = found(&world, &bob, &search).await;
+            let mut paged: Vec<String> = Vec::new();
+            let mut cursor = None;
+            loop {
+                let page = world.store.search(bob.id, &search, cursor.as_deref(), 1).await.unwrap();
+                paged.extend(page.items.into_iter().map(|hit| hit.message.content));
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(paged, texts, "{search:?}");
+            // Those of one moment may come in either order.
+            texts.sort_by_key(|text| expected.iter().position(|other| other == text));
+            assert_eq!(texts, expected, "{search:?}");
+        }
+    }
+    let mut all = found(&world, &bob, &files).await;
+    assert_eq!(all.remove(0), "four");
+    all.sort();
+    assert_eq!(all, ["one", "three", "two"], "nothing from before they came, nothing of others");
+    let refused = world.store.search(bob.id, &files, Some("nonsense"), 7).await;
+    assert!(matches!(refused, Err(StoreError::BadCursor)), "{refused:?}");
+}
+
+fn attached(conversation: ConversationId, sender: &User, content: &str) -> Op {
+    let mut op = Op::send(conversation, sender, content);
+    if let Op::Send { attachments, .. } = &mut op {
+        attachments.push(Attachment {
+            kind: AttachmentKind::Document,
+            url: "https://example.com/a.pdf".into(),
+            name: None,
+            media_type: None,
+            byte_size: None,
+            width: None,
+            height: None,
+            duration_ms: None,
+            thumbnail_url: None,
+        });
+    }
+    op
 }
 
 /// Both orders show each once, page by page; a cursor of one is none of the other's.

@@ -87,7 +87,7 @@ pub async fn a_block_is_seen_in_the_direct_conversation_of_the_two(store: Arc<dy
     world.store.set_blocked(bob.id, ada.id, true, world.now()).await.unwrap();
     assert_blocked(true).await;
     let flags = async |viewer: &User| {
-        let page = world.store.participants(viewer.id, group, None, 10).await.unwrap().items;
+        let page = world.store.participants(viewer.id, group, "", None, 10).await.unwrap().items;
         page.into_iter().filter(|item| item.blocked).map(|item| item.user.id).collect::<Vec<_>>()
     };
     assert_eq!((flags(&bob).await, flags(&ada).await), (vec![ada.id], Vec::new()), "the blocker sees it");
@@ -106,7 +106,7 @@ pub async fn one_participant_is_as_in_the_list(store: Arc<dyn Store>) {
     let (ada, bob, cyd) = (world.user("ada").await, world.user("bob").await, world.user("cyd").await);
     let group = world.group(&[&ada, &bob]).await;
     world.send(group, &ada, "hello").await;
-    let list = world.store.participants(ada.id, group, None, 10).await.unwrap().items;
+    let list = world.store.participants(ada.id, group, "", None, 10).await.unwrap().items;
     for item in list {
         let one = world.store.participant(ada.id, group, item.user.id).await.unwrap();
         assert_eq!(one, Some(item));

@@ -3,7 +3,8 @@
 //! Two statements find a page: which conversations, then what in them. The second reads `messages` alone, by the index
 //! of words, by that of the conversations or by both together, as the planner's counts say; how far each viewer may
 //! look back is checked on what is found. Words are those of `search_words` in the migration: runs of letters and
-//! digits, in any case (letters beyond ASCII: as far as the database's locale knows their case).
+//! digits, in any case (letters beyond ASCII: as far as the database's locale knows their case). Without words the
+//! second statement is another: one conversation's texts by their seq, or those with attachments by an index of them.
 
 use protocol::{ConversationId, Page, SearchHit, SearchOrder, UserId};
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -31,6 +32,8 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOC
 #[derive(Default)]
 struct Mine {
     conversations: Vec<Uuid>,
+    /// The seq that the viewer sees each of them from, beginning after it.
+    seqs: Vec<i64>,
     /// Those of them that the viewer sees from a seq on, and that seq.
     limited: Vec<Uuid>,
     since: Vec<i64>,
@@ -45,6 +48,9 @@ pub(super) async fn search(
     limit: u32,
 ) -> Outcome<Page<SearchHit>> {
     let limit = limit.max(1);
+    if search.words.is_empty() {
+        return listed(pool, viewer, search, cursor, limit).await;
+    }
     let from = From::parse(search.order, cursor)?;
     let words = words(&search.words);
     let mut tx = pool.begin_with(SNAPSHOT).await?;
@@ -54,11 +60,54 @@ pub(super) async fn search(
     }
     let mut rows = found(&mut tx, search, &mine, &words, &from, limit).await?;
     let next_cursor = next(search.order, &from, &mut rows, limit)?;
-    let messages = rows.into_iter().map(|row| row.message).collect();
-    let messages = details::messages(&mut tx, messages, Some(viewer)).await?;
+    let items = hits(&mut tx, viewer, rows, &words).await?;
     tx.commit().await?;
-    let hit = |message: protocol::Message| SearchHit { snippet: snippet(&message.content, &words), message };
-    Ok(Page { items: messages.into_iter().map(hit).collect(), next_cursor })
+    Ok(Page { items, next_cursor })
+}
+
+async fn hits(tx: &mut PgConnection, viewer: UserId, rows: Vec<FoundRow>, words: &[String]) -> Outcome<Vec<SearchHit>> {
+    let messages = rows.into_iter().map(|row| row.message).collect();
+    let messages = details::messages(tx, messages, Some(viewer)).await?;
+    let hit = |message: protocol::Message| SearchHit { snippet: snippet(&message.content, words), message };
+    Ok(messages.into_iter().map(hit).collect())
+}
+
+/// A page of what the filters alone find, newest first.
+async fn listed(
+    pool: &PgPool,
+    viewer: UserId,
+    search: &MessageSearch,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Outcome<Page<SearchHit>> {
+    let (at, id) = keyset::at(List::SearchNewest, cursor)?;
+    let mut tx = pool.begin_with(SNAPSHOT).await?;
+    let mine = mine(&mut tx, viewer, search).await?;
+    if mine.conversations.is_empty() || !(search.has_attachment || search.conversation.is_some()) {
+        return Ok(Page { items: Vec::new(), next_cursor: None });
+    }
+    // Planned each time, as FOUND is.
+    let query = sqlx::query_as(if search.has_attachment { ATTACHED } else { HERE }).persistent(false);
+    let query = query
+        .bind(&mine.conversations)
+        .bind(&mine.seqs)
+        .bind(search.sender.map(|sender| sender.0))
+        .bind(search.before.map(protocol::Timestamp::get))
+        .bind(search.after.map(protocol::Timestamp::get))
+        .bind(keyset::ask(limit));
+    let (mut rows, next_cursor): (Vec<FoundRow>, _);
+    if search.has_attachment {
+        rows = query.bind(at).bind(id).fetch_all(&mut *tx).await?;
+        next_cursor = keyset::next_at(&mut rows, limit, List::SearchNewest, |row| (row.found_at, row.found_id));
+    } else {
+        rows = query.bind(keyset::place(List::SearchNewest, cursor)?).fetch_all(&mut *tx).await?;
+        let more = keyset::cut(&mut rows, limit);
+        let last = rows.last().filter(|_| more).map(|row| count(row.found_seq));
+        next_cursor = last.map(|seq| keyset::after_place(List::SearchNewest, seq)).transpose()?;
+    }
+    let items = hits(&mut tx, viewer, rows, &[]).await?;
+    tx.commit().await?;
+    Ok(Page { items, next_cursor })
 }
 
 /// Where a page begins: newest first after a time and id, best first after so many.
@@ -110,6 +159,7 @@ async fn mine(tx: &mut PgConnection, viewer: UserId, search: &MessageSearch) -> 
     let mut mine = Mine::default();
     for (id, since) in rows {
         mine.conversations.push(id);
+        mine.seqs.push(since);
         if since > 0 {
             mine.limited.push(id);
             mine.since.push(since);
@@ -124,7 +174,46 @@ struct FoundRow {
     message: MessageRow,
     found_at: OffsetDateTime,
     found_id: Uuid,
+    found_seq: i64,
 }
+
+/// Of each conversation in `$1` the newest texts after its seq in `$2`, and of all those the newest.
+macro_rules! listed {
+    ($more:literal, $newest:literal, $newest_of_all:literal) => {
+        concat!(
+            "WITH best AS MATERIALIZED (
+                 SELECT f.* FROM unnest($1::uuid[], $2::bigint[]) AS c (id, since)
+                 CROSS JOIN LATERAL (
+                     SELECT m.conversation_id, m.seq, m.id, m.created_at FROM messages m
+                     WHERE m.conversation_id = c.id AND m.seq > c.since AND m.kind = 'text' AND m.deleted_at IS NULL
+                       AND ($3::uuid IS NULL OR m.sender_id = $3)
+                       AND ($4::timestamptz IS NULL OR m.created_at < $4)
+                       AND ($5::timestamptz IS NULL OR m.created_at >= $5) ",
+            $more,
+            " ORDER BY ",
+            $newest,
+            " LIMIT $6) f ORDER BY ",
+            $newest_of_all,
+            " LIMIT $6)
+             SELECT f.created_at AS found_at, f.id AS found_id, f.seq AS found_seq, ",
+            message_columns!(),
+            " FROM best f JOIN messages m ON m.conversation_id = f.conversation_id AND m.seq = f.seq",
+            message_joins!(),
+            "ORDER BY ",
+            $newest_of_all
+        )
+    };
+}
+
+/// Those with attachments, after a time `$7` and id `$8`.
+const ATTACHED: &str = listed!(
+    "AND m.attachments IS NOT NULL AND ($7::timestamptz IS NULL OR (m.created_at, m.id) < ($7, $8))",
+    "m.created_at DESC, m.id DESC",
+    "f.created_at DESC, f.id DESC"
+);
+
+/// Those of one conversation, before the seq `$7`.
+const HERE: &str = listed!("AND ($7::bigint IS NULL OR m.seq < $7)", "m.seq DESC", "f.seq DESC");
 
 const FOUND: &str = concat!(
     "WITH found AS MATERIALIZED (
@@ -143,7 +232,7 @@ const FOUND: &str = concat!(
          SELECT f.conversation_id, f.seq, f.id, f.created_at,
                 CASE WHEN $12 THEN ts_rank(search_words(f.content), to_tsquery('simple', $4), 1) ELSE 0 END AS rank
          FROM found f ORDER BY rank DESC, f.created_at DESC, f.id DESC LIMIT $13 OFFSET $14)
-     SELECT best.created_at AS found_at, best.id AS found_id, ",
+     SELECT best.created_at AS found_at, best.id AS found_id, best.seq AS found_seq, ",
     message_columns!(),
     " FROM best JOIN messages m ON m.conversation_id = best.conversation_id AND m.seq = best.seq",
     message_joins!(),

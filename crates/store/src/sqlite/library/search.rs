@@ -11,19 +11,23 @@ use sqlx::{Database, Sqlite, SqliteConnection, query::QueryAs};
 use uuid::Uuid;
 
 use super::super::{
-    codec::{Text, id_list},
+    codec::{Text, id_list, time},
     error::Db,
     load, pages,
     rows::{MessageRow, select_messages},
 };
-use crate::{MessageSearch, Result, cursor::List, snippet::snippet};
+use crate::{
+    MessageSearch, Result,
+    cursor::{self, List},
+    snippet::snippet,
+};
 
 /// How many matches, the newest, are put in order by how well they fit: each costs a look at its counts of words.
 const RANKED: i64 = 2_000;
 /// How deep the list goes that is ordered by how well its items fit.
 const BEST_DEPTH: i64 = 1_000;
 
-/// A text's place in the index, which grows with each new text, and its id.
+/// What orders a text (its place in the index, which grows with each new text, or its time or seq), and its id.
 type Found = (i64, Uuid);
 
 /// Texts that match `?2` and that the viewer `?1` may see. The index leads, so that a limit ends the work.
@@ -36,6 +40,22 @@ macro_rules! found {
          and (?3 is null or m.conversation_id = ?3) and (?4 is null or c.kind = ?4) \
          and (?5 is null or m.sender_id = ?5) and (?6 is null or m.created_at < ?6) \
          and (?7 is null or m.created_at >= ?7) and (not ?8 or m.attachments is not null) "
+    };
+}
+
+/// Texts that the viewer `?1` may see and that fit the other parameters of [`found`], without `?2`.
+macro_rules! listed {
+    ($index:literal) => {
+        concat!(
+            "from participants p cross join conversations c on c.id = p.conversation_id and c.deleted_at is null \
+             cross join messages m ",
+            $index,
+            " on m.conversation_id = p.conversation_id and m.seq > p.access_since_seq \
+             where p.user_id = ?1 and p.left_at is null and m.kind = 'text' and m.deleted_at is null \
+             and (?3 is null or p.conversation_id = ?3) and (?4 is null or c.kind = ?4) \
+             and (?5 is null or m.sender_id = ?5) and (?6 is null or m.created_at < ?6) \
+             and (?7 is null or m.created_at >= ?7) and (not ?8 or m.attachments is not null) "
+        )
     };
 }
 
@@ -80,12 +100,19 @@ pub(super) async fn search(
     limit: u32,
 ) -> Result<Page<SearchHit>> {
     let filter = Filter::new(viewer, search);
-    if filter.words.is_empty() {
-        return Ok(Page { items: Vec::new(), next_cursor: None });
-    }
-    let Page { items: found, next_cursor } = match search.order {
-        SearchOrder::Newest => newest(conn, &filter, cursor, limit).await?,
-        SearchOrder::Relevance => best(conn, &filter, cursor, limit).await?,
+    let Page { items: found, next_cursor } = if search.words.is_empty() {
+        match search.conversation {
+            _ if search.has_attachment => attached(conn, &filter, cursor, limit).await?,
+            Some(_) => here(conn, &filter, cursor, limit).await?,
+            None => Page { items: Vec::new(), next_cursor: None },
+        }
+    } else if filter.words.is_empty() {
+        Page { items: Vec::new(), next_cursor: None }
+    } else {
+        match search.order {
+            SearchOrder::Newest => newest(conn, &filter, cursor, limit).await?,
+            SearchOrder::Relevance => best(conn, &filter, cursor, limit).await?,
+        }
     };
     if found.is_empty() {
         return Ok(Page { items: Vec::new(), next_cursor });
@@ -126,6 +153,53 @@ async fn newest(
     let more = pages::cut(&mut items, limit);
     let next_cursor =
         items.last().filter(|_| more).map(|(doc, _)| pages::after_place(List::SearchNewest, *doc)).transpose()?;
+    Ok(Page { items, next_cursor })
+}
+
+/// What has attachments, by time and id, without words.
+async fn attached(
+    conn: &mut SqliteConnection,
+    filter: &Filter<'_>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Found>> {
+    let (at, id) = pages::keyset(List::SearchNewest, cursor)?;
+    // Said once more without the parameter: only then their index may be used.
+    let query = sqlx::query_as(concat!(
+        "select m.created_at, m.id ",
+        listed!("indexed by messages_attachments"),
+        "and m.attachments is not null and (?9 is null or (m.created_at, m.id) < (?9, ?10)) \
+         order by m.created_at desc, m.id desc limit ?11"
+    ));
+    let mut items: Vec<Found> =
+        filter.bind(query).bind(at).bind(id).bind(pages::rows(limit)).fetch_all(conn).await.db()?;
+    let more = pages::cut(&mut items, limit);
+    let next_cursor = match items.last() {
+        Some((at, id)) if more => Some(cursor::encode(List::SearchNewest, time(*at)?, *id)),
+        _ => None,
+    };
+    Ok(Page { items, next_cursor })
+}
+
+/// One conversation's, by seq, without words.
+async fn here(
+    conn: &mut SqliteConnection,
+    filter: &Filter<'_>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Found>> {
+    let before = pages::place(List::SearchNewest, cursor)?;
+    // Said once more without a condition: of one participant's row the order is the index's, and nothing is sorted.
+    let query = sqlx::query_as(concat!(
+        "select m.seq, m.id ",
+        listed!(""),
+        "and p.conversation_id = ?3 and m.seq < ?9 order by m.seq desc limit ?10"
+    ));
+    let mut items: Vec<Found> =
+        filter.bind(query).bind(before.unwrap_or(i64::MAX)).bind(pages::rows(limit)).fetch_all(conn).await.db()?;
+    let more = pages::cut(&mut items, limit);
+    let next_cursor =
+        items.last().filter(|_| more).map(|(seq, _)| pages::after_place(List::SearchNewest, *seq)).transpose()?;
     Ok(Page { items, next_cursor })
 }
 
