@@ -11,8 +11,8 @@ const WORDS_MAX: usize = 16;
 /// What to look for.
 #[derive(Debug, Clone, Default)]
 pub struct SearchRequest {
-    /// Words; a message must have them all, each at the beginning of one of its words, in any case and order. Empty: the
-    /// filters alone tell, of which `conversation_id` or `has_attachment` must then be there.
+    /// Words; a message must have them all, each at the beginning of one of its words, in any case and order. Empty:
+    /// the filters alone tell, of which `conversation_id` or `has_attachment` must then be there.
     pub query: String,
     /// In this conversation only.
     pub conversation_id: Option<ConversationId>,
