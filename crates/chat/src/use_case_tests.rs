@@ -68,6 +68,26 @@ async fn nobody_from_elsewhere_is_taken_in() {
 }
 
 #[tokio::test]
+async fn nothing_new_is_begun_with_somebody_who_is_disabled() {
+    let world = World::start().await;
+    let (ann, ben, cem) = (world.user("ann").await, world.user("ben").await, world.user("cem").await);
+    let (there, _) = world.chat.create_conversation(&ann, direct(&ben), None).await.unwrap();
+    let room = world.room(ConversationKind::Group, &ann, &[]).await;
+    for gone in [&ben, &cem] {
+        let now = ann.user.created_at;
+        world.store.set_disabled(ann.user.org_id, gone.user.id, true, None, now).await.unwrap();
+    }
+    assert_eq!(field(world.chat.create_conversation(&ann, direct(&cem), None).await), "participant_ids");
+    let body = serde_json::json!({ "title": "t", "participant_ids": [ben.user.id] });
+    assert_eq!(field(world.chat.create_conversation(&ann, create("group", body), None).await), "participant_ids");
+    let request = AddParticipants { user_ids: vec![cem.user.id] };
+    assert_eq!(field(world.chat.add_participants(&ann, room, request).await), "user_ids");
+    let (found, made) = world.chat.create_conversation(&ann, direct(&ben), None).await.unwrap();
+    assert_eq!((found.id, made), (there.id, false));
+    world.say(&ann, there.id, "read it when you are back").await;
+}
+
+#[tokio::test]
 async fn an_outsider_finds_nothing_and_a_passer_by_of_a_public_room_is_told_to_join() {
     let world = World::start().await;
     let (ann, eve) = (world.user("ann").await, world.user("eve").await);

@@ -128,6 +128,8 @@ pub async fn policies_are_read_where_they_are_decided(store: Arc<dyn Store>) {
     let patch = ConversationPatch {
         slow_mode_seconds: Some(30),
         posting: Some(Posting::Admins),
+        description: Some(Some("about".into())),
+        avatar_url: Some(Some("https://example.org/a.png".into())),
         ..ConversationPatch::default()
     };
     world.apply(&[Op::Rename(group, ada.clone(), patch)]).await;
@@ -135,6 +137,8 @@ pub async fn policies_are_read_where_they_are_decided(store: Arc<dyn Store>) {
     world.apply(&[Op::Edit(group, sent.id, "again".into())]).await;
     let seen = look(&world, group, &ada).await;
     assert_eq!(seen.conversations[&group].slow_mode_seconds, 30);
+    let about = (&seen.conversations[&group].description, &seen.conversations[&group].avatar_url);
+    assert_eq!((about.0.as_deref(), about.1.as_deref()), (Some("about"), Some("https://example.org/a.png")));
     assert_eq!(seen.participants[&(group, ada.id)].last_sent_at, Some(sent.created_at));
     assert_eq!(look(&world, group, &bob).await.participants[&(group, bob.id)].last_sent_at, None);
     let access = world.store.access(ada.id, group).await.unwrap().unwrap();
