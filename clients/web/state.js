@@ -140,6 +140,12 @@ export class State {
       case 'presence.updated':
         this.present([frame.data]);
         return [];
+      case 'user.updated':
+        this.#profile(frame.data);
+        return [];
+      case 'announcements.read':
+        this.announcementsRead(frame.data.read_seq);
+        return [];
       case 'preferences.updated':
         this.preferences(frame.data);
         return [];
@@ -339,6 +345,22 @@ export class State {
     if (!conversation || data.user.id === this.me) return [];
     noteTyping(conversation, data, now);
     return data.typing ? [{ type: 'typing', conversation_id, until: now + data.expires_in_ms }] : [];
+  }
+
+  /** Somebody's name or picture, wherever they are shown. */
+  #profile(user) {
+    const { id, username, display_name, avatar_url } = user;
+    const now = (known) => (known?.id === id ? { ...known, username, display_name, avatar_url } : known);
+    const shown = (message) => {
+      const mentions = message.mentions?.map((mention) => ({ ...mention, user: now(mention.user) }));
+      return { ...message, sender: now(message.sender), mentions };
+    };
+    for (const { info, timeline } of this.conversations.values()) {
+      if (info.other?.id === id) info.other = user;
+      if (info.last_message) info.last_message = shown(info.last_message);
+      const concerned = ({ sender, mentions = [] }) => sender.id === id || mentions.some(({ user }) => user?.id === id);
+      for (const message of timeline.list().filter(concerned)) timeline.guess(shown(message));
+    }
   }
 
   #announcement(announcement) {

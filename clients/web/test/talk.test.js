@@ -129,6 +129,21 @@ test('announcements are shown once, until they are read', () => {
   assert.deepEqual(state.announcements, []);
 });
 
+test('what another device read is no longer shown', () => {
+  const state = loaded();
+  state.apply({ type: 'announcement', data: { id: 'a1', seq: 1, title: 'News', content: 'x' } });
+  state.apply({ type: 'announcements.read', data: { read_seq: 1 } });
+  assert.deepEqual(state.announcements, []);
+});
+
+test('a new name is shown wherever somebody is', () => {
+  const other = { ...sender(ADA), status_text: null };
+  const state = loaded({ kind: 'direct', other });
+  state.apply({ type: 'user.updated', data: { ...other, display_name: 'Countess', status_text: 'busy' } });
+  const { info } = state.get('c1');
+  assert.deepEqual([info.other.display_name, info.other.status_text], ['Countess', 'busy']);
+});
+
 test('the archive and roles follow from system messages, and who is removed takes their marker along', () => {
   const state = loaded({ participant_count: 3 });
   const { info, receipts } = state.get('c1');

@@ -9,7 +9,11 @@ use protocol::{
 use sha2::{Digest, Sha256};
 use store::{NewAnnouncement, NewAudit};
 
-use crate::{Caller, Chat, ChatError, Result, check, envelope::AnnouncementMoved, moderation::org_admin};
+use crate::{
+    Caller, Chat, ChatError, Result, check,
+    envelope::{AnnouncementMoved, UserEvent},
+    moderation::org_admin,
+};
 
 impl Chat {
     /// Announces (org admins); true when it was made now. With an `Idempotency-Key` a retry finds the first one.
@@ -71,11 +75,16 @@ impl Chat {
         Ok(self.inner.store.announcements(caller.user.org_id, caller.user.id, cursor, limit).await?)
     }
 
-    /// Moves the caller's marker forward.
+    /// Moves the caller's marker forward; their own devices are told.
     pub async fn read_announcements(&self, caller: &Caller, request: ReadAnnouncements) -> Result<AnnouncementsRead> {
         let seq = check::seq(request.seq);
         let read_seq = self.inner.store.read_announcements(caller.user.org_id, caller.user.id, seq).await?;
-        Ok(AnnouncementsRead { read_seq })
+        let read = AnnouncementsRead { read_seq };
+        match UserEvent::encode_frame(&Event::plain(EventType::AnnouncementsRead, read)) {
+            Ok(payload) => self.inner.writer.publish(Topic::User(caller.user.id), payload),
+            Err(error) => tracing::error!(%error, "a marker could not be serialised"),
+        }
+        Ok(read)
     }
 
     /// For the gateway: `seq` of the orgs' last announcements, batched.

@@ -5,7 +5,7 @@ use protocol::{CreateAnnouncement, ErrorCode, OrgRole, ReadAnnouncements};
 
 use crate::{
     Caller,
-    envelope::AnnouncementMoved,
+    envelope::{AnnouncementMoved, UserEvent},
     testing::{World, code, field},
 };
 
@@ -47,6 +47,22 @@ async fn everybody_of_the_org_hears_it_and_who_was_away_finds_it() {
     let rest = world.chat.announcements(&ben, list.next_cursor.as_deref(), Some(1)).await.unwrap();
     assert_eq!((rest.items[0].seq, rest.next_cursor), (1, None));
     assert!(world.chat.announcements(&sam, None, None).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn ones_own_devices_hear_how_far_they_are_read() {
+    let mut world = World::start().await;
+    let (admin, ben) = (admin(&world).await, world.user("ben").await);
+    world.chat.announce(&admin, news("one"), None).await.unwrap();
+    world.listen(Topic::User(ben.user.id)).await;
+    world.chat.read_announcements(&ben, ReadAnnouncements { seq: 9 }).await.unwrap();
+    let (topic, payload) = world.heard().await;
+    let Ok(UserEvent::Frame(frame)) = UserEvent::decode(&payload) else { panic!("{payload:?}") };
+    assert_eq!((topic, frame.as_ref()), (Topic::User(ben.user.id), told(1).as_bytes()));
+}
+
+fn told(read_seq: u64) -> String {
+    format!(r#"{{"type":"announcements.read","data":{{"read_seq":{read_seq}}}}}"#)
 }
 
 #[tokio::test]

@@ -52,6 +52,15 @@ pub struct PresenceChanged {
     pub presence: Presence,
 }
 
+/// On a user's presence topic: what nodes with connections that watch them do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PresenceEvent {
+    /// They may have come or gone.
+    Changed(Presence),
+    /// An ephemeral frame for who watches them (their profile), UTF-8 JSON.
+    Frame(Bytes),
+}
+
 /// On an org's topic: there is an announcement; nodes read it from the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnouncementMoved {
@@ -155,6 +164,35 @@ impl PresenceChanged {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct PresenceWire<'a> {
+    v: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    presence: Option<Presence>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    frame: Option<&'a RawValue>,
+}
+
+impl PresenceEvent {
+    /// An ephemeral frame as payload.
+    pub fn encode_frame(event: &impl Serialize) -> serde_json::Result<Bytes> {
+        let frame = serde_json::value::to_raw_value(event)?;
+        serde_json::to_vec(&PresenceWire { v: VERSION, presence: None, frame: Some(&frame) }).map(Bytes::from)
+    }
+
+    /// Reads a payload; a frame shares the payload's memory.
+    pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
+        let wire: PresenceWire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
+        match wire {
+            PresenceWire { v: VERSION, presence: Some(presence), frame: None } => Ok(Self::Changed(presence)),
+            PresenceWire { v: VERSION, presence: None, frame: Some(frame) } => {
+                Ok(Self::Frame(payload.slice_ref(frame.get().as_bytes())))
+            }
+            _ => Err(EnvelopeError),
+        }
+    }
+}
+
 impl AnnouncementMoved {
     /// As payload.
     pub fn encode(seq: u64) -> Bytes {
@@ -212,6 +250,10 @@ mod tests {
         let presence = Presence { user_id: UserId::generate(), state, last_seen_at: None };
         let payload = PresenceChanged::encode(presence).unwrap();
         assert_eq!(PresenceChanged::decode(&payload), Ok(PresenceChanged { v: VERSION, presence }));
+        assert_eq!(PresenceEvent::decode(&payload), Ok(PresenceEvent::Changed(presence)));
+        let payload = PresenceEvent::encode_frame(&serde_json::json!({"type":"x"})).unwrap();
+        assert_eq!(PresenceEvent::decode(&payload), Ok(PresenceEvent::Frame(r#"{"type":"x"}"#.into())));
+        assert_eq!(PresenceEvent::decode(&Bytes::from_static(b"{\"v\":1}")), Err(EnvelopeError));
         assert_eq!(AnnouncementMoved::decode(&AnnouncementMoved::encode(7)).unwrap().seq, 7);
     }
 }

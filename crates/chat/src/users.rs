@@ -1,16 +1,49 @@
 //! People and profiles. Nobody sees a user of another org; a disabled user can be looked at, not found.
 
-use protocol::{Page, ProfilePatch, User, UserId};
-use store::OrgUsersFilter;
+use bus::Topic;
+use protocol::{Event, EventType, Page, ProfilePatch, User, UserId};
+use store::{OrgUsersFilter, Seen};
 
-use crate::{Caller, Chat, ChatError, Result, check};
+use crate::{
+    Caller, Chat, ChatError, Result, check,
+    envelope::{PresenceEvent, UserEvent},
+};
+
+/// Most users of whom one transaction notes that they are there.
+const NOTED_AT_ONCE: usize = 1_000;
 
 impl Chat {
-    /// Changes the caller's profile.
+    /// For the gateway: notes that users, each once, are there now.
+    pub async fn note_seen(&self, users: &[UserId]) -> Result<()> {
+        for users in users.chunks(NOTED_AT_ONCE) {
+            let last_seen_at = Some(self.inner.clock.now());
+            let seen: Vec<_> = users.iter().map(|user| Seen { user_id: *user, last_seen_at }).collect();
+            self.inner.store.note_seen(&seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes the caller's profile. Their own devices and who watches them are told.
     pub async fn update_profile(&self, caller: &Caller, patch: ProfilePatch) -> Result<User> {
         check::profile_patch(&patch)?;
         let updated = self.inner.store.update_profile(caller.user.id, &patch).await?;
-        updated.ok_or_else(|| ChatError::not_found("user"))
+        let user = updated.ok_or_else(|| ChatError::not_found("user"))?;
+        self.tell_profile(&user);
+        Ok(user)
+    }
+
+    fn tell_profile(&self, user: &User) {
+        let event = Event::plain(EventType::UserUpdated, user);
+        let payloads = [
+            (Topic::User(user.id), UserEvent::encode_frame(&event)),
+            (Topic::Presence(user.id), PresenceEvent::encode_frame(&event)),
+        ];
+        for (topic, payload) in payloads {
+            match payload {
+                Ok(payload) => self.inner.writer.publish(topic, payload),
+                Err(error) => tracing::error!(%error, "a profile could not be serialised"),
+            }
+        }
     }
 
     /// A user of the caller's org.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bus::{Incoming, Topic};
-use chat::envelope::{AnnouncementMoved, ConversationEvent, PresenceChanged, UserEvent};
+use chat::envelope::{AnnouncementMoved, ConversationEvent, PresenceEvent, UserEvent};
 use tokio::sync::mpsc;
 
 use crate::{node::Node, probe::Probe};
@@ -55,15 +55,17 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                 }
                 Err(_) => bad(&node, Topic::Org(org)),
             },
-            Some(Incoming::Event { topic: Topic::Presence(user), payload }) => {
-                match PresenceChanged::decode(&payload).ok().filter(|changed| changed.presence.user_id == user) {
-                    Some(changed) => {
-                        count(&node, "presence");
-                        node.presence.hint(&changed.presence);
-                    }
-                    None => bad(&node, Topic::Presence(user)),
+            Some(Incoming::Event { topic: Topic::Presence(user), payload }) => match PresenceEvent::decode(&payload) {
+                Ok(PresenceEvent::Changed(presence)) if presence.user_id == user => {
+                    count(&node, "presence");
+                    node.presence.hint(&presence);
                 }
-            }
+                Ok(PresenceEvent::Frame(frame)) => {
+                    count(&node, "presence");
+                    node.presence.push_to_watchers(user, frame);
+                }
+                Ok(PresenceEvent::Changed(_)) | Err(_) => bad(&node, Topic::Presence(user)),
+            },
         }
     }
 }

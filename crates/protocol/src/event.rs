@@ -59,6 +59,12 @@ pub enum EventType {
     /// Ephemeral, to who watches the user; data: [`crate::Presence`].
     #[serde(rename = "presence.updated")]
     PresenceUpdated,
+    /// Ephemeral, to who watches the user, and to their own devices: their profile; data: [`User`].
+    #[serde(rename = "user.updated")]
+    UserUpdated,
+    /// Ephemeral, to the receiver's own devices: their marker; data: [`crate::AnnouncementsRead`].
+    #[serde(rename = "announcements.read")]
+    AnnouncementsRead,
     /// Durable, user feed: a session ended; data: [`SessionRevoked`].
     #[serde(rename = "session.revoked")]
     SessionRevoked,
@@ -96,6 +102,8 @@ impl EventType {
         Self::Announcement,
         Self::Typing,
         Self::PresenceUpdated,
+        Self::UserUpdated,
+        Self::AnnouncementsRead,
         Self::SessionRevoked,
         Self::ReceiptUpdated,
         Self::ResyncRequired,

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use protocol::{
-    Conversation, ConversationId, ConversationKind, Message, MessageKind, Preferences, Receipt, Seq, SystemChange,
-    UserId,
+    Conversation, ConversationId, ConversationKind, Message, MessageKind, Preferences, Receipt, Sender, Seq,
+    SystemChange, User, UserId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -55,6 +55,7 @@ impl List {
                 self.items.remove(&data(frame, "/data/conversation_id")?);
             }
             "receipt.updated" => self.receipt(&data(frame, "/data")?),
+            "user.updated" => self.user(&data(frame, "/data")?),
             "preferences.updated" => {
                 let preferences: Preferences = data(frame, "/data")?;
                 if let Some(item) = self.items.get_mut(&preferences.conversation_id) {
@@ -112,6 +113,17 @@ impl List {
             && !system(item, self.me, change, message.created_at)
         {
             self.items.remove(&message.conversation_id);
+        }
+    }
+
+    fn user(&mut self, user: &User) {
+        for item in self.items.values_mut() {
+            if let Some(other) = item.other.as_mut().filter(|other| other.id == user.id) {
+                other.clone_from(user);
+            }
+            if let Some(last) = item.last_message.as_mut().filter(|last| last.sender.id == user.id) {
+                last.sender = Sender::from(user);
+            }
         }
     }
 

@@ -185,6 +185,8 @@ impl View {
             "receipt.updated"
             | "typing"
             | "presence.updated"
+            | "user.updated"
+            | "announcements.read"
             | "reconnect"
             | "heartbeat"
             | "conversation.created"

@@ -2,9 +2,9 @@
 //! `EventType`: leaving one out does not compile.
 
 use protocol::{
-    Announcement, Connected, Conversation, EventType, Message, Notification, NotificationPreferences,
-    ParticipantRemoved, Preferences, Presence, ReactionEvent, Receipt, Reconnect, Resync, SessionRevoked, Typing,
-    UserBlocked,
+    Announcement, AnnouncementsRead, Connected, Conversation, EventType, Message, Notification,
+    NotificationPreferences, ParticipantRemoved, Preferences, Presence, ReactionEvent, Receipt, Reconnect, Resync,
+    SessionRevoked, Typing, User, UserBlocked,
 };
 
 use super::commands::{Empty, Shape, shape};
@@ -63,7 +63,9 @@ fn row(kind: EventType) -> Row {
         // One with a `user_seq` moves the cursor past a change that means nothing to clients.
         E::Heartbeat => (Never, Never, Maybe),
         E::ResyncRequired => (Maybe, Never, Never),
-        E::Connected | E::Announcement | E::PresenceUpdated | E::Reconnect => (Never, Never, Never),
+        E::Connected | E::Announcement | E::AnnouncementsRead | E::PresenceUpdated | E::UserUpdated | E::Reconnect => {
+            (Never, Never, Never)
+        }
     };
     Row { kind, summary, data, conversation_id, seq, user_seq }
 }
@@ -99,6 +101,12 @@ fn said(kind: EventType) -> (&'static str, Shape) {
         E::Typing => ("Somebody is typing, or stopped. Ephemeral.", shape::<Typing>()),
         E::PresenceUpdated => {
             ("A watched user came, went or is away; at most one per user and 5 s. Ephemeral.", shape::<Presence>())
+        }
+        E::UserUpdated => {
+            ("The profile of a watched user, or the receiver's own, changed. Ephemeral.", shape::<User>())
+        }
+        E::AnnouncementsRead => {
+            ("The receiver read announcements, on another device maybe. Ephemeral.", shape::<AnnouncementsRead>())
         }
         E::SessionRevoked => ("A session of the receiver ended; its connections close.", shape::<SessionRevoked>()),
         E::ReceiptUpdated => {

@@ -104,6 +104,11 @@ impl Local {
         self.queue(user);
     }
 
+    /// Users with a connection.
+    pub(super) fn here(&self) -> Vec<UserId> {
+        self.users.iter().filter(|(_, here)| !here.seats.is_empty()).map(|(user, _)| *user).collect()
+    }
+
     /// Everything is to be said again.
     pub(super) fn say_all(&mut self) {
         self.generation = self.generation.wrapping_add(1);

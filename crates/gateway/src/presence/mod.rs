@@ -30,7 +30,8 @@ pub struct PresenceConfig {
     pub grace: Duration,
     /// Between two events about one user.
     pub pause: Duration,
-    /// How often is looked again at who may watch whom, and at everybody who is watched.
+    /// How often is looked again at who may watch whom, and at everybody who is watched. Every fourth time is noted who is
+    /// here: when a node dies, that is when they were last there.
     pub recheck: Duration,
 }
 
@@ -106,6 +107,7 @@ impl Presence {
 pub(crate) fn start(node: &Arc<Node>) {
     tokio::spawn(lease::run(Arc::clone(node)));
     tokio::spawn(say::run(Arc::clone(node)));
+    tokio::spawn(say::note(Arc::clone(node)));
     tokio::spawn(tell::run(Arc::clone(node)));
     tokio::spawn(watch::recheck(Arc::clone(node)));
 }

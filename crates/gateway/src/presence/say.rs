@@ -47,6 +47,20 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
+/// Notes who is here, again and again until the node ends: should it die, others tell when they were last there.
+pub(super) async fn note(node: Arc<Node>) {
+    loop {
+        tokio::select! {
+            () = sleep(node.config.presence.recheck * 4) => {}
+            () = node.stop.cancelled() => return,
+        }
+        let users = node.presence.local.lock().here();
+        if let Err(error) = node.chat.note_seen(&users).await {
+            tracing::debug!(%error, "who is here could not be noted");
+        }
+    }
+}
+
 /// Says everything that there is to say.
 async fn say(node: &Node) -> Result<()> {
     let presence = &node.presence;

@@ -1,8 +1,9 @@
 //! Looks at watched users when there is reason to, hundreds in one round trip, and tells who watches them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use protocol::PRESENCE_MAX;
+use axum::{body::Bytes, extract::ws::Utf8Bytes};
+use protocol::{PRESENCE_MAX, UserId};
 use tokio::time::{Instant, sleep_until};
 
 use super::Presence;
@@ -29,7 +30,8 @@ pub(super) async fn run(node: Arc<Node>) {
                 break;
             }
             match node.chat.presence_of(&seen).await {
-                Ok(presences) => {
+                Ok(mut presences) => {
+                    read_silent(&node, &mut presences).await;
                     let events = presence.watched.lock().look(&presences, Instant::now());
                     node.metrics.presence_events.inc_by(events);
                 }
@@ -47,11 +49,33 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
+/// Who went without a word was last there when the store says so.
+async fn read_silent(node: &Node, presences: &mut [protocol::Presence]) {
+    let silent = node.presence.watched.lock().silent(presences);
+    for (link, ids) in silent {
+        // Out of reach: an older time is told.
+        let Ok(seen) = node.chat.visible(&link.caller, &ids).await else { continue };
+        node.presence.watched.lock().seen(&seen);
+        let seen: HashMap<_, _> = seen.into_iter().map(|seen| (seen.user_id, seen.last_seen_at)).collect();
+        for presence in presences.iter_mut() {
+            let at = seen.get(&presence.user_id).copied().flatten();
+            presence.last_seen_at = at.or(presence.last_seen_at);
+        }
+    }
+}
+
 impl Presence {
     /// A hint from the bus.
     pub(crate) fn hint(&self, hint: &protocol::Presence) {
         self.watched.lock().hint(hint, Instant::now());
         self.due.notify_one();
+    }
+
+    /// An ephemeral frame for who watches a user.
+    pub(crate) fn push_to_watchers(&self, user: UserId, frame: Bytes) {
+        if let Ok(frame) = Utf8Bytes::try_from(frame) {
+            self.watched.lock().push(user, &frame);
+        }
     }
 
     /// Everybody who is watched is to be looked at, now.

@@ -31,6 +31,8 @@ struct Entry {
     /// As last read from the bus.
     current: Option<PresenceState>,
     last_seen_at: Option<Timestamp>,
+    /// The last hint told that they went: `last_seen_at` is of then.
+    went: bool,
     /// The pause after the last event ends.
     not_before: Option<Instant>,
     due: Option<Instant>,
@@ -57,6 +59,7 @@ impl Watched {
             watchers: Vec::with_capacity(1),
             current: None,
             last_seen_at: None,
+            went: false,
             not_before: None,
             due: None,
         });
@@ -94,7 +97,16 @@ impl Watched {
     pub(super) fn hint(&mut self, presence: &Presence, now: Instant) {
         if let Some(entry) = self.users.get_mut(&presence.user_id) {
             entry.last_seen_at = presence.last_seen_at.or(entry.last_seen_at);
+            entry.went = presence.last_seen_at.is_some();
             self.look_at(presence.user_id, now + GATHER);
+        }
+    }
+
+    /// An ephemeral frame for who watches them. Their own devices have it from their own topic.
+    pub(super) fn push(&self, user: UserId, frame: &Utf8Bytes) {
+        let Some(entry) = self.users.get(&user) else { return };
+        for watcher in entry.watchers.iter().filter(|watcher| watcher.link.user() != user) {
+            watcher.link.outbox.push(frame.clone(), Class::Ephemeral);
         }
     }
 
@@ -149,12 +161,27 @@ impl Watched {
         seen
     }
 
+    /// Those of them who went and nobody said so (their node died): when they were last there is to be read, each for
+    /// one who watches them.
+    pub(super) fn silent(&self, presences: &[Presence]) -> Vec<(Arc<Link>, Vec<UserId>)> {
+        let mut silent: HashMap<UserId, (Arc<Link>, Vec<UserId>)> = HashMap::new();
+        for presence in presences.iter().filter(|presence| presence.state == PresenceState::Offline) {
+            let entry = self.users.get(&presence.user_id);
+            let entry = entry.filter(|entry| !entry.went && entry.current != Some(PresenceState::Offline));
+            let Some(watcher) = entry.and_then(|entry| entry.watchers.first()) else { continue };
+            let of_viewer = silent.entry(watcher.link.user());
+            of_viewer.or_insert_with(|| (Arc::clone(&watcher.link), Vec::new())).1.push(presence.user_id);
+        }
+        silent.into_values().collect()
+    }
+
     /// They were seen like this now: tells who knows otherwise. How many events that were.
     pub(super) fn look(&mut self, presences: &[Presence], now: Instant) -> u64 {
         let mut events = 0;
         for presence in presences {
             let Some(entry) = self.users.get_mut(&presence.user_id) else { continue };
             entry.current = Some(presence.state);
+            entry.went &= presence.state == PresenceState::Offline;
             let mut frame = None;
             for watcher in &mut entry.watchers {
                 let Some(told) = watcher.told.as_mut().filter(|told| **told != presence.state) else { continue };

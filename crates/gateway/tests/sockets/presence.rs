@@ -6,7 +6,7 @@ use bus::{Bus, Topic};
 use bytes::Bytes;
 use chat::envelope::PresenceChanged;
 use gateway::{GatewayConfig, PresenceConfig};
-use protocol::{ConversationId, Limits, Presence, PresenceState, UserId};
+use protocol::{ConversationId, Limits, Presence, PresenceState, ProfilePatch, Timestamp, UserId};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -105,6 +105,32 @@ async fn who_comes_goes_and_is_away_is_told_on_every_node() {
     assert_eq!(serde_json::to_value(asked.items[0]).unwrap(), last["data"]);
     let nobody = world.chat.presence(&ada.caller, None).await.unwrap();
     assert!(nobody.items.iter().all(|presence| presence.user_id != id(&ben)));
+}
+
+#[tokio::test]
+async fn a_new_profile_is_told_to_who_watches_and_to_ones_own_devices_on_every_node() {
+    let world = world(quick()).await;
+    let peer = world.peer(quick());
+    let (ada, ben, eve) = (world.user("ada").await, world.user("ben").await, world.user("eve").await);
+    world.room(&ada, &[&ben, &eve]).await;
+    let (mut here, mut there, mut own) = (world.live(&ada).await, peer.live(&ada).await, peer.live(&ben).await);
+    let mut blind = world.live(&eve).await;
+    for socket in [&mut here, &mut there, &mut own] {
+        watch(socket, &[&ben]).await;
+    }
+    let patch: ProfilePatch = serde_json::from_value(json!({"display_name": "Benjamin"})).unwrap();
+    let user = world.chat.update_profile(&ben.caller, patch).await.unwrap();
+    let told = json!({"type": "user.updated", "data": user});
+    assert_eq!(told["data"]["display_name"], "Benjamin");
+    for socket in [&mut here, &mut there, &mut own] {
+        assert_eq!(socket.until(|frame| frame["type"] == "user.updated").await, told);
+    }
+    for socket in [&mut own, &mut blind] {
+        sleep(Duration::from_millis(200)).await;
+        socket.settle().await;
+    }
+    assert_eq!(own.seen(|frame| frame["type"] == "user.updated").len(), 1, "not once more for watching oneself");
+    assert!(blind.seen(|frame| frame["type"] == "user.updated").is_empty(), "nobody is told who does not watch");
 }
 
 #[tokio::test]
@@ -265,7 +291,8 @@ async fn what_is_on_the_screens_is_known_and_ends_with_the_connection() {
 #[tokio::test]
 async fn the_users_of_a_node_that_is_killed_are_offline_when_its_lease_ends() {
     let world = world(quick()).await;
-    let peer = world.peer(quick());
+    let presence = PresenceConfig { recheck: Duration::from_millis(50), ..quick().presence };
+    let peer = world.peer(GatewayConfig { presence, ..quick() });
     let (ada, ben, cleo) = (world.user("ada").await, world.user("ben").await, world.user("cleo").await);
     world.room(&ada, &[&ben, &cleo]).await;
     let mut socket = world.live(&ada).await;
@@ -273,11 +300,14 @@ async fn the_users_of_a_node_that_is_killed_are_offline_when_its_lease_ends() {
     let (_dies, _dies_too, _stays) = (peer.live(&ben).await, peer.live(&cleo).await, world.live(&cleo).await);
     told(&mut socket, &ben, "online").await;
     told(&mut socket, &cleo, "online").await;
-    // Long enough for the lease to be seen here.
-    sleep(Duration::from_millis(600)).await;
+    let online = Timestamp::from(time::OffsetDateTime::now_utc());
+    // Long enough for the lease to be seen here, and for who is there to be noted.
+    sleep(Duration::from_millis(800)).await;
     let start = Instant::now();
     peer.kill();
-    told(&mut socket, &ben, "offline").await;
+    let event = told(&mut socket, &ben, "offline").await;
+    let seen: Timestamp = serde_json::from_value(event["data"]["last_seen_at"].clone()).unwrap();
+    assert!(seen > online, "{seen:?} is when he came, not when he was last there");
     assert!(start.elapsed() < Duration::from_secs(4), "after {:?}", start.elapsed());
     sleep(Duration::from_millis(500)).await;
     socket.settle().await;
