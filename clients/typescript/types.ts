@@ -1480,6 +1480,12 @@ export type AnnouncementEvent = {
   data: Announcement;
 };
 
+/** The receiver read announcements, on another device maybe. Ephemeral. */
+export type AnnouncementsReadEvent = {
+  type: "announcements.read";
+  data: AnnouncementsRead;
+};
+
 /** Replace the connection's access token before it ends. */
 export type AuthRenewCommand = {
   /** Comes back in the reply. */
@@ -1778,6 +1784,12 @@ export type UserUnblockedEvent = {
   user_seq: number;
 };
 
+/** The profile of a watched user, or the receiver's own, changed. Ephemeral. */
+export type UserUpdatedEvent = {
+  type: "user.updated";
+  data: User;
+};
+
 /** What a client sends. */
 export type ClientCommand =
   | AuthRenewCommand
@@ -1844,6 +1856,7 @@ export type ReplyFrame<T = unknown> = ReplyDone<T> | ReplyRefused;
 export type ServerEvent =
   | ChangesFrame
   | AnnouncementEvent
+  | AnnouncementsReadEvent
   | ConnectedEvent
   | ConversationCreatedEvent
   | HeartbeatEvent
@@ -1864,7 +1877,8 @@ export type ServerEvent =
   | SessionRevokedEvent
   | TypingEvent
   | UserBlockedEvent
-  | UserUnblockedEvent;
+  | UserUnblockedEvent
+  | UserUpdatedEvent;
 
 /** What a client gets. */
 export type ServerFrame = ServerEvent | ReplyFrame;
@@ -2233,7 +2247,7 @@ export interface Operations {
     };
     response: PageUser;
   };
-  /** Participants by the time they joined. */
+  /** Participants by the time they joined: all, or those whose username or display name begins with `query`, in any case. */
   list_participants: {
     method: "GET";
     path: "/v1/conversations/{id}/participants";
@@ -2242,6 +2256,8 @@ export interface Operations {
       id: ConversationId;
     };
     query?: {
+      /** What to look for; everything when absent. */
+      query?: string;
       /** `next_cursor` of the page before. */
       cursor?: string;
       /** 1–100; 50 when absent. */
@@ -2456,9 +2472,9 @@ export interface Operations {
   search_messages: {
     method: "GET";
     path: "/v1/search/messages";
-    query: {
-      /** Words, 1–120 characters: a message must have them all, each at the beginning of one of its words, in any case and order. */
-      query: string;
+    query?: {
+      /** Words, at most 120 characters: a message must have them all, each at the beginning of one of its words, in any case and order. When absent the filters alone tell, newest first; `conversation_id` or `has` must then be there. */
+      query?: string;
       /** In this conversation only. */
       conversation_id?: ConversationId;
       /** In conversations of this kind only. */
@@ -2471,7 +2487,7 @@ export interface Operations {
       after?: Timestamp;
       /** With attachments only. */
       has?: "attachment";
-      /** What comes first: `relevance` when absent. */
+      /** What comes first: `relevance` when absent (without words: the newest). */
       order?: "relevance" | "newest";
       /** `next_cursor` of the page before. */
       cursor?: string;
