@@ -30,8 +30,8 @@ pub struct PresenceConfig {
     pub grace: Duration,
     /// Between two events about one user.
     pub pause: Duration,
-    /// How often is looked again at who may watch whom, and at everybody who is watched. Every fourth time is noted who is
-    /// here: when a node dies, that is when they were last there.
+    /// How often is looked again at who may watch whom, and at everybody who is watched. Every fourth time is noted who
+    /// is here: when a node dies, that is when they were last there.
     pub recheck: Duration,
 }
 
