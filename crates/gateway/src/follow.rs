@@ -178,11 +178,7 @@ impl Node {
         });
         let told: HashSet<_> = told.collect();
         for id in resume.cursors.keys().filter(|id| !mine.contains(id) && !told.contains(id)) {
-            let data = ParticipantRemoved { conversation_id: *id, user_id: link.user() };
-            let event = Event { conversation_id: Some(*id), ..Event::plain(EventType::ParticipantRemoved, data) };
-            if let Ok(frame) = serde_json::to_string(&event) {
-                link.outbox.push(frame.into(), Class::Durable);
-            }
+            tell_gone(link, *id);
         }
     }
 
@@ -207,8 +203,7 @@ impl Node {
         self.subscribe_for(&link, &[id]).await;
         let live: Result<()> = async {
             let Some(membership) = self.chat.membership(link.user(), id).await? else {
-                self.leave(&link, id);
-                return Ok(());
+                return self.over_already(&link, id).await;
             };
             self.after(id, self.hub.establish(id, membership.last_seq));
             self.release(&link, membership, after.min(membership.last_seq)).await
@@ -219,6 +214,18 @@ impl Node {
             tracing::debug!(connection.id = %link.id, error = %error, "joining a conversation failed");
             link.outbox.close(CloseCode::Internal);
         }
+    }
+
+    /// The client was told of a conversation that was over before this node followed it: no event of its end came here,
+    /// and a deletion has no place in the user's feed.
+    async fn over_already(&self, link: &Arc<Link>, id: ConversationId) -> Result<()> {
+        self.leave(link, id);
+        tell_gone(link, id);
+        if self.chat.membership(link.user(), id).await?.is_some() {
+            // Theirs again meanwhile, and told so before or after: a resume tells it right.
+            link.outbox.close(CloseCode::Internal);
+        }
+        Ok(())
     }
 
     /// Stops following a conversation.
@@ -264,9 +271,7 @@ impl Node {
                 let page = match self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await {
                     Ok(page) => page,
                     Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
-                        // Removed meanwhile: the feed tells the client.
-                        self.leave(link, id);
-                        return Ok(());
+                        return self.over_already(link, id).await;
                     }
                     Err(error) => return Err(error),
                 };
@@ -291,6 +296,7 @@ impl Node {
         ask_resync(link, Some(id), ResyncReason::TooFarBehind);
         self.hub.rearm(id, link);
         let head = self.chat.heads(&[id]).await?.first().map_or(cursor, |(_, head)| *head);
+        let head = self.hub.delivered(id).map_or(head, |delivered| head.max(delivered));
         match self.hub.release(id, link, head, item.access_since_seq) {
             Ok(after) => self.after(id, after),
             Err(_) => link.outbox.close(CloseCode::SlowConsumer),
@@ -315,6 +321,15 @@ impl Node {
             }
             cursor = head.max(cursor + 1);
         }
+    }
+}
+
+/// Tells a client that a conversation is not theirs, without a place in their feed.
+fn tell_gone(link: &Link, id: ConversationId) {
+    let data = ParticipantRemoved { conversation_id: id, user_id: link.user() };
+    let event = Event { conversation_id: Some(id), ..Event::plain(EventType::ParticipantRemoved, data) };
+    if let Ok(frame) = serde_json::to_string(&event) {
+        link.outbox.push(frame.into(), Class::Durable);
     }
 }
 

@@ -25,6 +25,8 @@ mod reader;
 mod receipts;
 mod serve;
 mod sweep;
+#[cfg(test)]
+mod testing;
 mod upgrade;
 
 use std::{sync::Arc, time::Duration};

@@ -214,7 +214,9 @@ impl Channel {
         let Stage::Starting(held) = &mut subscriber.stage else {
             return Ok(false);
         };
-        if held.overflowed {
+        // Another connection may have set the order's beginning further on, from a younger read than this one's.
+        let next = held.events.first().map(|(seq, _)| *seq).or(self.order.delivered().map(|delivered| delivered + 1));
+        if held.overflowed || next.is_some_and(|next| next > cursor + 1) {
             return Err(Behind);
         }
         let user = link.user();
@@ -338,4 +340,37 @@ fn removed_by(change: &Change) -> Option<UserId> {
 pub(crate) fn changes_frame(id: ConversationId, from: Seq, to: Seq, changes: Vec<Change>) -> Option<Utf8Bytes> {
     let page = Changes { tag: ChangesTag::Changes, conversation_id: id, from, to, more: false, changes };
     serde_json::to_string(&page).ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::Seq;
+
+    use super::*;
+    use crate::testing::link;
+
+    fn event(seq: Seq) -> ConversationEvent {
+        let frame = format!("{seq}").into();
+        ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), frame }
+    }
+
+    #[test]
+    fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole() {
+        let (early, late) = (link(), link());
+        let mut channel = Channel::new(ConversationId::generate());
+        channel.attach(&early);
+        channel.attach(&late);
+        // `late` read head 1 before 2 was committed; 2 comes; `early` reads head 2 and is the first to say so.
+        assert_eq!(channel.offer(event(2), 2).0, Next::Nothing);
+        assert!(channel.establish(2).1.is_empty());
+        assert_eq!(channel.release(&early, 2, 0), Ok(false));
+        channel.establish(1);
+        assert_eq!(channel.release(&late, 1, 0), Err(Behind));
+        // It reads again, and what came meanwhile is held.
+        channel.rearm(&late);
+        channel.offer(event(3), 3);
+        assert_eq!(channel.release(&late, 2, 0), Ok(false));
+        assert_eq!(late.outbox.take(1_000).0, ["3"]);
+        assert_eq!(early.outbox.take(1_000).0, ["3"]);
+    }
 }

@@ -193,6 +193,11 @@ impl Hub {
         Ok(After { fill: None, references: self.forget(id, &gone) })
     }
 
+    /// How far a conversation was delivered here.
+    pub(crate) fn delivered(&self, id: ConversationId) -> Option<Seq> {
+        self.with(id, |channel| channel.delivered())
+    }
+
     /// Every conversation with local connections, and how far it was delivered.
     pub(crate) fn positions(&self) -> Vec<(ConversationId, Seq)> {
         let mut positions = Vec::new();
