@@ -121,6 +121,9 @@ async fn cell_is(http: &Http, people: &People, row: &Row, who: Who, expected: &s
         }
         None => http.command(stage.token(), &row.line, &body.unwrap_or_default()).await?,
     };
+    if row.line == "PATCH /v1/org/users/{id}" && answer.word == "ok" {
+        stage.enable_target().await?;
+    }
     ensure!(answer.word == expected, "is {:?}, not {expected:?}: {}", answer.word, answer.text);
     if expected != "ok" {
         let after = stage.head().await?;

@@ -204,6 +204,13 @@ impl<'a> Stage<'a> {
         Ok(Self { http, people, who, conversation, message, target })
     }
 
+    /// Whoever acted, the further member is there for the next one: nobody is put in a group while they are disabled.
+    pub(crate) async fn enable_target(&self) -> Result<()> {
+        let enable = format!("PATCH /v1/org/users/{}", self.people.target.id);
+        self.http.done(&self.people.get(Who::Boss).token, &enable, json!({"disabled": false})).await?;
+        Ok(())
+    }
+
     /// The token of who acts.
     pub(crate) fn token(&self) -> Option<&'a str> {
         (self.who != Who::Anonymous).then_some(&*self.people.get(self.who).token)
