@@ -11,7 +11,7 @@ use starling_tests::{
 };
 use tokio::time::Instant;
 
-use crate::world::{agree, on_each_gateway, on_the_last_gateway, people, say, scenarios, tell, told};
+use crate::world::{agree, all_hear, on_each_gateway, on_the_last_gateway, people, say, scenarios, tell, told};
 
 scenarios! {
     on_a_cluster: [
@@ -61,9 +61,7 @@ async fn a_message_is_sent_then_delivered_then_read(cluster: &mut Cluster) -> Re
     let (anns, away) = (on_each_gateway(cluster, &ann).await?, ann.connect_to(&cluster.gateways[0]).await?);
     let bens = on_each_gateway(cluster, &ben).await?;
     let id = ann.group("plans", &[&ben, &cleo]).await?;
-    for device in anns.iter().chain(&bens).chain([&away]) {
-        device.reaches(id, 1).await?;
-    }
+    all_hear(&ann, id, anns.iter().chain(&bens).chain([&away])).await?;
     away.offline().await?;
     let message = say(&ann, id, "hello", json!({})).await?;
     let at = message.seq;
@@ -77,7 +75,7 @@ async fn a_message_is_sent_then_delivered_then_read(cluster: &mut Cluster) -> Re
     // Opening the conversation on another device, by one call for many.
     let body = json!({"items": [{"conversation_id": id, "seq": at}]});
     let read: Page<Receipt> = ben.rest.post("read", body).await?.ok()?;
-    ensure!(read.items.len() == 1 && read.items[0].read_seq == at && read.items[0].read_number == 1, "{read:?}");
+    ensure!(read.items.len() == 1 && read.items[0].read_seq == at && read.items[0].read_number == 2, "{read:?}");
     for device in anns.iter().chain(&bens) {
         shows(device, id, &ben, (at, at)).await?;
     }
@@ -102,9 +100,7 @@ async fn above_a_hundred_people_receipts_are_asked_for(cluster: &mut Cluster) ->
     let tablet = on_the_last_gateway(cluster, &ben).await?;
     let everybody: Vec<_> = others.iter().chain([&ben, &cleo]).collect();
     let id = ann.group("everybody", &everybody).await?;
-    for device in bens.iter().chain([&anns, &tablet]) {
-        device.reaches(id, 1).await?;
-    }
+    all_hear(&ann, id, bens.iter().chain([&anns, &tablet])).await?;
     let message = say(&ann, id, "hello all", json!({})).await?;
     let at = message.seq;
     bens[0].reaches(id, at).await?;
@@ -139,7 +135,9 @@ async fn two_hundred_marks_at_once_are_few_writes(cluster: &mut Cluster) -> Resu
         let texts: Vec<_> = (0..20).map(|number| format!("text {}", chunk * 20 + number)).collect();
         try_join_all(texts.iter().map(|text| anns.send(id, text))).await?;
     }
-    bens.reaches(id, 201).await?;
+    for device in [&anns, &bens] {
+        device.reaches(id, 201).await?;
+    }
     let node = &cluster.gateways[0];
     let (rows, asked) =
         (node.metric("starling_receipt_rows_total").await?, node.metric("starling_receipts_asked_total").await?);
@@ -169,9 +167,7 @@ async fn receipts_are_whole_after_redis_was_away(cluster: &mut Cluster) -> Resul
     let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
     let (anns, bens) = (on_each_gateway(cluster, &ann).await?, on_each_gateway(cluster, &ben).await?);
     let id = ann.group("plans", &[&ben]).await?;
-    for device in anns.iter().chain(&bens) {
-        device.reaches(id, 1).await?;
-    }
+    all_hear(&ann, id, anns.iter().chain(&bens)).await?;
     let first = say(&ann, id, "before", json!({})).await?;
     cluster.redis()?.kill()?;
     let second = say(&ann, id, "meanwhile", json!({})).await?;

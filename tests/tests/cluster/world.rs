@@ -157,6 +157,23 @@ pub(crate) async fn say(person: &Person, id: ConversationId, content: &str, mut 
     person.rest.post(&format!("conversations/{id}/messages"), fields).await?.ok()
 }
 
+/// Waits until every device hears this conversation live, and says something for that: what is not kept is heard by
+/// those alone who follow it already. Returns the seq of what was said.
+pub(crate) async fn all_hear<'a>(
+    person: &Person,
+    id: ConversationId,
+    devices: impl IntoIterator<Item = &'a Client> + Clone,
+) -> Result<Seq> {
+    for device in devices.clone() {
+        device.reaches(id, 1).await?;
+    }
+    let seq = say(person, id, "can you hear me?", serde_json::json!({})).await?.seq;
+    for device in devices {
+        device.reaches(id, seq).await?;
+    }
+    Ok(seq)
+}
+
 /// Sends a command that must be done.
 pub(crate) async fn tell(device: &Client, command: &str, fields: Value) -> Result<Value> {
     done(device.command(command, fields).await?)

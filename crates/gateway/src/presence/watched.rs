@@ -205,32 +205,12 @@ fn frame(presence: &Presence) -> Utf8Bytes {
 
 #[cfg(test)]
 mod tests {
-    use chat::Caller;
-    use protocol::{ConnectionId, OrgId, OrgRole, PresenceState::*, User};
+    use protocol::PresenceState::*;
 
     use super::*;
-    use crate::outbox::{Outbox, OutboxLimits};
+    use crate::testing::link;
 
     const PAUSE: Duration = Duration::from_secs(5);
-
-    fn link() -> Arc<Link> {
-        let now: Timestamp = time::OffsetDateTime::UNIX_EPOCH.into();
-        let user = User {
-            id: UserId::generate(),
-            org_id: OrgId::generate(),
-            username: "ada".into(),
-            display_name: "Ada".into(),
-            avatar_url: None,
-            status_text: None,
-            role: OrgRole::Member,
-            guest: false,
-            disabled_at: None,
-            created_at: now,
-        };
-        let caller = Arc::new(Caller { user, session: None, expires_at: now });
-        let outbox = Outbox::new(OutboxLimits { bytes: 100_000, events: 100 });
-        Arc::new(Link::new(ConnectionId::generate(), caller, outbox, Instant::now()))
-    }
 
     fn told(link: &Link) -> Vec<String> {
         let (frames, _) = link.outbox.take(usize::MAX);
