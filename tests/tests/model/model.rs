@@ -174,8 +174,11 @@ impl Conversation {
 
     pub(crate) fn edit(&mut self, who: usize, at: u64, content: &str, mention: Option<Mentioned>) -> Verdict {
         self.row(who)?;
-        let mentions = self.found(who, mention);
+        let mut mentions = self.found(who, mention);
         let message = &self.messages[&at];
+        // Who was mentioned and has left stays mentioned where the text still names them.
+        let stays = |mention: &Mentioned| matches!(mention, Mentioned::One(_)) && message.mentions.contains(mention);
+        mentions.extend(mention.filter(stays));
         if message.system || message.sender != who || message.deleted || self.archived {
             return Err("not one's own text, or too late");
         }
