@@ -148,11 +148,16 @@ async fn newest(
         found!(),
         "and messages_fts.rowid < ?9 order by messages_fts.rowid desc limit ?10"
     ));
-    let mut items: Vec<Found> =
+    let rows =
         filter.bind(query).bind(before.unwrap_or(i64::MAX)).bind(pages::rows(limit)).fetch_all(conn).await.db()?;
+    page_by_place(rows, limit)
+}
+
+/// A page of rows that begin with the place to go on after.
+fn page_by_place(mut items: Vec<Found>, limit: u32) -> Result<Page<Found>> {
     let more = pages::cut(&mut items, limit);
     let next_cursor =
-        items.last().filter(|_| more).map(|(doc, _)| pages::after_place(List::SearchNewest, *doc)).transpose()?;
+        items.last().filter(|_| more).map(|(place, _)| pages::after_place(List::SearchNewest, *place)).transpose()?;
     Ok(Page { items, next_cursor })
 }
 
@@ -195,12 +200,9 @@ async fn here(
         listed!(""),
         "and p.conversation_id = ?3 and m.seq < ?9 order by m.seq desc limit ?10"
     ));
-    let mut items: Vec<Found> =
+    let rows =
         filter.bind(query).bind(before.unwrap_or(i64::MAX)).bind(pages::rows(limit)).fetch_all(conn).await.db()?;
-    let more = pages::cut(&mut items, limit);
-    let next_cursor =
-        items.last().filter(|_| more).map(|(seq, _)| pages::after_place(List::SearchNewest, *seq)).transpose()?;
-    Ok(Page { items, next_cursor })
+    page_by_place(rows, limit)
 }
 
 /// By how many came before.
