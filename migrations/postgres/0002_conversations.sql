@@ -4,7 +4,9 @@
 ALTER TABLE conversations
     ADD slow_mode_seconds integer NOT NULL DEFAULT 0 CHECK (slow_mode_seconds BETWEEN 0 AND 86400),
     -- Pinned messages; kept by whoever pins under this row's lock.
-    ADD pin_count integer NOT NULL DEFAULT 0;
+    ADD pin_count integer NOT NULL DEFAULT 0,
+    -- The transaction (xid8) that changed it last. Not indexed: it moves with every send.
+    ADD changed_in bigint NOT NULL DEFAULT 0;
 
 ALTER TABLE participants
     -- Of their last message here: slow mode counts from it.
@@ -28,7 +30,9 @@ ALTER TABLE messages
     ADD last_reply_seq bigint,
     ADD last_reply_at timestamptz,
     -- The last ones first, each once, at most three.
-    ADD last_repliers uuid[];
+    ADD last_repliers uuid[],
+    -- The transaction (xid8) of its last change: what a snapshot could not see yet is replayed to who resumes from it.
+    ADD changed_in bigint NOT NULL DEFAULT 0;
 CREATE INDEX messages_thread ON messages (conversation_id, thread_root_id, seq) WHERE thread_root_id IS NOT NULL;
 CREATE INDEX messages_pinned ON messages (conversation_id, pinned_at) WHERE pinned_at IS NOT NULL;
 -- Searches for attachments without words, newest first.

@@ -6,6 +6,12 @@ alter table conversations
 -- Pinned messages; kept by whoever pins.
 alter table conversations add pin_count integer not null default 0;
 
+-- Counts the transactions that change conversations. `changed_in` keeps the number of the last one: what came after a
+-- moment is replayed to who resumes from it.
+alter table meta add changes integer not null default 0;
+alter table conversations add changed_in integer not null default 0;
+alter table messages add changed_in integer not null default 0;
+
 -- Of their last message here: slow mode counts from it.
 alter table participants add last_sent_at integer;
 -- At the top of their own list.

@@ -135,7 +135,7 @@ async fn what_was_committed_outlives_a_killed_server_and_the_store_finds_it_agai
     store.migrate().await.unwrap();
     let (user, room) = person_with_room(&store, "ada").await;
     for stop in [true, false] {
-        let head = store.heads(&[room]).await.unwrap()[0].1;
+        let head = store.heads(&[room]).await.unwrap().items[0].1;
         send(&store, &user, &[room], 3).await.unwrap();
         if stop {
             server.stop().await.unwrap();
@@ -146,7 +146,7 @@ async fn what_was_committed_outlives_a_killed_server_and_the_store_finds_it_agai
         is_unavailable(store.health().await).unwrap();
         server.up().await.unwrap();
         let answered = eventually("the store answers again", Duration::from_secs(20), async || {
-            store.heads(&[room]).await.map_err(|error| format!("{error:?}"))
+            store.heads(&[room]).await.map(|heads| heads.items).map_err(|error| format!("{error:?}"))
         });
         assert_eq!(answered.await, vec![(room, head + 3)]);
     }

@@ -30,6 +30,11 @@ pub use people::People;
 /// Result of a store call.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// Most conversations of one [`Store::catch_up`].
+pub const CATCH_UP_CURSORS: usize = 1_000;
+/// Most changes of one [`Store::catch_up`], all conversations together.
+pub const CATCH_UP_CHANGES: u32 = 2_000;
+
 /// Decides, while the locks are held, what a batch writes. Pure: it may be called again when the
 /// database asks for a retry.
 pub type Decide<'a> = &'a (dyn Fn(&Locked) -> Writes + Send + Sync);
@@ -44,6 +49,9 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     async fn migrate(&self) -> Result<()>;
     /// Answers when the store is reachable, says whether its schema is the one this binary needs, and its epoch.
     async fn health(&self) -> Result<StoreHealth>;
+    /// Begins a new history: gives the database another epoch, so that cursors and watermarks of the one before are
+    /// refused. For after a restore from a backup. Whoever read the old epoch finds the new one in [`Store::heads`].
+    async fn new_epoch(&self) -> Result<NewEpoch>;
     /// Ends all connections; later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);
 
@@ -172,11 +180,21 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
         after: Seq,
         limit: u32,
     ) -> Result<Option<Changes>>;
+    /// The first page of [`Store::changes`] for each of these cursors (≤ [`CATCH_UP_CURSORS`] are looked at), in a
+    /// number of statements that does not grow with them, all in one snapshot. At most `limit` changes of each and
+    /// [`CATCH_UP_CHANGES`] in all: where that leaves nothing for a conversation, its page is empty and says that there
+    /// is `more` (`to` = `from`). The first with something new always gets some. In the order of the cursors;
+    /// conversations that the viewer does not take part in are left out.
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>>;
     /// The conversations the user takes part in, most recently active first, with heads and the head of their
     /// feed, in one snapshot.
     async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships>;
-    /// Heads of conversations, batched (≤ 2,000). Unknown ids are left out.
-    async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>>;
+    /// Those of the conversations the user takes part in now that changed after a watermark, with the cursors to
+    /// replay them from. Looks back over at most `limit` changes of each. What moved the user's feed meanwhile (they
+    /// joined, left, a conversation was deleted) is [`Store::feed`]'s to tell.
+    async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since>;
+    /// Heads of conversations, batched (≤ 2,000), with the epoch. Unknown ids are left out.
+    async fn heads(&self, ids: &[ConversationId]) -> Result<Heads>;
     /// Heads of users' feeds, batched (≤ 2,000). Unknown ids are left out.
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>>;
     /// What moved a user's feed after a cursor, in its present state, ascending by `user_seq`, and the head in

@@ -5,7 +5,7 @@ use protocol::{
     SessionId, Timestamp, UserId, UserSeq,
 };
 
-use super::change::LockedParticipant;
+use super::{change::LockedParticipant, watermark::Watermark};
 
 /// A marker to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Memberships {
     pub epoch: String,
     /// Head of the user's feed.
     pub user_seq: UserSeq,
+    /// What could be seen in that snapshot: who has all of it resumes from here ([`crate::Store::changed_since`]).
+    pub watermark: Watermark,
     /// Each with its head.
     pub items: Vec<Membership>,
 }
@@ -74,6 +76,40 @@ pub struct Membership {
     pub last_seq: Seq,
     /// What they may read begins after this.
     pub access_since_seq: Seq,
+}
+
+/// Heads of conversations, in one snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Heads {
+    /// The database's epoch: another one than before means that the database was restored from a backup.
+    pub epoch: String,
+    /// What could be seen in that snapshot.
+    pub watermark: Watermark,
+    /// Each that was asked for and is there, in no particular order.
+    pub items: Vec<(ConversationId, Seq)>,
+}
+
+/// What changed for a user since a watermark, in one snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Since {
+    /// The database's epoch.
+    pub epoch: String,
+    /// What can be seen now: who replays `items` to their heads has everything up to here.
+    pub watermark: Watermark,
+    /// Conversations that changed, most recently active first.
+    pub items: Vec<ChangedSince>,
+}
+
+/// One conversation that changed since a watermark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangedSince {
+    /// Which.
+    pub conversation_id: ConversationId,
+    /// Replay what was changed after this (it may repeat what was seen, and misses nothing); below `last_seq`. None:
+    /// too far back, or the watermark is not of this history: the conversation is to be fetched anew.
+    pub cursor: Option<Seq>,
+    /// Its head.
+    pub last_seq: Seq,
 }
 
 /// What moved a user's feed.

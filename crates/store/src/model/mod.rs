@@ -5,12 +5,14 @@ mod conversation;
 mod follow;
 mod inbox;
 mod people;
+mod watermark;
 
 pub use change::*;
 pub use conversation::*;
 pub use follow::*;
 pub use inbox::*;
 pub use people::*;
+pub use watermark::{BadWatermark, Watermark};
 
 /// How the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,4 +23,13 @@ pub struct StoreHealth {
     pub epoch: String,
     /// The database's product and version.
     pub version: String,
+}
+
+/// What [`crate::Store::new_epoch`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEpoch {
+    /// The epoch until now.
+    pub old: String,
+    /// The epoch from now on.
+    pub new: String,
 }

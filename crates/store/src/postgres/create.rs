@@ -65,8 +65,9 @@ async fn insert_conversation(tx: &mut PgConnection, new: &NewConversation) -> Ou
     let inserted = sqlx::query(
         "INSERT INTO conversations (id, org_id, kind, title, title_key, description, avatar_url, subject, direct_key,
              creator_id, idempotency_key, fingerprint, posting, history, last_seq, last_number, access_seq,
-             participant_count, owner_count, last_activity_at, created_at, slow_mode_seconds)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, 0, 1, $15, $16, $17, $17, $18)
+             participant_count, owner_count, last_activity_at, created_at, slow_mode_seconds, changed_in)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, 0, 1, $15, $16, $17, $17, $18,
+                 pg_current_xact_id()::text::bigint)
          ON CONFLICT DO NOTHING",
     )
     .bind(new.id.0)
@@ -151,8 +152,8 @@ async fn insert_participants(tx: &mut PgConnection, new: &NewConversation, user_
 async fn insert_message(tx: &mut PgConnection, new: &NewConversation) -> Outcome<()> {
     sqlx::query(
         "INSERT INTO messages (id, conversation_id, seq, changed_seq, number, sender_id, kind, content, system,
-                               fingerprint, created_at)
-         VALUES ($1, $2, 1, 1, 0, $3, 'system', '', $4, $5, $6)",
+                               fingerprint, created_at, changed_in)
+         VALUES ($1, $2, 1, 1, 0, $3, 'system', '', $4, $5, $6, pg_current_xact_id()::text::bigint)",
     )
     .bind(new.message_id.0)
     .bind(new.id.0)

@@ -9,9 +9,9 @@ use super::{
     details::messages,
     fault::{Fault, Outcome},
     rows::{MessageRow, message_columns, message_joins},
-    values::{count, int},
+    values::{count, int, watermark},
 };
-use crate::{Membership, Memberships};
+use crate::{Heads, Membership, Memberships};
 
 /// For a viewer: they must take part now, and see nothing from before they may.
 const CHANGES_FOR_VIEWER: &str = concat!(
@@ -64,24 +64,24 @@ pub(super) async fn changes(
     }
     let changed = messages(&mut connection, changed, viewer).await?;
     let changes: Vec<Change> = changed.into_iter().map(|message| Change::of(message, after)).collect();
+    Ok(Some(page(conversation, after, head, limit as usize, changes)))
+}
+
+/// The page that ends with these changes, of which there was room for `room`.
+pub(super) fn page(conversation: ConversationId, after: Seq, head: Seq, room: usize, changes: Vec<Change>) -> Changes {
     // A full page may have more behind it; any other moves the cursor to the head, whatever it left out.
     let to = match changes.last() {
-        Some(last) if changes.len() == limit as usize => last.seq,
+        Some(last) if changes.len() == room => last.seq,
+        _ if room == 0 => after,
         _ => head,
     };
-    Ok(Some(Changes {
-        tag: ChangesTag::Changes,
-        conversation_id: conversation,
-        from: after,
-        to,
-        more: to < head,
-        changes,
-    }))
+    Changes { tag: ChangesTag::Changes, conversation_id: conversation, from: after, to, more: to < head, changes }
 }
 
 #[derive(FromRow)]
 struct MembershipRow {
     epoch: String,
+    snapshot: String,
     feed_seq: Option<i64>,
     conversation_id: Option<Uuid>,
     last_seq: Option<i64>,
@@ -91,7 +91,7 @@ struct MembershipRow {
 /// The conversations that a user takes part in.
 pub(super) async fn memberships(pool: &PgPool, user: UserId, limit: u32) -> Outcome<Memberships> {
     let rows: Vec<MembershipRow> = sqlx::query_as(
-        "SELECT meta.epoch, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
+        "SELECT meta.epoch, pg_current_snapshot()::text AS snapshot, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
          FROM meta
          LEFT JOIN users u ON u.id = $1
          LEFT JOIN LATERAL (
@@ -110,6 +110,7 @@ pub(super) async fn memberships(pool: &PgPool, user: UserId, limit: u32) -> Outc
     let mut memberships = Memberships {
         epoch: first.epoch.clone(),
         user_seq: count(first.feed_seq.unwrap_or(0)),
+        watermark: watermark(&first.snapshot)?,
         items: Vec::with_capacity(rows.len()),
     };
     for row in rows {
@@ -125,13 +126,31 @@ pub(super) async fn memberships(pool: &PgPool, user: UserId, limit: u32) -> Outc
     Ok(memberships)
 }
 
+#[derive(FromRow)]
+struct HeadsRow {
+    epoch: String,
+    snapshot: String,
+    ids: Option<Vec<Uuid>>,
+    heads: Option<Vec<i64>>,
+}
+
 /// Heads of conversations.
-pub(super) async fn heads(pool: &PgPool, ids: &[ConversationId]) -> Outcome<Vec<(ConversationId, Seq)>> {
-    let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, last_seq FROM conversations WHERE id = ANY($1)")
-        .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
-        .fetch_all(pool)
-        .await?;
-    Ok(rows.into_iter().map(|(id, head)| (ConversationId(id), count(head))).collect())
+pub(super) async fn heads(pool: &PgPool, ids: &[ConversationId]) -> Outcome<Heads> {
+    // One row, whose lists are of the same order: the epoch need not come with each head.
+    let row: HeadsRow = sqlx::query_as(
+        "SELECT (SELECT epoch FROM meta WHERE singleton) AS epoch, pg_current_snapshot()::text AS snapshot,
+                array_agg(id) AS ids, array_agg(last_seq) AS heads
+         FROM conversations WHERE id = ANY($1)",
+    )
+    .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_one(pool)
+    .await?;
+    let heads = row.ids.into_iter().flatten().zip(row.heads.into_iter().flatten());
+    Ok(Heads {
+        epoch: row.epoch,
+        watermark: watermark(&row.snapshot)?,
+        items: heads.map(|(id, head)| (ConversationId(id), count(head))).collect(),
+    })
 }
 
 /// Heads of users' feeds.

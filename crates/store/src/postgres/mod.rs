@@ -21,6 +21,7 @@ mod own_feed;
 mod participants;
 mod people;
 mod relations;
+mod resume;
 mod rows;
 mod schema;
 mod sessions;
@@ -38,8 +39,9 @@ use sqlx::PgPool;
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, MarkRow, Marked, Memberships, NewConversation,
-    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Memberships,
+    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Since, Store,
+    StoreError, StoreHealth, Watermark,
 };
 use fault::Outcome;
 
@@ -76,6 +78,10 @@ impl Store for PostgresStore {
 
     async fn health(&self) -> Result<StoreHealth> {
         self.call(schema::health(&self.pool, &self.config)).await
+    }
+
+    async fn new_epoch(&self) -> Result<NewEpoch> {
+        self.call(schema::new_epoch(&self.pool)).await
     }
 
     async fn close(&self) {
@@ -233,7 +239,15 @@ impl Store for PostgresStore {
         self.call(follow::memberships(&self.pool, user, limit)).await
     }
 
-    async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>> {
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>> {
+        self.call(resume::catch_up(&self.pool, viewer, cursors, limit)).await
+    }
+
+    async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
+        self.call(resume::changed_since(&self.pool, user, since, limit)).await
+    }
+
+    async fn heads(&self, ids: &[ConversationId]) -> Result<Heads> {
         self.call(follow::heads(&self.pool, ids)).await
     }
 

@@ -15,7 +15,7 @@ use super::{
     config::PostgresConfig,
     fault::{Fault, Outcome},
 };
-use crate::{StoreError, StoreHealth};
+use crate::{NewEpoch, StoreError, StoreHealth};
 
 fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("../../migrations/postgres");
@@ -58,6 +58,18 @@ pub(super) async fn health(pool: &PgPool, config: &PostgresConfig) -> Outcome<St
     let epoch: String =
         sqlx::query_scalar("SELECT epoch FROM meta WHERE singleton").fetch_one(&mut *connection).await?;
     Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version })
+}
+
+/// Gives the database another epoch.
+pub(super) async fn new_epoch(pool: &PgPool) -> Outcome<NewEpoch> {
+    let (old, new): (String, String) = sqlx::query_as(
+        "UPDATE meta SET epoch = replace(gen_random_uuid()::text, '-', '')
+         FROM (SELECT epoch AS old FROM meta WHERE singleton FOR UPDATE) before
+         WHERE singleton RETURNING old, epoch",
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(NewEpoch { old, new })
 }
 
 /// A pool that could not connect in time says no more than that; an operator wants to know why.

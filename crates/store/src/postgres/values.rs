@@ -7,6 +7,7 @@ use protocol::{
 use time::OffsetDateTime;
 
 use super::fault::{Fault, Outcome};
+use crate::Watermark;
 
 /// An enum that is stored as a word, the same one as on the wire.
 pub(super) trait Word: Copy + Sized + 'static {
@@ -55,6 +56,17 @@ words! {
         AnnouncementCreated = "announcement.created",
     }
     NotificationKind { Mention = "mention", Reply = "reply", Added = "added" }
+}
+
+/// What `pg_current_snapshot()` shows, as text (`xmin:xmax:xip,xip,…`): the number of the next transaction, and those
+/// that are still in progress.
+pub(super) fn watermark(snapshot: &str) -> Outcome<Watermark> {
+    let parse = || {
+        let (xmax, open) = snapshot.split_once(':')?.1.split_once(':')?;
+        let open = open.split(',').filter(|xid| !xid.is_empty()).map(|xid| xid.parse().ok());
+        Some(Watermark::new(xmax.parse().ok()?, &open.collect::<Option<Vec<u64>>>()?))
+    };
+    parse().ok_or(Fault::internal("a snapshot that this version does not know"))
 }
 
 /// A counter or limit as Postgres takes it. What no counter ever reaches becomes the greatest value.

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::{
-    change::{insert_message, notify, read_messages},
+    change::{begin_change, insert_message, notify, read_messages},
     codec::{Text, fold, to_db},
     error::{Db, corrupt},
     users,
@@ -25,6 +25,7 @@ pub(super) async fn create(conn: &mut SqliteConnection, new: &NewConversation) -
     if users::many(conn, Some(new.org_id), &ids).await?.len() != ids.len() {
         return Err(StoreError::Conflict(Conflict::UnknownUser));
     }
+    begin_change(conn).await?;
     insert_conversation(conn, new).await?;
     let first = InsertMessage {
         id: new.message_id,
@@ -85,8 +86,9 @@ async fn insert_conversation(conn: &mut SqliteConnection, new: &NewConversation)
     sqlx::query(
         "insert into conversations (id, org_id, kind, title, title_key, description, avatar_url, subject, posting, \
          history, direct_key, creator_id, idempotency_key, fingerprint, last_seq, last_number, access_seq, \
-         participant_count, owner_count, last_activity_at, created_at, slow_mode_seconds) \
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 1, ?, ?, ?17, ?17, ?18)",
+         participant_count, owner_count, last_activity_at, created_at, slow_mode_seconds, changed_in) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 1, ?, ?, ?17, ?17, ?18, \
+         (select changes from meta))",
     )
     .bind(new.id.0)
     .bind(new.org_id.0)

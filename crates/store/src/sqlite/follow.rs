@@ -1,7 +1,7 @@
 //! What a gateway needs so that nothing is missed: memberships, heads, receipts. Feeds and markers have files of their
 //! own.
 
-use protocol::{ConversationId, Receipt, Seq, UserId, UserSeq};
+use protocol::{ConversationId, Receipt, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::{
     error::Db,
     views,
 };
-use crate::{Membership, Memberships, Result};
+use crate::{Heads, Membership, Memberships, NewEpoch, Result, Watermark};
 
 /// Most participants of a conversation whose markers a resume tells.
 const RECEIPTS_MAX: i64 = 100;
@@ -22,9 +22,26 @@ pub(super) async fn feed_head(conn: &mut SqliteConnection, user: UserId) -> Resu
     Ok(seq.map_or(0, from_db))
 }
 
+/// The epoch, and what can be seen now.
+pub(super) async fn now(conn: &mut SqliteConnection) -> Result<(String, Watermark)> {
+    let (epoch, changes): (String, i64) =
+        sqlx::query_as("select epoch, changes from meta").fetch_one(conn).await.db()?;
+    Ok((epoch, Watermark::new(from_db(changes) + 1, &[])))
+}
+
+/// Gives the database another epoch.
+pub(super) async fn new_epoch(conn: &mut SqliteConnection) -> Result<NewEpoch> {
+    let old = views::epoch(conn).await?;
+    let new = sqlx::query_scalar("update meta set epoch = lower(hex(randomblob(16))) returning epoch")
+        .fetch_one(conn)
+        .await
+        .db()?;
+    Ok(NewEpoch { old, new })
+}
+
 /// Inside a read transaction.
 pub(super) async fn memberships(conn: &mut SqliteConnection, user: UserId, limit: u32) -> Result<Memberships> {
-    let epoch = views::epoch(conn).await?;
+    let (epoch, watermark) = now(conn).await?;
     let user_seq = feed_head(conn, user).await?;
     let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
         "select c.id, c.last_seq, p.access_since_seq from participants p \
@@ -44,17 +61,20 @@ pub(super) async fn memberships(conn: &mut SqliteConnection, user: UserId, limit
             access_since_seq: from_db(since),
         })
         .collect();
-    Ok(Memberships { epoch, user_seq, items })
+    Ok(Memberships { epoch, user_seq, watermark, items })
 }
 
-pub(super) async fn heads(conn: &mut SqliteConnection, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>> {
+/// Inside a read transaction.
+pub(super) async fn heads(conn: &mut SqliteConnection, ids: &[ConversationId]) -> Result<Heads> {
+    let (epoch, watermark) = now(conn).await?;
     let rows: Vec<(Uuid, i64)> =
         sqlx::query_as("select id, last_seq from conversations where id in (select unhex(value) from json_each(?))")
             .bind(id_list(ids.iter().map(|id| id.0)))
             .fetch_all(conn)
             .await
             .db()?;
-    Ok(rows.into_iter().map(|(id, seq)| (ConversationId(id), from_db(seq))).collect())
+    let items = rows.into_iter().map(|(id, seq)| (ConversationId(id), from_db(seq))).collect();
+    Ok(Heads { epoch, watermark, items })
 }
 
 pub(super) async fn feed_heads(conn: &mut SqliteConnection, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {

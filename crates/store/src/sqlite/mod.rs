@@ -20,6 +20,7 @@ mod messages;
 mod pages;
 mod participants;
 mod people;
+mod resume;
 mod rows;
 mod senders;
 mod sessions;
@@ -46,8 +47,9 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, MarkRow, Marked, Memberships, NewConversation,
-    NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Store, StoreError, StoreHealth,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Memberships,
+    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Since, Store,
+    StoreError, StoreHealth, Watermark,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -142,6 +144,13 @@ impl Store for SqliteStore {
         let migrated = MIGRATOR.iter().all(|migration| applied.contains(&migration.version));
         let epoch = if migrated { views::epoch(&mut tx).await? } else { String::new() };
         Ok(StoreHealth { migrated, epoch, version })
+    }
+
+    async fn new_epoch(&self) -> Result<NewEpoch> {
+        let mut tx = self.write().await?;
+        let epoch = follow::new_epoch(&mut tx).await?;
+        tx.commit().await.db()?;
+        Ok(epoch)
     }
 
     async fn close(&self) {
@@ -341,8 +350,16 @@ impl Store for SqliteStore {
         follow::memberships(&mut *self.snapshot().await?, user, limit).await
     }
 
-    async fn heads(&self, ids: &[ConversationId]) -> Result<Vec<(ConversationId, Seq)>> {
-        follow::heads(&mut *self.reader().await?, ids).await
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>> {
+        resume::catch_up(&mut *self.snapshot().await?, viewer, cursors, limit).await
+    }
+
+    async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
+        resume::changed_since(&mut *self.snapshot().await?, user, since, limit).await
+    }
+
+    async fn heads(&self, ids: &[ConversationId]) -> Result<Heads> {
+        follow::heads(&mut *self.snapshot().await?, ids).await
     }
 
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {

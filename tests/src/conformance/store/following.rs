@@ -164,11 +164,11 @@ pub async fn heads_leave_out_what_is_unknown(store: Arc<dyn Store>) {
     world.send(two, &ada, "hello").await;
     let mut ids: Vec<ConversationId> = (0..1_998).map(|_| ConversationId::generate()).collect();
     ids.extend([one, two]);
-    let heads: HashSet<_> = world.store.heads(&ids).await.unwrap().into_iter().collect();
+    let heads: HashSet<_> = world.store.heads(&ids).await.unwrap().items.into_iter().collect();
     assert_eq!(heads, HashSet::from([(one, 1), (two, 2)]));
     let mut ids: Vec<UserId> = (0..1_999).map(|_| UserId::generate()).collect();
     ids.push(ada.id);
     assert_eq!(world.store.feed_heads(&ids).await.unwrap(), [(ada.id, 2)]);
-    assert!(world.store.heads(&[]).await.unwrap().is_empty());
+    assert!(world.store.heads(&[]).await.unwrap().items.is_empty());
     assert!(world.store.feed_heads(&[]).await.unwrap().is_empty());
 }

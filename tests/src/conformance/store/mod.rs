@@ -20,6 +20,7 @@ pub mod pages;
 pub mod pins;
 pub mod presence_reads;
 pub mod reactions;
+pub mod resume;
 pub mod search;
 pub mod sessions;
 pub mod settings;
@@ -120,6 +121,15 @@ macro_rules! store_conformance {
                 revoked_sessions_and_disabling_are_in_the_feed,
                 memberships_are_the_newest_conversations_with_their_heads,
                 heads_leave_out_what_is_unknown,
+            ],
+            resume: [
+                what_changed_since_a_watermark_is_replayed_and_nothing_else,
+                no_change_is_missed_from_whatever_moment_on,
+                too_far_back_or_of_another_history_is_said,
+                only_what_one_takes_part_in_is_replayed,
+                first_pages_of_many_are_those_of_each,
+                a_catch_up_is_bounded_and_goes_on,
+                a_new_epoch_is_another_one_and_stays,
             ],
             reactions: [
                 a_reaction_is_a_change_of_its_message,

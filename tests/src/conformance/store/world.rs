@@ -171,7 +171,7 @@ impl World {
 
     /// The head.
     pub async fn head(&self, conversation: ConversationId) -> Seq {
-        self.store.heads(&[conversation]).await.unwrap()[0].1
+        self.store.heads(&[conversation]).await.unwrap().items[0].1
     }
 
     /// What a decision would see.

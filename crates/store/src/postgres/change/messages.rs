@@ -25,12 +25,13 @@ pub(super) async fn insert(tx: &mut PgConnection, writes: &Writes) -> Outcome<()
     }
     let markers = own_newest(inserts);
     sqlx::query(
-        "WITH inserted AS (
+        "WITH this AS (SELECT pg_current_xact_id()::text::bigint AS number),
+         inserted AS (
              INSERT INTO messages (id, conversation_id, seq, changed_seq, number, sender_id, kind, content, system,
                                    reply_to_id, client_id, fingerprint, created_at, thread_root_id, mentions,
-                                   attachments)
+                                   attachments, changed_in)
              SELECT id, conversation_id, seq, seq, number, sender_id, kind, content, system, reply_to_id, client_id,
-                    fingerprint, created_at, thread_root_id, mentions, attachments
+                    fingerprint, created_at, thread_root_id, mentions, attachments, (SELECT number FROM this)
              FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::text[],
                          $8::jsonb[], $9::uuid[], $10::text[], $11::bytea[], $12::timestamptz[], $21::uuid[],
                          $22::jsonb[], $23::jsonb[])
@@ -46,7 +47,8 @@ pub(super) async fn insert(tx: &mut PgConnection, writes: &Writes) -> Outcome<()
              WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id)
          UPDATE conversations c
          SET last_seq = k.last_seq, last_number = k.last_number,
-             last_activity_at = coalesce(k.last_activity_at, c.last_activity_at)
+             last_activity_at = coalesce(k.last_activity_at, c.last_activity_at),
+             changed_in = (SELECT number FROM this)
          FROM unnest($17::uuid[], $18::bigint[], $19::bigint[], $20::timestamptz[])
               AS k (id, last_seq, last_number, last_activity_at)
          WHERE c.id = k.id",

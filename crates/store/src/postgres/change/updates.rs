@@ -182,6 +182,7 @@ async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &HashMap<Mess
     let written = sqlx::query(
         "UPDATE messages m SET
              changed_seq = k.changed_seq,
+             changed_in = (SELECT pg_current_xact_id()::text::bigint),
              content = CASE WHEN k.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL THEN ''
                             ELSE coalesce(k.content, m.content) END,
              mentions = CASE WHEN k.deleted_at IS NOT NULL OR m.deleted_at IS NOT NULL THEN NULL

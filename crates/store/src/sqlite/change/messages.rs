@@ -19,8 +19,9 @@ pub(in super::super) async fn insert_message(conn: &mut SqliteConnection, messag
     let system = message.system.as_ref().map(serde_json::to_string).transpose();
     sqlx::query(
         "insert into messages (conversation_id, seq, changed_seq, id, number, sender_id, kind, content, system, \
-         reply_to_id, client_id, fingerprint, created_at, thread_root_id, mentions, attachments, doc) \
-         values (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, case when ?6 = 'text' \
+         reply_to_id, client_id, fingerprint, created_at, thread_root_id, mentions, attachments, changed_in, doc) \
+         values (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+         (select changes from meta), case when ?6 = 'text' \
          then (select coalesce(max(doc), 0) + 1 from messages where doc is not null) end)",
     )
     .bind(message.conversation_id.0)

@@ -31,6 +31,7 @@ use crate::{Committed, Locked, Result, WriteConversation, Writes};
 
 /// Writes what was decided and reads back what it made. Inside the same transaction as [`read`].
 pub(super) async fn write(conn: &mut SqliteConnection, locked: &Locked, writes: &Writes) -> Result<Committed> {
+    begin_change(conn).await?;
     let mut touched: BTreeSet<MessageId> = BTreeSet::new();
     for message in &writes.inserts {
         insert_message(conn, message).await?;
@@ -65,10 +66,17 @@ pub(super) async fn write(conn: &mut SqliteConnection, locked: &Locked, writes: 
     Ok(Committed { messages: messages.into_iter().map(|message| (message.id, message)).collect(), feeds })
 }
 
+/// Counts the transaction: what it writes after this is `changed_in` it.
+pub(super) async fn begin_change(conn: &mut SqliteConnection) -> Result<()> {
+    sqlx::query("update meta set changes = changes + 1").execute(conn).await.db()?;
+    Ok(())
+}
+
 async fn write_conversation(conn: &mut SqliteConnection, id: ConversationId, write: &WriteConversation) -> Result<()> {
     let patch = write.patch.clone().unwrap_or_default();
     let done = sqlx::query(
-        "update conversations set last_seq = ?2, last_number = ?3, access_seq = coalesce(?4, access_seq), \
+        "update conversations set changed_in = (select changes from meta), last_seq = ?2, last_number = ?3, \
+         access_seq = coalesce(?4, access_seq), \
          last_activity_at = coalesce(?5, last_activity_at), title = coalesce(?6, title), \
          title_key = coalesce(?7, title_key), description = case when ?8 then ?9 else description end, \
          avatar_url = case when ?10 then ?11 else avatar_url end, posting = coalesce(?12, posting), \

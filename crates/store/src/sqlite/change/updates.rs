@@ -35,14 +35,17 @@ pub(super) async fn update_message(conn: &mut SqliteConnection, update: &UpdateM
         MessageUpdate::Edit { content, mentions } => edit(conn, &target, changed_seq, at, content, mentions).await,
         MessageUpdate::Delete => delete(conn, &target, changed_seq, at).await,
         MessageUpdate::Pin(pinned) => {
-            sqlx::query("update messages set changed_seq = ?3, pinned_at = ?4 where conversation_id = ?1 and seq = ?2")
-                .bind(target.conversation)
-                .bind(target.seq)
-                .bind(changed_seq)
-                .bind(pinned.then_some(at))
-                .execute(conn)
-                .await
-                .db()?;
+            sqlx::query(
+                "update messages set changed_seq = ?3, changed_in = (select changes from meta), pinned_at = ?4 \
+                 where conversation_id = ?1 and seq = ?2",
+            )
+            .bind(target.conversation)
+            .bind(target.seq)
+            .bind(changed_seq)
+            .bind(pinned.then_some(at))
+            .execute(conn)
+            .await
+            .db()?;
             Ok(())
         }
         MessageUpdate::React { user, emoji } => {
@@ -116,7 +119,8 @@ async fn edit(
     .await
     .db()?;
     sqlx::query(
-        "update messages set changed_seq = ?3, edited_at = ?4, content = ?5, mentions = ?6 \
+        "update messages set changed_seq = ?3, changed_in = (select changes from meta), edited_at = ?4, content = ?5, \
+         mentions = ?6 \
          where conversation_id = ?1 and seq = ?2",
     )
     .bind(target.conversation)
@@ -143,8 +147,9 @@ async fn delete(conn: &mut SqliteConnection, target: &Target, changed_seq: i64, 
     delete_mentions(conn, target.conversation, target.seq, &target.mentions).await?;
     // The search index forgets the text by the table's trigger.
     sqlx::query(
-        "update messages set changed_seq = ?3, deleted_at = ?4, content = '', mentions = null, attachments = null, \
-         pinned_at = null, reaction_count = 0 where conversation_id = ?1 and seq = ?2",
+        "update messages set changed_seq = ?3, changed_in = (select changes from meta), deleted_at = ?4, content = '', \
+         mentions = null, attachments = null, pinned_at = null, reaction_count = 0 \
+         where conversation_id = ?1 and seq = ?2",
     )
     .bind(target.conversation)
     .bind(target.seq)
@@ -159,7 +164,8 @@ async fn delete(conn: &mut SqliteConnection, target: &Target, changed_seq: i64, 
 /// Moves the message's last change, and how many reactions it has.
 async fn count_reactions(conn: &mut SqliteConnection, target: &Target, changed_seq: i64, by: i64) -> Result<()> {
     sqlx::query(
-        "update messages set changed_seq = ?3, reaction_count = reaction_count + ?4 \
+        "update messages set changed_seq = ?3, changed_in = (select changes from meta), \
+         reaction_count = reaction_count + ?4 \
          where conversation_id = ?1 and seq = ?2",
     )
     .bind(target.conversation)
