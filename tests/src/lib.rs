@@ -9,5 +9,6 @@ pub mod node;
 pub mod plans;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod seed;
