@@ -2,18 +2,25 @@
 //!
 //! Promises that everything in it belongs to one test. Tests written against [`Cluster`] run on both kinds.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod proxies;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, ensure};
 use protocol::{Conversation, ConversationId, User, UserId};
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
+use self::proxies::Proxies;
 use crate::{
     client::{Client, Rest},
     nginx::Nginx,
     node::{self, Node, Role},
     postgres::{PrivatePostgres, TestDatabase},
+    proxy::Proxy,
     redis::Redis,
 };
 
@@ -26,13 +33,24 @@ pub struct ClusterConfig {
     pub apis: usize,
     /// A Postgres of its own, for tests that stop it. Else a database on the server that tests share.
     pub private_postgres: bool,
+    /// Each node reaches Redis through a fault proxy of its own: [`Cluster::redis_proxy`].
+    pub redis_proxy: bool,
+    /// Each node reaches Postgres through a fault proxy of its own: [`Cluster::postgres_proxy`].
+    pub postgres_proxy: bool,
     /// Variables of every node.
     pub env: Vec<(String, String)>,
 }
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { gateways: 2, apis: 1, private_postgres: false, env: Vec::new() }
+        Self {
+            gateways: 2,
+            apis: 1,
+            private_postgres: false,
+            redis_proxy: false,
+            postgres_proxy: false,
+            env: Vec::new(),
+        }
     }
 }
 
@@ -53,6 +71,7 @@ pub struct Cluster {
     nginx: Option<Nginx>,
     redis: Option<Redis>,
     database: Option<Database>,
+    proxies: Proxies,
     env: Vec<(String, String)>,
     secret: String,
 }
@@ -91,6 +110,12 @@ impl Cluster {
         let mut cluster = Self::empty(config.env);
         cluster.env.push(("DATABASE_URL".into(), database.url()));
         cluster.env.push(("REDIS_URL".into(), redis.url()));
+        if config.redis_proxy {
+            cluster.proxies.redis = Some(redis.port());
+        }
+        if config.postgres_proxy {
+            cluster.proxies.postgres = Some(database.url().parse::<PgConnectOptions>()?.get_port());
+        }
         (cluster.database, cluster.redis) = (Some(database), Some(redis));
         for _ in 0..config.gateways {
             let node = cluster.node(Role::Gateway).await?;
@@ -125,11 +150,12 @@ impl Cluster {
         // Its own for each cluster: what reached another one by mistake is refused there.
         let secret = format!("a secret of the tests {}", uuid::Uuid::new_v4());
         env.push(("STARLING_JWT_SECRET".into(), secret.clone()));
-        Self { gateways: Vec::new(), apis: Vec::new(), nginx: None, redis: None, database: None, env, secret }
+        let proxies = Proxies::default();
+        Self { gateways: Vec::new(), apis: Vec::new(), nginx: None, redis: None, database: None, proxies, env, secret }
     }
 
     async fn node(&self, role: Role) -> Result<Node> {
-        Node::start(role, self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))).await
+        self.start_node_with(role, &[]).await
     }
 
     // ---- its parts
@@ -171,6 +197,16 @@ impl Cluster {
         Ok(self.database.as_ref().context("an embedded node has no Postgres")?.url())
     }
 
+    /// What a node of it reaches Redis through.
+    pub fn redis_proxy(&self, node: &Node) -> Result<Arc<Proxy>> {
+        self.proxies.of(node).redis.context("this node reaches Redis without a proxy")
+    }
+
+    /// What a node of it reaches Postgres through.
+    pub fn postgres_proxy(&self, node: &Node) -> Result<Arc<Proxy>> {
+        self.proxies.of(node).postgres.context("this node reaches Postgres without a proxy")
+    }
+
     /// A connection to its database, to look at rows.
     pub async fn rows(&self) -> Result<PgConnection> {
         Ok(self.database_url()?.parse::<PgConnectOptions>()?.connect().await?)
@@ -192,8 +228,12 @@ impl Cluster {
 
     /// The same with variables that the other nodes do not have, or not so.
     pub async fn start_node_with(&self, role: Role, env: &[(&str, &str)]) -> Result<Node> {
-        let shared = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Node::start(role, shared.chain(env.iter().copied())).await
+        let mut shared = self.env.clone();
+        let proxies = self.proxies.make(&mut shared)?;
+        let shared = shared.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let node = Node::start(role, shared.chain(env.iter().copied())).await?;
+        self.proxies.keep(&node, proxies);
+        Ok(node)
     }
 
     /// Tells the load balancer of the nodes in [`Cluster::gateways`] and [`Cluster::apis`], all of them.
