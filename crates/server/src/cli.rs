@@ -32,6 +32,9 @@ pub enum Command {
         #[arg(long, default_value = "60s", value_parser = duration)]
         wait: Duration,
     },
+    /// Things that an operator does to the store now and then
+    #[command(subcommand)]
+    Admin(Admin),
     /// Try each part of the configuration and say how to mend what does not work
     Check,
     /// Print a token as another system would sign it with STARLING_JWT_SECRET, for trying things out
@@ -44,6 +47,14 @@ pub enum Command {
     },
     /// Ask the server on this machine whether it is ready (exit code 0) or not (1), for health checks of containers
     Healthcheck,
+}
+
+/// What to do to the store.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Admin {
+    /// After a restore from a backup, before nodes start: begin a new history, so that clients which saw what was lost
+    /// fetch everything anew instead of going on from there
+    NewEpoch,
 }
 
 /// Claims of the token.

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod admin;
 mod check;
 mod config;
 mod healthcheck;
@@ -29,6 +30,10 @@ pub fn run(command: Command, sources: &Sources) -> Result<ExitCode, Failure> {
         Command::Migrate { wait } => {
             let config = load(Purpose::Migrate)?;
             runtime()?.block_on(migrate::run(&config, wait))
+        }
+        Command::Admin(task) => {
+            let config = load(Purpose::Tool)?;
+            runtime()?.block_on(admin::run(&config, task))
         }
         Command::Check => {
             let config = load(Purpose::Node(Role::Serve))?;

@@ -1,13 +1,13 @@
 //! Makes conversations.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use protocol::{ConversationId, Message, MessageKind, Role, Sender, UserId, UserSeq};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{
-    change::{Feeds, may_retry, write_notifications},
+    change::{Feeds, write_notifications},
     fault::{Fault, Outcome},
     rows::{UserRow, user_columns},
     values::{Word, fold, int, small_int},
@@ -16,21 +16,6 @@ use crate::{Conflict, CreatedConversation, NewConversation, StoreError};
 
 /// Makes a conversation, or finds the one that this request or this pair of people made before.
 pub(super) async fn create(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversation> {
-    let mut tries = 0;
-    loop {
-        let fault = match once(pool, new).await {
-            Ok(created) => return Ok(created),
-            Err(fault) => fault,
-        };
-        tries += 1;
-        if !may_retry(&fault, tries) {
-            return Err(fault);
-        }
-        tokio::time::sleep(Duration::from_millis(5 * u64::from(tries))).await;
-    }
-}
-
-async fn once(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversation> {
     let mut tx = pool.begin().await?;
     // Two that open the same direct conversation at once: the second waits here for the first.
     if !insert_conversation(&mut tx, new).await? {

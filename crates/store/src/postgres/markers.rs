@@ -1,13 +1,10 @@
 //! Delivered and read markers.
 
-use std::time::Duration;
-
 use protocol::{ConversationId, Receipt, UserId};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 use super::{
-    change::may_retry,
     fault::Outcome,
     values::{count, int},
 };
@@ -23,28 +20,13 @@ struct MarkedRow {
     participant_count: i64,
 }
 
-/// Moves markers forward; an answer per row.
+/// Moves markers forward; an answer per row. One statement. It takes no lock on the conversations: a marker depends on
+/// nothing that a concurrent send could take back. Rows that move are locked in their order, as sends do, so that two
+/// batches do not wait in a circle.
 pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<Marked>>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut tries = 0;
-    loop {
-        let fault = match once(pool, rows).await {
-            Ok(marked) => return Ok(marked),
-            Err(fault) => fault,
-        };
-        tries += 1;
-        if !may_retry(&fault, tries) {
-            return Err(fault);
-        }
-        tokio::time::sleep(Duration::from_millis(5 * u64::from(tries))).await;
-    }
-}
-
-/// One statement. It takes no lock on the conversations: a marker depends on nothing that a concurrent send could take
-/// back. Rows that move are locked in their order, as sends do, so that two batches do not wait in a circle.
-async fn once(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<Marked>>> {
     let found: Vec<MarkedRow> = sqlx::query_as(
         "WITH here AS (
              SELECT k.place, p.conversation_id, p.user_id, p.read_seq, p.read_number, p.delivered_seq,

@@ -22,6 +22,7 @@ mod participants;
 mod people;
 mod relations;
 mod resume;
+mod retry;
 mod rows;
 mod schema;
 mod sessions;
@@ -60,9 +61,12 @@ impl PostgresStore {
         Ok(Self { pool, config })
     }
 
-    /// Runs a call to its end or to the deadline.
-    async fn call<T>(&self, call: impl Future<Output = Outcome<T>> + Send) -> Result<T> {
-        match tokio::time::timeout(self.config.call_timeout, call).await {
+    /// Runs a call to its end or to the deadline, again where the database asks for it: what failed so wrote nothing.
+    async fn call<T, F>(&self, call: impl Fn() -> F + Send) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>> + Send,
+    {
+        match tokio::time::timeout(self.config.call_timeout, retry::retried(call)).await {
             Ok(outcome) => outcome.map_err(StoreError::from),
             Err(late) => Err(StoreError::Unavailable(late.into())),
         }
@@ -77,11 +81,11 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> Result<StoreHealth> {
-        self.call(schema::health(&self.pool, &self.config)).await
+        self.call(|| schema::health(&self.pool, &self.config)).await
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {
-        self.call(schema::new_epoch(&self.pool)).await
+        self.call(|| schema::new_epoch(&self.pool)).await
     }
 
     async fn close(&self) {
@@ -89,35 +93,35 @@ impl Store for PostgresStore {
     }
 
     async fn ensure_org(&self, slug: &str) -> Result<OrgId> {
-        self.call(people::ensure_org(&self.pool, slug)).await
+        self.call(|| people::ensure_org(&self.pool, slug)).await
     }
 
     async fn create_user(&self, user: NewUser) -> Result<User> {
-        self.call(people::create(&self.pool, user)).await
+        self.call(|| people::create(&self.pool, &user)).await
     }
 
     async fn upsert_external_user(&self, user: ExternalUser) -> Result<User> {
-        self.call(people::upsert_external(&self.pool, user)).await
+        self.call(|| people::upsert_external(&self.pool, &user)).await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.call(people::one(&self.pool, id)).await
+        self.call(|| people::one(&self.pool, id)).await
     }
 
     async fn users(&self, org: OrgId, ids: &[UserId]) -> Result<Vec<User>> {
-        self.call(people::some(&self.pool, org, ids)).await
+        self.call(|| people::some(&self.pool, org, ids)).await
     }
 
     async fn credentials(&self, org: OrgId, username: &str) -> Result<Option<(User, Option<String>)>> {
-        self.call(people::credentials(&self.pool, org, username)).await
+        self.call(|| people::credentials(&self.pool, org, username)).await
     }
 
     async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>> {
-        self.call(people::update_profile(&self.pool, id, patch)).await
+        self.call(|| people::update_profile(&self.pool, id, patch)).await
     }
 
     async fn create_session(&self, session: NewSession) -> Result<()> {
-        self.call(sessions::create(&self.pool, session)).await
+        self.call(|| sessions::create(&self.pool, &session)).await
     }
 
     async fn rotate_session(
@@ -127,15 +131,15 @@ impl Store for PostgresStore {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Rotation> {
-        self.call(sessions::rotate(&self.pool, old_hash, new_hash, expires_at, now)).await
+        self.call(|| sessions::rotate(&self.pool, old_hash, new_hash, expires_at, now)).await
     }
 
     async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
-        self.call(sessions::state(&self.pool, id, now)).await
+        self.call(|| sessions::state(&self.pool, id, now)).await
     }
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>> {
-        self.call(sessions::list(&self.pool, user, now)).await
+        self.call(|| sessions::list(&self.pool, user, now)).await
     }
 
     async fn revoke_sessions(
@@ -144,31 +148,31 @@ impl Store for PostgresStore {
         session: Option<SessionId>,
         now: Timestamp,
     ) -> Result<Option<UserSeq>> {
-        self.call(sessions::revoke(&self.pool, user, session, now)).await
+        self.call(|| sessions::revoke(&self.pool, user, session, now)).await
     }
 
     async fn create_conversation(&self, new: NewConversation) -> Result<CreatedConversation> {
-        self.call(create::create(&self.pool, &new)).await
+        self.call(|| create::create(&self.pool, &new)).await
     }
 
     async fn change(&self, scope: &Scope, decide: Decide<'_>) -> Result<Committed> {
-        self.call(change::change(&self.pool, scope, decide)).await
+        self.call(|| change::change(&self.pool, scope, decide)).await
     }
 
     async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
-        self.call(markers::mark(&self.pool, rows)).await
+        self.call(|| markers::mark(&self.pool, rows)).await
     }
 
     async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>> {
-        self.call(participants::access(&self.pool, viewer, conversation)).await
+        self.call(|| participants::access(&self.pool, viewer, conversation)).await
     }
 
     async fn locate(&self, message: MessageId) -> Result<Option<ConversationId>> {
-        self.call(history::locate(&self.pool, message)).await
+        self.call(|| history::locate(&self.pool, message)).await
     }
 
     async fn conversation(&self, viewer: UserId, id: ConversationId) -> Result<Option<Conversation>> {
-        self.call(conversations::one(&self.pool, viewer, id)).await
+        self.call(|| conversations::one(&self.pool, viewer, id)).await
     }
 
     async fn conversations(
@@ -178,7 +182,7 @@ impl Store for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        self.call(conversations::of_user(&self.pool, viewer, filter, cursor, limit)).await
+        self.call(|| conversations::of_user(&self.pool, viewer, filter, cursor, limit)).await
     }
 
     async fn public_conversations(
@@ -188,7 +192,7 @@ impl Store for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        self.call(conversations::public(&self.pool, viewer, query, cursor, limit)).await
+        self.call(|| conversations::public(&self.pool, viewer, query, cursor, limit)).await
     }
 
     async fn participant(
@@ -197,7 +201,7 @@ impl Store for PostgresStore {
         conversation: ConversationId,
         user: UserId,
     ) -> Result<Option<Participant>> {
-        self.call(participants::one(&self.pool, viewer, conversation, user)).await
+        self.call(|| participants::one(&self.pool, viewer, conversation, user)).await
     }
 
     async fn participants(
@@ -208,7 +212,7 @@ impl Store for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>> {
-        self.call(participants::list(&self.pool, viewer, conversation, query, cursor, limit)).await
+        self.call(|| participants::list(&self.pool, viewer, conversation, query, cursor, limit)).await
     }
 
     async fn history(
@@ -218,11 +222,11 @@ impl Store for PostgresStore {
         window: HistoryWindow,
         limit: u32,
     ) -> Result<Vec<Message>> {
-        self.call(history::window(&self.pool, viewer, conversation, window, limit)).await
+        self.call(|| history::window(&self.pool, viewer, conversation, window, limit)).await
     }
 
     async fn message(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
-        self.call(history::message(&self.pool, viewer, id)).await
+        self.call(|| history::message(&self.pool, viewer, id)).await
     }
 
     async fn changes(
@@ -232,34 +236,34 @@ impl Store for PostgresStore {
         after: Seq,
         limit: u32,
     ) -> Result<Option<Changes>> {
-        self.call(follow::changes(&self.pool, viewer, conversation, after, limit)).await
+        self.call(|| follow::changes(&self.pool, viewer, conversation, after, limit)).await
     }
 
     async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships> {
-        self.call(follow::memberships(&self.pool, user, limit)).await
+        self.call(|| follow::memberships(&self.pool, user, limit)).await
     }
 
     async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>> {
-        self.call(resume::catch_up(&self.pool, viewer, cursors, limit)).await
+        self.call(|| resume::catch_up(&self.pool, viewer, cursors, limit)).await
     }
 
     async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
-        self.call(resume::changed_since(&self.pool, user, since, limit)).await
+        self.call(|| resume::changed_since(&self.pool, user, since, limit)).await
     }
 
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads> {
-        self.call(follow::heads(&self.pool, ids)).await
+        self.call(|| follow::heads(&self.pool, ids)).await
     }
 
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {
-        self.call(follow::feed_heads(&self.pool, ids)).await
+        self.call(|| follow::feed_heads(&self.pool, ids)).await
     }
 
     async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed> {
-        self.call(feed::after(&self.pool, user, after)).await
+        self.call(|| feed::after(&self.pool, user, after)).await
     }
 
     async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
-        self.call(markers::receipts(&self.pool, user, conversations)).await
+        self.call(|| markers::receipts(&self.pool, user, conversations)).await
     }
 }

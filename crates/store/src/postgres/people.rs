@@ -31,7 +31,7 @@ pub(super) async fn ensure_org(pool: &PgPool, slug: &str) -> Outcome<OrgId> {
 }
 
 /// Makes a user.
-pub(super) async fn create(pool: &PgPool, user: NewUser) -> Outcome<User> {
+pub(super) async fn create(pool: &PgPool, user: &NewUser) -> Outcome<User> {
     let row: UserRow = sqlx::query_as(concat!(
         "INSERT INTO users AS u (id, org_id, username, username_key, display_name, display_name_key, password_hash,
                                  guest, created_at)
@@ -53,10 +53,10 @@ pub(super) async fn create(pool: &PgPool, user: NewUser) -> Outcome<User> {
 }
 
 /// Finds the user that another system's token names, or makes them.
-pub(super) async fn upsert_external(pool: &PgPool, token: ExternalUser) -> Outcome<User> {
+pub(super) async fn upsert_external(pool: &PgPool, token: &ExternalUser) -> Outcome<User> {
     for username in usernames(&token.username, token.id) {
-        if let Some(user) = by_external_id(pool, &token).await? {
-            return follow_token(pool, user, &token).await;
+        if let Some(user) = by_external_id(pool, token).await? {
+            return follow_token(pool, user, token).await;
         }
         // Nothing comes back when this user was made just now by another node, or the name is taken.
         let display_name = token.display_name.as_ref().unwrap_or(&token.username);
@@ -82,8 +82,8 @@ pub(super) async fn upsert_external(pool: &PgPool, token: ExternalUser) -> Outco
             return row.user();
         }
     }
-    match by_external_id(pool, &token).await? {
-        Some(user) => follow_token(pool, user, &token).await,
+    match by_external_id(pool, token).await? {
+        Some(user) => follow_token(pool, user, token).await,
         None => Err(Fault::internal("no username was free for a user of another system")),
     }
 }

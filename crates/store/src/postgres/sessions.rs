@@ -14,7 +14,7 @@ use super::{
 use crate::{NewSession, Rotation, SessionRecord, SessionState};
 
 /// Opens a session.
-pub(super) async fn create(pool: &PgPool, session: NewSession) -> Outcome<()> {
+pub(super) async fn create(pool: &PgPool, session: &NewSession) -> Outcome<()> {
     sqlx::query(
         "INSERT INTO sessions (id, user_id, device, refresh_hash, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6)",

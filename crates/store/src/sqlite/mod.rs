@@ -1,7 +1,7 @@
 //! The embedded store: SQLite in a data directory, for one process that needs nothing else installed.
 //!
-//! Promises what the trait promises: a call that wrote returns after its commit is on disk (WAL,
-//! `synchronous=FULL`). One connection writes, in `begin immediate` transactions: it is the lock that Postgres has
+//! Promises what the trait promises: a call that wrote returns after its commit is on disk (WAL, `synchronous=FULL`,
+//! unless it is opened to forget: [`SqliteConfig::durable`]). One connection writes, in `begin immediate` transactions: it is the lock that Postgres has
 //! in its rows. Others read, each call in one snapshot. It is no store for a second process: the lock file refuses it.
 
 mod change;
@@ -29,7 +29,12 @@ mod tests;
 mod users;
 mod views;
 
-use std::{collections::HashSet, sync::Mutex, time::Duration};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use protocol::{
@@ -65,15 +70,21 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// The database's file in a data directory. With what stands beside it (`-wal`) it is all there is to copy; a copy
+    /// is opened like the original.
+    pub fn file(dir: &Path) -> PathBuf {
+        dir.join("starling.db")
+    }
+
     /// Opens the data directory. [`StoreError::Locked`] when another process (or store) has it open;
     /// [`StoreError::Unavailable`] when it cannot be made or read. Does not migrate.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
         let lock = lock::take(&config.dir)?;
         let options = SqliteConnectOptions::new()
-            .filename(config.dir.join("starling.db"))
+            .filename(Self::file(&config.dir))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(if config.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off })
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout);
         let writer = pool(1, config.busy_timeout).connect_with(options.clone()).await.db()?;

@@ -15,50 +15,19 @@ mod read;
 mod threads;
 mod updates;
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use protocol::ConversationId;
 use sqlx::{PgConnection, PgPool};
 
-use super::fault::{Fault, Outcome, Retry};
+use super::fault::{Fault, Outcome};
 use crate::{Committed, Decide, Locked, Scope, Writes};
 
 pub(super) use feeds::Feeds;
 pub(super) use notifications::write as write_notifications;
 
-/// Most tries of one batch that meets deadlocks or serialisation failures.
-const CONFLICT_TRIES: u32 = 6;
-/// Most tries of one batch that waits too long for a lock.
-const LOCK_TRIES: u32 = 2;
-
-/// Runs a batch, again where the database asks for it.
+/// Runs a batch: once; the caller runs it again where the database asks for it.
 pub(super) async fn change(pool: &PgPool, scope: &Scope, decide: Decide<'_>) -> Outcome<Committed> {
-    let mut tries = 0;
-    loop {
-        let fault = match once(pool, scope, decide).await {
-            Ok(committed) => return Ok(committed),
-            Err(fault) => fault,
-        };
-        tries += 1;
-        if !may_retry(&fault, tries) {
-            return Err(fault);
-        }
-        tracing::debug!(?fault, tries, "a batch of changes is tried again");
-        // The other transaction went on; a few milliseconds let it finish.
-        tokio::time::sleep(Duration::from_millis(5 * u64::from(tries))).await;
-    }
-}
-
-/// Whether a transaction that failed `tries` times should be tried again.
-pub(super) fn may_retry(fault: &Fault, tries: u32) -> bool {
-    match fault.retry() {
-        Some(Retry::Conflict) => tries < CONFLICT_TRIES,
-        Some(Retry::LockTimeout) => tries < LOCK_TRIES,
-        None => false,
-    }
-}
-
-async fn once(pool: &PgPool, scope: &Scope, decide: Decide<'_>) -> Outcome<Committed> {
     let mut tx = pool.begin().await?;
     let locked = read::locked(&mut tx, scope).await?;
     let writes = decide(&locked);

@@ -28,15 +28,15 @@ impl Library for PostgresStore {
         after: Seq,
         limit: u32,
     ) -> Result<Option<(Message, Vec<Message>)>> {
-        self.call(thread::thread(&self.pool, viewer, root, after, limit)).await
+        self.call(|| thread::thread(&self.pool, viewer, root, after, limit)).await
     }
 
     async fn pins(&self, viewer: UserId, conversation: ConversationId) -> Result<Vec<Message>> {
-        self.call(pins::pins(&self.pool, viewer, conversation)).await
+        self.call(|| pins::pins(&self.pool, viewer, conversation)).await
     }
 
     async fn versions(&self, viewer: UserId, message: MessageId) -> Result<Option<Vec<MessageVersion>>> {
-        self.call(versions::versions(&self.pool, viewer, message)).await
+        self.call(|| versions::versions(&self.pool, viewer, message)).await
     }
 
     async fn reactors(
@@ -47,7 +47,7 @@ impl Library for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Option<Page<Reactor>>> {
-        self.call(reactors::reactors(&self.pool, viewer, message, emoji, cursor, limit)).await
+        self.call(|| reactors::reactors(&self.pool, viewer, message, emoji, cursor, limit)).await
     }
 
     async fn message_receipts(
@@ -57,7 +57,7 @@ impl Library for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Option<MessageReceipts>> {
-        self.call(receipts::receipts(&self.pool, viewer, message, cursor, limit)).await
+        self.call(|| receipts::receipts(&self.pool, viewer, message, cursor, limit)).await
     }
 
     async fn search(
@@ -67,7 +67,7 @@ impl Library for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<SearchHit>> {
-        self.call(search::search(&self.pool, viewer, search, cursor, limit)).await
+        self.call(|| search::search(&self.pool, viewer, search, cursor, limit)).await
     }
 
     async fn mentionable(
@@ -76,7 +76,7 @@ impl Library for PostgresStore {
         usernames: &[String],
         ids: &[UserId],
     ) -> Result<Vec<User>> {
-        self.call(mentionable::mentionable(&self.pool, conversation, usernames, ids)).await
+        self.call(|| mentionable::mentionable(&self.pool, conversation, usernames, ids)).await
     }
 }
 

@@ -1,0 +1,48 @@
+//! `starling admin`: what an operator does to a store, now and then. In a cluster `DATABASE_URL` alone is enough; an
+//! embedded store must not be in use.
+
+use std::process::ExitCode;
+
+use store::{Store as _, StoreError, sqlite::SqliteStore};
+
+use crate::{
+    Failure,
+    cli::Admin,
+    commands::say,
+    config::{Config, Mode},
+    failure::chain,
+    parts,
+};
+
+pub(super) async fn run(config: &Config, task: Admin) -> Result<ExitCode, Failure> {
+    // An embedded store is opened where there is one: it would be made, and nobody ever meant that here.
+    let database = SqliteStore::file(&config.settings.data_dir);
+    if matches!(config.mode, Mode::Embedded) && !database.exists() {
+        return Err(Failure::configuration(
+            "DATABASE_URL",
+            format_args!("is not set, and there is no embedded store at {}", database.display()),
+            "set it to the cluster's Postgres, or STARLING_DATA_DIR to the embedded server's folder",
+        ));
+    }
+    let store = parts::store(config).await?;
+    let done = match task {
+        Admin::NewEpoch => new_epoch(&*store).await,
+    };
+    store.close().await;
+    done.map_err(|error| failure(&error)).map(|()| ExitCode::SUCCESS)
+}
+
+async fn new_epoch(store: &dyn store::Store) -> store::Result<()> {
+    let epoch = store.new_epoch().await?;
+    say(format_args!("epoch {} is over, {} begins: clients fetch anew what they have", epoch.old, epoch.new));
+    Ok(())
+}
+
+fn failure(error: &StoreError) -> Failure {
+    match error {
+        StoreError::Unavailable(_) => {
+            Failure::failed(format_args!("{}; check DATABASE_URL and that Postgres runs", chain(error)))
+        }
+        error => Failure::failed(chain(error)),
+    }
+}
