@@ -54,12 +54,13 @@ pub struct Proxy {
     port: u16,
     /// Bound and never listening: the port stays ours while the proxy refuses, and the kernel refuses for us.
     _claim: TcpSocket,
-    accepting: Mutex<Option<AbortHandle>>,
 }
 
 struct Shared {
     upstream: SocketAddr,
     protocol: Protocol,
+    /// None while the proxy refuses.
+    accepting: Mutex<Option<AbortHandle>>,
     /// What a new connection suffers.
     faults: Mutex<Faults>,
     connections: Mutex<HashMap<u64, Connection>>,
@@ -138,6 +139,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: local(upstream),
             protocol,
+            accepting: Mutex::default(),
             faults: Mutex::default(),
             connections: Mutex::default(),
             published: Mutex::default(),
@@ -145,7 +147,7 @@ impl Proxy {
             commits: Mutex::default(),
             counters: Counters::default(),
         });
-        let proxy = Self { shared, port, _claim: claim, accepting: Mutex::default() };
+        let proxy = Self { shared, port, _claim: claim };
         proxy.accept()?;
         Ok(proxy)
     }
@@ -184,21 +186,17 @@ impl Proxy {
 
     /// Cuts every connection now. New ones are accepted, unless the proxy refuses.
     pub fn cut(&self) {
-        let tasks: Vec<_> = self.shared.connections.lock().values().map(|c| c.task.clone()).collect();
-        tasks.iter().for_each(AbortHandle::abort);
+        self.shared.cut(None);
     }
 
     /// Refuses new connections, as a port does where nothing listens. Those that are open go on.
     pub fn refuse(&self) {
-        if let Some(task) = self.accepting.lock().take() {
-            task.abort();
-        }
+        self.shared.refuse();
     }
 
     /// The server is gone, as far as clients can tell: connections are cut and new ones refused.
     pub fn down(&self) {
-        self.refuse();
-        self.cut();
+        self.shared.down(None);
     }
 
     /// Ends every fault. A connection that lost bytes stays dead, as it would be: the stream has a hole. Its ends
@@ -255,13 +253,35 @@ impl Proxy {
     // ---- its listener
 
     fn accept(&self) -> Result<()> {
-        let mut accepting = self.accepting.lock();
+        let mut accepting = self.shared.accepting.lock();
         // An aborted task gives its listener back a moment later; the port can be shared that long.
         if accepting.as_ref().is_none_or(AbortHandle::is_finished) {
             let listener = socket(self.port)?.listen(BACKLOG).context("a proxy cannot listen")?;
             *accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.shared))).abort_handle());
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    fn refuse(&self) {
+        if let Some(task) = self.accepting.lock().take() {
+            task.abort();
+        }
+    }
+
+    /// Cuts all connections but this one.
+    fn cut(&self, but: Option<u64>) {
+        let connections = self.connections.lock();
+        let others = connections.iter().filter(|(number, _)| but != Some(**number));
+        let tasks: Vec<_> = others.map(|(_, connection)| connection.task.clone()).collect();
+        drop(connections);
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+
+    fn down(&self, but: Option<u64>) {
+        self.refuse();
+        self.cut(but);
     }
 }
 

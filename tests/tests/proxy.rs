@@ -340,6 +340,16 @@ async fn a_commit_is_broken_with_its_answer_or_before_it_is_sent_on_a_real_postg
     assert_eq!(kept(&mut direct).await, [1, 2, 3, 5], "4 was rolled back");
     let counts = proxy.counts();
     assert_eq!((counts.commits, counts.broken_commits), (5, 2));
+
+    let mut other = postgres(&proxy, &database).await;
+    proxy.break_commit(1, CommitFault::AnswerLostAndDown);
+    let lost = timeout(SOON, insert(&mut through, 6)).await.expect("nothing is told").unwrap_err();
+    assert!(matches!(lost, sqlx::Error::Io(_)), "{lost:?}");
+    assert_eq!(kept(&mut direct).await, [1, 2, 3, 5, 6]);
+    assert!(TcpStream::connect(("127.0.0.1", proxy.port())).await.is_err(), "nobody can ask");
+    assert!(timeout(SOON, insert(&mut other, 7)).await.expect("nothing is told").is_err());
+    proxy.heal().unwrap();
+    insert(&mut postgres(&proxy, &database).await, 8).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,9 @@ const MESSAGE: usize = 1024 * 1024 * 1024;
 pub enum CommitFault {
     /// The server commits; its answer is thrown away and the connection cut.
     AnswerLost,
+    /// The same, and from that moment the proxy is [down](super::Proxy::down), so that nobody can ask what became
+    /// of it before [`Proxy::heal`](super::Proxy::heal).
+    AnswerLostAndDown,
     /// The connection is cut before the COMMIT reaches the server, which rolls back.
     NeverSent,
 }
@@ -65,6 +68,22 @@ impl Commits {
     }
 }
 
+/// What one connection is about to lose.
+#[derive(Debug, Default)]
+pub(super) struct Losing {
+    /// A COMMIT was forwarded whose answer must not pass.
+    answer: AtomicBool,
+    /// And then the proxy goes down.
+    down: AtomicBool,
+}
+
+impl Losing {
+    /// Whether the proxy is to go down, now that the connection has ended.
+    pub(super) fn goes_down(&self) -> bool {
+        self.down.load(Relaxed)
+    }
+}
+
 /// Where a client is in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -78,7 +97,7 @@ enum Stage {
 /// What a client sends on one connection.
 pub(super) struct Requests<'a> {
     commits: &'a Mutex<Commits>,
-    losing: &'a AtomicBool,
+    losing: &'a Losing,
     stage: Stage,
     buffer: BytesMut,
     /// Prepared statements that are COMMITs, and portals of them.
@@ -87,7 +106,7 @@ pub(super) struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    pub(super) fn new(commits: &'a Mutex<Commits>, losing: &'a AtomicBool) -> Self {
+    pub(super) fn new(commits: &'a Mutex<Commits>, losing: &'a Losing) -> Self {
         let (statements, portals) = Default::default();
         Self { commits, losing, stage: Stage::Start, buffer: BytesMut::new(), statements, portals }
     }
@@ -120,8 +139,11 @@ impl<'a> Requests<'a> {
             } else if self.is_commit(packet[0], packet.slice(5..)) {
                 match self.commits.lock().meet() {
                     None => {}
-                    Some(CommitFault::AnswerLost) => self.losing.store(true, Relaxed),
                     Some(CommitFault::NeverSent) => return Err(cut()),
+                    Some(fault) => {
+                        self.losing.down.store(fault == CommitFault::AnswerLostAndDown, Relaxed);
+                        self.losing.answer.store(true, Relaxed);
+                    }
                 }
             }
             out.extend_from_slice(&packet);
@@ -157,18 +179,18 @@ impl<'a> Requests<'a> {
 
 /// What the server answers on one connection.
 pub(super) struct Answers<'a> {
-    losing: &'a AtomicBool,
+    losing: &'a Losing,
     swallowed: BytesMut,
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn new(losing: &'a AtomicBool) -> Self {
+    pub(super) fn new(losing: &'a Losing) -> Self {
         Self { losing, swallowed: BytesMut::new() }
     }
 
     /// What passes now; an error cuts the connection: when the answer to the COMMIT is here, it is done.
     pub(super) fn pass(&mut self, bytes: BytesMut) -> io::Result<Bytes> {
-        if !self.losing.load(Relaxed) {
+        if !self.losing.answer.load(Relaxed) {
             return Ok(bytes.freeze());
         }
         self.swallowed.extend_from_slice(&bytes);
@@ -222,7 +244,7 @@ mod tests {
 
     /// How many COMMITs are seen of a stream that comes in pieces of this length, which must pass as it is.
     fn seen(stream: &[u8], piece: usize) -> u64 {
-        let (commits, losing) = (Mutex::default(), AtomicBool::new(false));
+        let (commits, losing) = (Mutex::default(), Losing::default());
         let mut requests = Requests::new(&commits, &losing);
         let mut out = Vec::new();
         for piece in stream.chunks(piece) {
@@ -268,7 +290,7 @@ mod tests {
 
     #[test]
     fn the_nth_commit_is_broken_once() {
-        let (commits, losing) = (Mutex::new(Commits::default()), AtomicBool::new(false));
+        let (commits, losing) = (Mutex::new(Commits::default()), Losing::default());
         let mut requests = Requests::new(&commits, &losing);
         requests.pass(&start()).unwrap();
         let commit = message(b'Q', b"COMMIT\0");
@@ -280,8 +302,8 @@ mod tests {
         let mut answers = Answers::new(&losing);
         assert!(answers.pass(BytesMut::from(&b"C\0\0\0\x0bCOM"[..])).unwrap().is_empty());
         assert!(answers.pass(BytesMut::from(&b"MIT\0Z\0\0\0\x05I"[..])).is_err());
-        losing.store(false, Relaxed);
+        losing.answer.store(false, Relaxed);
         assert_eq!(requests.pass(&commit).unwrap(), commit);
-        assert!(!losing.load(Relaxed), "only once");
+        assert!(!losing.answer.load(Relaxed), "only once");
     }
 }

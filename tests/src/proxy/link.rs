@@ -3,11 +3,7 @@
 //! Promises that bytes which pass do so in order, and that each end learns of the other's end, where the direction
 //! to it is alive.
 
-use std::{
-    io,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{io, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -23,7 +19,7 @@ use tokio::{
 
 use super::{
     Protocol, Shared,
-    commit::{Answers, Requests},
+    commit::{Answers, Losing, Requests},
     faults::{Direction, Faults, Flow},
     messages::{Filter as MessageFilter, Side},
 };
@@ -39,13 +35,12 @@ pub(super) struct Link<'a> {
     shared: &'a Shared,
     number: u64,
     faults: watch::Receiver<Faults>,
-    /// A COMMIT was forwarded whose answer must not pass.
-    losing: AtomicBool,
+    losing: Losing,
 }
 
 impl<'a> Link<'a> {
     pub(super) fn new(shared: &'a Shared, number: u64, faults: watch::Receiver<Faults>) -> Self {
-        Self { shared, number, faults, losing: AtomicBool::new(false) }
+        Self { shared, number, faults, losing: Losing::default() }
     }
 
     /// Serves it until both directions ended, or one of them broke.
@@ -63,7 +58,12 @@ impl<'a> Link<'a> {
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
         let up = self.pump(Direction::ToServer, from_client, to_server);
         let down = self.pump(Direction::ToClient, from_server, to_client);
-        tokio::try_join!(up, down).map(drop)
+        let outcome = tokio::try_join!(up, down).map(drop);
+        if self.losing.goes_down() {
+            // Before the connection ends, or its client could try again in between.
+            self.shared.down(Some(self.number));
+        }
+        outcome
     }
 
     /// A connection that never reaches the server.
