@@ -1,4 +1,4 @@
-//! The bounded queue between a bus and its one reader.
+//! The bounded queue between a bus and its one reader, for whoever implements [`Bus`](crate::Bus).
 //!
 //! Promises that nothing is dropped silently: after an event that found no room comes [`Incoming::Lost`], as
 //! soon as there is room again. Does not wait: whoever puts events in is never held up by a slow reader.
@@ -24,7 +24,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The writing end; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     shared: Arc<Shared>,
 }
 
@@ -40,7 +40,7 @@ struct Shared {
 
 impl Inbox {
     /// An inbox for at most `capacity` events. Its task ends with the last clone.
-    pub(crate) fn start(capacity: usize) -> Self {
+    pub fn start(capacity: usize) -> Self {
         let (queue, reader) = mpsc::channel(capacity.max(1));
         let shared = Arc::new(Shared {
             queue,
@@ -53,17 +53,17 @@ impl Inbox {
     }
 
     /// The reading end, once.
-    pub(crate) fn take_reader(&self) -> Option<mpsc::Receiver<Incoming>> {
+    pub fn take_reader(&self) -> Option<mpsc::Receiver<Incoming>> {
         self.shared.reader.lock().take()
     }
 
     /// Events that found no room.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
     /// Hands an event to the reader, or drops it and owes them [`Incoming::Lost`].
-    pub(crate) fn push(&self, event: Incoming) {
+    pub fn push(&self, event: Incoming) {
         if self.shared.owing.load(Ordering::SeqCst) || matches!(self.offer(event), Offered::Full) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             self.owe();
@@ -71,7 +71,7 @@ impl Inbox {
     }
 
     /// Tells the reader that something was lost, now or as soon as there is room.
-    pub(crate) fn lost(&self) {
+    pub fn lost(&self) {
         if matches!(self.offer(Incoming::Lost), Offered::Full) {
             self.owe();
         }
@@ -92,7 +92,7 @@ impl Inbox {
     }
 
     /// Pays what is owed, for ever; the bus runs it beside its other work and drops it at its end.
-    pub(crate) async fn pay(self) {
+    pub async fn pay(self) {
         let mut logged: Option<(Instant, u64)> = None;
         loop {
             self.shared.owes.notified().await;

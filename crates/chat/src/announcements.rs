@@ -29,7 +29,7 @@ impl Chat {
         check::content(&request.content, self.limits().content_chars)?;
         request.url.as_deref().map_or(Ok(()), |url| check::url("url", url))?;
         let fingerprint = fingerprint(&request)?;
-        let (id, now) = (AnnouncementId::generate(), self.inner.clock.now());
+        let (id, now) = (AnnouncementId(self.inner.env.id()), self.inner.env.now());
         let new = NewAnnouncement {
             id,
             org_id: caller.user.org_id,
@@ -42,7 +42,7 @@ impl Chat {
             now,
         };
         let audit = NewAudit {
-            id: AuditId::generate(),
+            id: AuditId(self.inner.env.id()),
             org_id: caller.user.org_id,
             actor: caller.user.id,
             action: AuditAction::AnnouncementCreated,

@@ -1,21 +1,22 @@
 //! A map that forgets: entries end after a fixed time, and the map never holds more than its capacity. It may forget
 //! earlier: only what can be looked up again, or done twice, belongs here.
 
-use std::{collections::HashMap, hash::Hash, time::Duration};
+use crate::Map;
+use std::{hash::Hash, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(super) struct Bounded<K, V> {
     /// Held for one map operation at a time, never across an await.
-    entries: Mutex<HashMap<K, (Instant, V)>>,
+    entries: Mutex<Map<K, (Instant, V)>>,
     capacity: usize,
     ttl: Duration,
 }
 
 impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
     pub(super) fn new(capacity: usize, ttl: Duration) -> Self {
-        Self { entries: Mutex::new(HashMap::new()), capacity, ttl }
+        Self { entries: Mutex::new(Map::default()), capacity, ttl }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<V> {
@@ -44,7 +45,7 @@ impl<K: Eq + Hash, V: Clone> Bounded<K, V> {
         unchanged
     }
 
-    fn put(&self, entries: &mut HashMap<K, (Instant, V)>, key: K, value: V, since: Instant) {
+    fn put(&self, entries: &mut Map<K, (Instant, V)>, key: K, value: V, since: Instant) {
         if entries.len() >= self.capacity && !entries.contains_key(&key) {
             entries.retain(|_, (since, _)| since.elapsed() < self.ttl);
             if entries.len() >= self.capacity {

@@ -1,8 +1,7 @@
 //! What a change of a conversation asks for, what has to be locked and read to decide it, and what came of it.
 //! Data only: [`crate::decide`] decides, [`crate::writer`] commits.
 
-use std::collections::HashSet;
-
+use crate::Set;
 use protocol::{Attachment, ConversationId, ConversationPatch, Message, MessageId, ReactionChange, Role, UserId};
 use store::Scope;
 
@@ -109,9 +108,15 @@ pub(crate) struct NewMessage {
 }
 
 impl Request {
-    /// A request that was not tried yet.
+    /// A request that was not tried yet. The message that it makes, if it makes one, has this id, however often it is
+    /// tried.
+    pub(crate) fn with_id(message_id: MessageId, conversation: ConversationId, actor: UserId, kind: Kind) -> Self {
+        Self { conversation, actor, message_id, again: false, kind }
+    }
+
+    #[cfg(test)]
     pub(crate) fn new(conversation: ConversationId, actor: UserId, kind: Kind) -> Self {
-        Self { conversation, actor, message_id: MessageId::generate(), again: false, kind }
+        Self::with_id(MessageId::generate(), conversation, actor, kind)
     }
 }
 
@@ -136,9 +141,9 @@ impl Kind {
 
 /// What deciding these requests needs; each row is named once.
 pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scope {
-    let (mut conversations, mut participants) = (HashSet::new(), HashSet::new());
-    let (mut messages, mut users) = (HashSet::new(), HashSet::new());
-    let (mut client_ids, mut reactions) = (HashSet::new(), HashSet::new());
+    let (mut conversations, mut participants) = (Set::default(), Set::default());
+    let (mut messages, mut users) = (Set::default(), Set::default());
+    let (mut client_ids, mut reactions) = (Set::default(), Set::default());
     let mut notifies = false;
     for request in requests {
         let here = request.conversation;

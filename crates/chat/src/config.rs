@@ -1,25 +1,8 @@
 //! What the domain is told at its start.
 
-use protocol::{Limits, Timestamp};
-use time::OffsetDateTime;
+use protocol::Limits;
 
 use crate::AuthConfig;
-
-/// Tells the time; injected, so that a simulation can have its own.
-pub trait Clock: Send + Sync + 'static {
-    /// Now.
-    fn now(&self) -> Timestamp;
-}
-
-/// The machine's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Timestamp {
-        OffsetDateTime::now_utc().into()
-    }
-}
 
 /// How changes are committed.
 #[derive(Debug, Clone)]

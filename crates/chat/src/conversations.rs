@@ -8,12 +8,7 @@ use protocol::{
     ParticipantPatch, Presence, UserId,
 };
 
-use crate::{
-    Caller, Chat, ChatError, Result,
-    change::{Kind, Request},
-    check,
-    create::PARTICIPANTS_MAX,
-};
+use crate::{Caller, Chat, ChatError, Result, change::Kind, check, create::PARTICIPANTS_MAX};
 
 impl Chat {
     /// The caller's conversations, last activity first. `limit` 1–100 (50 when absent).
@@ -163,6 +158,6 @@ impl Chat {
     }
 
     async fn change(&self, caller: &Caller, id: ConversationId, kind: Kind) -> Result<()> {
-        self.inner.writer.submit(Request::new(id, caller.user.id, kind)).await.map(drop)
+        self.submit(id, caller, kind).await.map(drop)
     }
 }

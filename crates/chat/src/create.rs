@@ -50,8 +50,8 @@ impl Chat {
             return found.map(|found| (found, false)).ok_or(refused);
         }
         let direct_key = other.map(|other| direct_key(caller.user.id, other, request.subject.as_ref()));
-        let (message_id, now) = (MessageId::generate(), self.inner.clock.now());
-        let id = ConversationId::generate();
+        let (message_id, now) = (MessageId(self.inner.env.id()), self.inner.env.now());
+        let id = ConversationId(self.inner.env.id());
         let notifications = if other.is_some() {
             Vec::new()
         } else {

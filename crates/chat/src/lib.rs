@@ -15,6 +15,7 @@ mod config;
 mod conversations;
 mod create;
 mod decide;
+mod env;
 pub mod envelope;
 mod error;
 mod fingerprint;
@@ -35,6 +36,7 @@ mod policy;
 mod presence;
 #[cfg(test)]
 mod presence_tests;
+mod protections;
 mod receipts;
 mod search;
 #[cfg(test)]
@@ -53,12 +55,14 @@ mod writer;
 
 use std::sync::Arc;
 
-use protocol::{SessionId, Timestamp, User};
+use protocol::{ConversationId, MessageId, SessionId, Timestamp, User};
 
 pub use auth::{AuthConfig, ExternalClaims, JwksSource, VerifyKey, mint_external};
-pub use config::{ChatConfig, Clock, SystemClock, WriterConfig};
+pub use config::{ChatConfig, WriterConfig};
+pub use env::{Chance, Clock, Env, Map, Set, Spawn, SystemChance, SystemClock, Task};
 pub use error::{ChatError, Result};
 pub use follow::{FeedEffect, FeedEvent};
+pub use protections::Protections;
 pub use search::SearchRequest;
 pub use store::{OrgUsersFilter, Seen};
 
@@ -82,7 +86,7 @@ pub struct Chat {
 struct Inner {
     store: Arc<dyn store::Store>,
     bus: Arc<dyn bus::Bus>,
-    clock: Arc<dyn Clock>,
+    env: Env,
     config: ChatConfig,
     auth: auth::Auth,
     writer: Arc<writer::Writer>,
@@ -91,28 +95,39 @@ struct Inner {
 }
 
 impl Chat {
-    /// Wires the domain to its store and bus and starts the writer's tasks (inside a tokio runtime). Fails when a
+    /// Wires the domain to its store, bus and world, and starts the writer's tasks (inside a tokio runtime). Fails when a
     /// key does not parse; the message is fit for an operator.
     pub fn new(
         store: Arc<dyn store::Store>,
         bus: Arc<dyn bus::Bus>,
-        clock: Arc<dyn Clock>,
+        env: Env,
         config: ChatConfig,
         registry: &prometheus::Registry,
     ) -> std::result::Result<Self, String> {
         let auth = auth::Auth::new(&config.auth)?;
         let metrics = metrics::Metrics::register(registry)?;
-        let writer = Arc::new(writer::Writer::start(&store, &bus, &clock, &config, metrics.clone()));
+        let writer = Arc::new(writer::Writer::start(&store, &bus, &env, &config, metrics.clone()));
         let told_by = Arc::clone(&writer);
         let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked| receipts::tell(&told_by, row, marked));
-        let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), metrics);
+        let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), &env, metrics);
         let typing = typing::Shown::default();
-        Ok(Self { inner: Arc::new(Inner { store, bus, clock, config, auth, writer, receipts, typing }) })
+        Ok(Self { inner: Arc::new(Inner { store, bus, env, config, auth, writer, receipts, typing }) })
+    }
+
+    /// The world that this node lives in.
+    pub fn env(&self) -> &Env {
+        &self.inner.env
     }
 
     /// What a connection may do, as told to clients.
     pub fn limits(&self) -> &protocol::Limits {
         &self.inner.config.limits
+    }
+
+    /// One change of a conversation, through its lane.
+    async fn submit(&self, conversation: ConversationId, caller: &Caller, kind: change::Kind) -> Result<change::Done> {
+        let id = MessageId(self.inner.env.id());
+        self.inner.writer.submit(change::Request::with_id(id, conversation, caller.user.id, kind)).await
     }
 
     /// Stops taking changes and markers, waits until what was taken is committed and published, then returns.

@@ -9,7 +9,7 @@ use store::{Access, StoreError};
 
 use crate::{
     Caller, Chat, ChatError, Result,
-    change::{Done, Kind, NewMessage, Request},
+    change::{Done, Kind, NewMessage},
     check, fingerprint,
     mentions::{self, Mentions},
     policy::{self, Refusal},
@@ -35,7 +35,7 @@ impl Chat {
         let new = NewMessage {
             focused: self.focused(caller, conversation, &mentions, answered).await?,
             content: request.content,
-            client_id: request.client_id,
+            client_id: request.client_id.filter(|_| self.inner.env.protections().idempotency),
             reply_to: request.reply_to_id,
             thread_root: request.thread_root_id,
             mentions,
@@ -43,7 +43,7 @@ impl Chat {
             fingerprint,
         };
         let kind = Kind::Send(Box::new(new));
-        let done = self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?;
+        let done = self.submit(conversation, caller, kind).await?;
         let new = done.new;
         Ok((self.as_seen(caller, message_of(done)?).await?, new))
     }
@@ -77,7 +77,7 @@ impl Chat {
     }
 
     async fn change_message(&self, caller: &Caller, conversation: ConversationId, kind: Kind) -> Result<Message> {
-        let done = self.inner.writer.submit(Request::new(conversation, caller.user.id, kind)).await?;
+        let done = self.submit(conversation, caller, kind).await?;
         self.as_seen(caller, message_of(done)?).await
     }
 

@@ -24,7 +24,7 @@ impl Chat {
             return Err(ChatError::field("id", "is you"));
         }
         self.user(caller, other).await?;
-        let moved = self.inner.store.set_blocked(caller.user.id, other, blocked, self.inner.clock.now()).await?;
+        let moved = self.inner.store.set_blocked(caller.user.id, other, blocked, self.inner.env.now()).await?;
         if let Some(user_seq) = moved {
             self.publish_feed(caller.user.id, user_seq).await;
         }
@@ -59,14 +59,14 @@ impl Chat {
             return Err(ChatError::new(ErrorCode::Forbidden, "you cannot report yourself"));
         }
         let new = NewReport {
-            id: ReportId::generate(),
+            id: ReportId(self.inner.env.id()),
             org_id: caller.user.org_id,
             reporter: caller.user.id,
             user,
             message,
             reason: request.reason,
             comment: request.comment,
-            now: self.inner.clock.now(),
+            now: self.inner.env.now(),
         };
         Ok(self.inner.store.report(new).await?)
     }
@@ -104,7 +104,7 @@ impl Chat {
         if let Some(disabled) = patch.disabled {
             let action = if disabled { AuditAction::UserDisabled } else { AuditAction::UserEnabled };
             let audit = self.audit(caller, action, id.0, None);
-            let changed = store.set_disabled(org, id, disabled, Some(audit), self.inner.clock.now()).await?;
+            let changed = store.set_disabled(org, id, disabled, Some(audit), self.inner.env.now()).await?;
             let (changed, moved) = changed.ok_or_else(|| ChatError::not_found("user"))?;
             user = changed;
             if let Some(user_seq) = moved {
@@ -157,13 +157,13 @@ impl Chat {
 
     fn audit(&self, caller: &Caller, action: AuditAction, target: uuid::Uuid, details: Option<&str>) -> NewAudit {
         NewAudit {
-            id: AuditId::generate(),
+            id: AuditId(self.inner.env.id()),
             org_id: caller.user.org_id,
             actor: caller.user.id,
             action,
             target,
             details: details.map(str::to_owned),
-            now: self.inner.clock.now(),
+            now: self.inner.env.now(),
         }
     }
 }

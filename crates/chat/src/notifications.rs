@@ -27,7 +27,7 @@ impl Chat {
         let (store, user) = (&self.inner.store, caller.user.id);
         let page = store.notifications(user, unread_only, cursor, limit).await?;
         let messages = match cursor {
-            None => store.message_notifications(user, self.inner.clock.now(), MESSAGE_NOTIFICATIONS_MAX).await?,
+            None => store.message_notifications(user, self.inner.env.now(), MESSAGE_NOTIFICATIONS_MAX).await?,
             Some(_) => Vec::new(),
         };
         let unread_count = store.unread_notifications(user).await?;
@@ -42,7 +42,7 @@ impl Chat {
             return Err(ChatError::field("ids", format!("must have from 1 to {READ_IDS_MAX} items")));
         }
         let (store, user) = (&self.inner.store, caller.user.id);
-        if let Some(user_seq) = store.read_notifications(user, request.ids.as_deref(), self.inner.clock.now()).await? {
+        if let Some(user_seq) = store.read_notifications(user, request.ids.as_deref(), self.inner.env.now()).await? {
             self.publish_feed(user, user_seq).await;
         }
         Ok(NotificationsRead { unread_count: store.unread_notifications(user).await? })
@@ -60,7 +60,7 @@ impl Chat {
         patch: NotificationPreferencesPatch,
     ) -> Result<NotificationPreferences> {
         let user = caller.user.id;
-        let now = self.inner.clock.now();
+        let now = self.inner.env.now();
         let (preferences, moved) = self.inner.store.set_notification_preferences(user, &patch, now).await?;
         if let Some(user_seq) = moved {
             self.publish_feed(user, user_seq).await;
@@ -76,7 +76,7 @@ impl Chat {
         patch: PreferencesPatch,
     ) -> Result<Preferences> {
         let user = caller.user.id;
-        let now = self.inner.clock.now();
+        let now = self.inner.env.now();
         let Some((preferences, moved)) = self.inner.store.set_preferences(user, conversation, &patch, now).await?
         else {
             self.readable(caller, conversation).await?;
@@ -91,6 +91,6 @@ impl Chat {
 
     /// The caller's badges.
     pub async fn unread(&self, caller: &Caller) -> Result<Unread> {
-        Ok(self.inner.store.unread(caller.user.id, self.inner.clock.now()).await?)
+        Ok(self.inner.store.unread(caller.user.id, self.inner.env.now()).await?)
     }
 }

@@ -3,7 +3,8 @@
 //! What nodes say of their users is on the bus, under a lease per node; when somebody was last there is in the store.
 //! Nothing here waits for a flapping connection to settle: that is the gateway's.
 
-use std::{collections::HashMap, time::Duration};
+use crate::Map;
+use std::time::Duration;
 
 use bus::{NodePresence, Topic};
 use protocol::{ErrorCode, NodeId, PRESENCE_MAX, Presence, PresenceList, PresenceState, UserId};
@@ -77,11 +78,11 @@ impl Chat {
     /// watches them what all nodes together say now. When it fails, some of it may be done: say the same again.
     pub async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()> {
         // Of what is said twice, the last counts.
-        let users: HashMap<UserId, &NodePresence> = users.iter().map(|said| (said.user, said)).collect();
+        let users: Map<UserId, &NodePresence> = users.iter().map(|said| (said.user, said)).collect();
         let users: Vec<&NodePresence> = users.into_values().collect();
         let mut seen = Vec::with_capacity(users.len());
         for users in users.chunks(PRESENCE_MAX) {
-            let now = self.inner.clock.now();
+            let now = self.inner.env.now();
             let said: Vec<NodePresence> = users.iter().map(|said| (*said).clone()).collect();
             self.inner.bus.set_presence(node, &said).await?;
             let ids: Vec<UserId> = users.iter().map(|said| said.user).collect();

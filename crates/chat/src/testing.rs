@@ -14,7 +14,7 @@ use store::{
 use tempfile::TempDir;
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{AuthConfig, Caller, Chat, ChatConfig, ChatError, Clock, SystemClock, WriterConfig, envelope};
+use crate::{AuthConfig, Caller, Chat, ChatConfig, ChatError, Clock, Env, SystemClock, WriterConfig, envelope};
 
 /// Nothing in these tests takes longer, unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -45,7 +45,7 @@ impl World {
         let auth = AuthConfig { secret: Some(vec![7; 32]), ..AuthConfig::default() };
         let config = ChatConfig { auth, writer, ..ChatConfig::default() };
         let registry = prometheus::Registry::new();
-        let chat = Chat::new(Arc::clone(&store), Arc::clone(&bus), Arc::new(SystemClock), config, &registry).unwrap();
+        let chat = Chat::new(Arc::clone(&store), Arc::clone(&bus), Env::system(), config, &registry).unwrap();
         Self { chat, store, bus, incoming, org, _dir: dir }
     }
 

@@ -16,7 +16,7 @@ impl Chat {
     /// For the gateway: notes that users, each once, are there now.
     pub async fn note_seen(&self, users: &[UserId]) -> Result<()> {
         for users in users.chunks(NOTED_AT_ONCE) {
-            let last_seen_at = Some(self.inner.clock.now());
+            let last_seen_at = Some(self.inner.env.now());
             let seen: Vec<_> = users.iter().map(|user| Seen { user_id: *user, last_seen_at }).collect();
             self.inner.store.note_seen(&seen).await?;
         }

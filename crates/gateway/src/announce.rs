@@ -25,7 +25,7 @@ impl Node {
     }
 
     fn start_announcements(self: &Arc<Self>, org: OrgId) {
-        tokio::spawn(Arc::clone(self).fetch_announcements(org));
+        self.spawn(Arc::clone(self).fetch_announcements(org));
     }
 
     async fn fetch_announcements(self: Arc<Self>, org: OrgId) {
@@ -46,7 +46,7 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::debug!(org.id = %org, %error, "reading announcements failed, trying again");
-                    backoff.wait().await;
+                    backoff.wait(self.env()).await;
                 }
             }
         }

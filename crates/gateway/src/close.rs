@@ -1,43 +1,14 @@
-//! How a connection ends: one match from what happened to the close code.
+//! How a use case that failed ends a connection that cannot go on without it.
 
-use axum::extract::ws::Message;
+use std::time::Duration;
+
 use chat::ChatError;
 use protocol::{CloseCode, ErrorCode};
-use tokio_tungstenite::tungstenite;
 
-/// Why a connection is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// We end it and say why.
-    Close(CloseCode),
-    /// The client ended it, or the network did.
-    Gone,
-}
+/// How long a farewell may take.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 
-impl End {
-    /// Metric label: the code, or `client`.
-    pub(crate) fn label(self) -> String {
-        match self {
-            Self::Close(code) => code.code().to_string(),
-            Self::Gone => "client".into(),
-        }
-    }
-}
-
-/// The end that a received item means, when it is not text, ping or pong.
-pub(crate) fn end_of(item: Option<Result<Message, axum::Error>>) -> End {
-    match item {
-        Some(Ok(Message::Binary(_))) => End::Close(CloseCode::BadFrame),
-        Some(Err(error)) => match library_error(&error) {
-            Some(tungstenite::Error::Capacity(_)) => End::Close(CloseCode::TooBig),
-            Some(tungstenite::Error::Utf8(_) | tungstenite::Error::Protocol(_)) => End::Close(CloseCode::BadFrame),
-            _ => End::Gone,
-        },
-        _ => End::Gone,
-    }
-}
-
-/// The code for a use case that failed where the connection cannot go on without it.
+/// The close code for an error.
 pub(crate) fn close_code(error: &ChatError) -> CloseCode {
     match error.code {
         ErrorCode::NotAuthenticated => CloseCode::NotAuthenticated,
@@ -46,9 +17,4 @@ pub(crate) fn close_code(error: &ChatError) -> CloseCode {
         ErrorCode::UserDisabled => CloseCode::UserDisabled,
         _ => CloseCode::Internal,
     }
-}
-
-/// The WebSocket library's own error, when that is what broke.
-fn library_error(error: &axum::Error) -> Option<&tungstenite::Error> {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }

@@ -11,21 +11,21 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use axum::extract::ws::Utf8Bytes;
 use chat::ChatError;
-use futures_util::SinkExt;
 use protocol::{AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, Resume};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    close::{End, close_code, end_of},
+    close::{FAREWELL, close_code},
     dispatch,
     follow::Started,
     link::Link,
     node::Node,
     outbox::Class,
     rate::{Rate, TooFast},
-    serve::{FAREWELL, deadline_of, farewell, log_failure},
+    serve::{Said, deadline_of, farewell, log_failure},
+    transport::{Batch, End, Inbound, Transport},
 };
 
 /// A client that says nothing at first goes live after this.
@@ -41,10 +41,10 @@ const MARKERS_WAIT_MS: u64 = 1_000;
 const WRITE_BATCH: usize = 64 * 1024;
 
 /// An authenticated socket and what is under way on it.
-pub(crate) struct Connection<'a> {
+pub(crate) struct Connection<'a, T> {
     node: &'a Arc<Node>,
     link: &'a Arc<Link>,
-    socket: WebSocket,
+    transport: T,
     rate: Rate,
     /// Where the start found everything, until the client's first command or [`FIRST_COMMAND`].
     started: Option<Started>,
@@ -53,30 +53,33 @@ pub(crate) struct Connection<'a> {
     /// The next write carries a WebSocket ping.
     ping_due: bool,
     last_inbound: Instant,
+    /// Something was read since the last write: of two that are ready, it is the other one's turn.
+    read_last: bool,
 }
 
-impl<'a> Connection<'a> {
-    pub(crate) fn new(node: &'a Arc<Node>, link: &'a Arc<Link>, socket: WebSocket) -> Self {
+impl<'a, T: Transport> Connection<'a, T> {
+    pub(crate) fn new(node: &'a Arc<Node>, link: &'a Arc<Link>, transport: T) -> Self {
         let limits = node.chat.limits();
         let now = Instant::now();
         Self {
             node,
             link,
-            socket,
+            transport,
             rate: Rate::new(limits.command_rate, limits.command_burst, now),
             started: None,
             first_command_by: now + FIRST_COMMAND,
             next_heartbeat: now + node.config.heartbeat,
             ping_due: false,
             last_inbound: now,
+            read_last: false,
         }
     }
 
     /// Serves it to its end; why it ended.
-    pub(crate) async fn run(mut self, started: Started, hello: Option<(Option<String>, Hello)>) -> End {
+    pub(crate) async fn run(mut self, started: Started, said: Option<Said>) -> End {
         self.greet(&started);
         self.started = Some(started);
-        if let Some((reference, hello)) = hello {
+        if let Some((reference, hello)) = said {
             self.hello(reference, hello);
         }
         let end = loop {
@@ -84,7 +87,7 @@ impl<'a> Connection<'a> {
                 break end;
             }
         };
-        farewell(&mut self.socket, end).await;
+        farewell(&mut self.transport, end).await;
         end
     }
 
@@ -103,10 +106,14 @@ impl<'a> Connection<'a> {
 
     async fn step(&mut self) -> std::result::Result<(), End> {
         let timer = self.next_timer();
+        // In an order of our own, so that a simulation repeats itself; fair all the same, since reading and writing
+        // take turns when both could go on.
         tokio::select! {
-            () = self.link.outbox.ready() => self.write().await,
-            frame = self.socket.recv(), if self.link.in_flight() < IN_FLIGHT_MAX => self.read(frame).await,
+            biased;
             () = tokio::time::sleep_until(timer) => self.tick(),
+            () = self.link.outbox.ready(), if self.read_last => self.write().await,
+            inbound = self.transport.receive(), if self.link.in_flight() < IN_FLIGHT_MAX => self.read(inbound?).await,
+            () = self.link.outbox.ready(), if !self.read_last => self.write().await,
         }
     }
 
@@ -142,12 +149,12 @@ impl<'a> Connection<'a> {
 
     // ---- reading
 
-    async fn read(&mut self, frame: Option<std::result::Result<Message, axum::Error>>) -> std::result::Result<(), End> {
+    async fn read(&mut self, inbound: Inbound) -> std::result::Result<(), End> {
         self.last_inbound = Instant::now();
-        match frame {
-            Some(Ok(Message::Text(text))) => self.command(&text).await,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            other => Err(end_of(other)),
+        self.read_last = true;
+        match inbound {
+            Inbound::Text(text) => self.command(&text).await,
+            Inbound::Alive => Ok(()),
         }
     }
 
@@ -184,7 +191,7 @@ impl<'a> Connection<'a> {
                 // a task of its own: while this one waits for a slow socket, nothing that holds a connection to the
                 // database may wait with it.
                 if futures_util::poll!(&mut work).is_pending() {
-                    self.node.connections.spawn(work);
+                    self.node.spawn_for_connection(work);
                 }
             }
         }
@@ -217,7 +224,7 @@ impl<'a> Connection<'a> {
     /// Replays what was missed, if asked to, and lets events flow, in a task of its own.
     fn start_flow(&self, started: Started, asked: Option<Asked>) {
         let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
-        self.node.connections.spawn(async move {
+        self.node.spawn_for_connection(async move {
             let (reference, live) = match asked {
                 Some(Asked { reference, resume: Some(resume) }) => {
                     (Some(reference), node.resume(&link, started, &resume).await)
@@ -244,11 +251,11 @@ impl<'a> Connection<'a> {
             let error = ChatError::new(ErrorCode::Invalid, "a renewal is under way already");
             return self.push(dispatch::refused(reference, &error));
         }
-        let (chat, link) = (self.node.chat.clone(), Arc::clone(self.link));
-        self.node.connections.spawn(async move {
-            let reply = match chat.authenticate(&token).await {
+        let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+        self.node.spawn_for_connection(async move {
+            let reply = match node.chat.authenticate(&token).await {
                 Ok(caller) if caller.user.id == link.user() && caller.session == link.caller.session => {
-                    *link.expires_at.lock() = deadline_of(caller.expires_at);
+                    *link.expires_at.lock() = deadline_of(&node, caller.expires_at);
                     dispatch::done(reference, serde_json::json!({ "expires_at": caller.expires_at }))
                 }
                 Ok(_) => {
@@ -278,20 +285,13 @@ impl<'a> Connection<'a> {
     async fn write(&mut self) -> std::result::Result<(), End> {
         let (frames, close) = self.link.outbox.take(WRITE_BATCH);
         let silent_after = self.silent_after().max(Instant::now() + self.node.config.heartbeat);
+        self.read_last = false;
         let ping = std::mem::take(&mut self.ping_due);
         let (count, bytes) = (frames.len() as u64, frames.iter().map(|frame| frame.len() as u64).sum());
-        let socket = &mut self.socket;
-        let writing = async {
-            for frame in frames {
-                socket.feed(Message::Text(frame)).await?;
-            }
-            if ping {
-                socket.feed(Message::Ping(axum::body::Bytes::new())).await?;
-            }
-            socket.flush().await
-        };
+        let writing = self.transport.send(Batch { frames, ping });
         tokio::pin!(writing);
         let written = tokio::select! {
+            biased;
             written = &mut writing => written,
             code = self.link.outbox.closed() => {
                 // What was put in before the end is still owed, but not to who does not read.
@@ -311,10 +311,7 @@ impl<'a> Connection<'a> {
         match (written, close) {
             (Ok(()), None) => Ok(()),
             (Ok(()), Some(code)) => Err(End::Close(code)),
-            (Err(error), _) => {
-                tracing::trace!(connection.id = %self.link.id, %error, "the socket broke");
-                Err(End::Gone)
-            }
+            (Err(end), _) => Err(end),
         }
     }
 }

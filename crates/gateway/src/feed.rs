@@ -23,7 +23,7 @@ impl Node {
     }
 
     pub(crate) fn start_fetch(self: &Arc<Self>, user: UserId) {
-        tokio::spawn(Arc::clone(self).fetch(user));
+        self.spawn(Arc::clone(self).fetch(user));
     }
 
     async fn fetch(self: Arc<Self>, user: UserId) {
@@ -45,7 +45,7 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::debug!(user.id = %user, error = %error, "reading a feed failed, trying again");
-                    backoff.wait().await;
+                    backoff.wait(self.env()).await;
                 }
             }
         }
@@ -54,7 +54,9 @@ impl Node {
     /// Puts a feed event into a connection's outbox. Who is told that they are out hears nothing after that, not
     /// even what they missed before it.
     pub(crate) fn push_feed(&self, link: &Arc<Link>, event: &FeedEvent) {
-        if let FeedEffect::Left(id) = event.effect {
+        if let FeedEffect::Left(id) = event.effect
+            && self.env().protections().membership
+        {
             self.leave(link, id);
         }
         if let Ok(frame) = Utf8Bytes::try_from(event.frame.clone()) {

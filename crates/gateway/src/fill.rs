@@ -27,7 +27,7 @@ impl Node {
         }
         if let Some(when) = after.fill {
             let node = Arc::clone(self);
-            tokio::spawn(async move {
+            self.spawn(async move {
                 if when == FillWhen::Later {
                     tokio::time::sleep(LATE).await;
                 }
@@ -56,7 +56,7 @@ impl Node {
                 }
                 Err(error) => {
                     tracing::debug!(conversation.id = %id, error = %error, "gap fill failed, trying again");
-                    backoff.wait().await;
+                    backoff.wait(self.env()).await;
                 }
             }
         }

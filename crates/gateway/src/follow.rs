@@ -4,10 +4,8 @@
 //! Promise: above the cursor that a connection is told, it gets every durable event once, in order. The hub holds
 //! live events for it while the store is read; what does not fit is read again.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use chat::{Map, Set};
+use std::sync::Arc;
 
 use bus::Topic;
 use chat::{FeedEffect, FeedEvent, Result};
@@ -41,7 +39,12 @@ impl Node {
     /// with the hub's feeds.
     pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         self.subscribe(&[Topic::User(link.user()), Topic::Org(link.org())]).await;
-        let mut attached = HashSet::new();
+        if !self.env().protections().subscribe_first {
+            let memberships = self.chat.memberships(link.user()).await?;
+            let announcement_seq = self.announcement_head(link.org()).await?;
+            return Ok(Started { memberships, announcement_seq });
+        }
+        let mut attached = Set::default();
         // Read until a reading brings nothing that was not attached before it: only then is every head in it one
         // that was read after the hub began to hold what comes.
         let memberships = loop {
@@ -55,7 +58,7 @@ impl Node {
         };
         // Likewise a session that was revoked: up to this feed's head it shows here, above it the feed tells.
         self.chat.recheck(&link.caller).await?;
-        let now: HashMap<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();
+        let now: Map<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();
         for gone in attached.iter().filter(|id| !now.contains_key(id)) {
             self.leave(link, *gone);
         }
@@ -108,21 +111,22 @@ impl Node {
         started: Started,
         resume: &Resume,
     ) -> Result<HelloReply> {
-        let Started { memberships: Memberships { epoch, user_seq, items }, announcement_seq } = started;
+        let Started { memberships: Memberships { epoch, user_seq, watermark, items }, announcement_seq } = started;
         if resume.epoch != epoch || resume.user_seq > user_seq {
             let reason = if resume.epoch == epoch { ResyncReason::CursorAhead } else { ResyncReason::EpochChanged };
             self.metrics.resumes.with_label_values(&["resync"]).inc();
             ask_resync(link, None, reason);
-            let memberships = Memberships { epoch, user_seq, items };
+            let memberships = Memberships { epoch, user_seq, watermark, items };
             let mut reply = self.go_live(link, Started { memberships, announcement_seq }).await?;
-            reply.receipts = self.receipts(link, &reply.heads).await?;
+            reply.receipts = self.receipts(link, reply.heads.keys().copied().collect()).await?;
             return Ok(reply);
         }
         self.metrics.resumes.with_label_values(&["replayed"]).inc();
+        let items = self.unchecked(link, items, resume).await?;
         // Read before anything goes live: a conversation that is new to the client goes live from where its frame
         // shows it.
         let (feed_head, events) = self.chat.feed(link.user(), resume.user_seq).await?;
-        let shown: HashMap<_, _> = events
+        let shown: Map<_, _> = events
             .iter()
             .filter_map(|event| match event.effect {
                 FeedEffect::Joined(id, seq) => Some((id, seq)),
@@ -158,36 +162,58 @@ impl Node {
         self.feed_live(link, feed_head).await?;
         let cursor = self.announcement_cursor(link, announcement_seq, resume.announcement_seq).await?;
         reply.announcement_seq = self.announcements_live(link, cursor).await?;
-        let all: HashMap<_, _> = items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
-        reply.receipts = self.receipts(link, &all).await?;
+        let all = items.iter().map(|item| item.conversation_id).collect();
+        reply.receipts = self.receipts(link, all).await?;
         Ok(reply)
     }
 
     /// Conversations that the client named and that are not the user's: gone, deleted, or never theirs. All look the
     /// same, so that nobody learns from it which ones exist. What the feed tells is not told twice.
     fn tell_lost(&self, link: &Link, resume: &Resume, items: &[Membership], events: &[FeedEvent]) {
+        if !self.env().protections().membership {
+            return;
+        }
         let limit = self.chat.limits().connection_conversations as usize;
         if limit != 0 && items.len() >= limit {
             // The list was cut: what is not in it may still be theirs.
             return;
         }
-        let mine: HashSet<_> = items.iter().map(|item| item.conversation_id).collect();
+        let mine: Set<_> = items.iter().map(|item| item.conversation_id).collect();
         let told = events.iter().filter_map(|event| match event.effect {
             FeedEffect::Left(id) | FeedEffect::Joined(id, _) => Some(id),
             _ => None,
         });
-        let told: HashSet<_> = told.collect();
+        let told: Set<_> = told.collect();
         for id in resume.cursors.keys().filter(|id| !mine.contains(id) && !told.contains(id)) {
             tell_gone(link, *id);
         }
     }
 
-    async fn receipts(
-        &self,
-        link: &Link,
-        conversations: &HashMap<ConversationId, Seq>,
-    ) -> Result<Vec<protocol::Receipt>> {
-        let ids: Vec<_> = conversations.keys().copied().collect();
+    /// Where membership is not protected: what the client names is theirs.
+    async fn unchecked(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        mut items: Vec<Membership>,
+        resume: &Resume,
+    ) -> Result<Vec<Membership>> {
+        if !self.env().protections().membership {
+            let named = resume.cursors.keys().filter(|id| !items.iter().any(|item| item.conversation_id == **id));
+            let named: Vec<_> = named.copied().collect();
+            let heads = self.chat.heads(&named).await?.into_iter();
+            let more: Vec<_> = heads
+                .map(|(conversation_id, last_seq)| Membership { conversation_id, last_seq, access_since_seq: 0 })
+                .collect();
+            self.attach_all(link, &more).await;
+            more.iter().for_each(|item| {
+                self.after(item.conversation_id, self.hub.establish(item.conversation_id, item.last_seq))
+            });
+            items.extend(more);
+        }
+        Ok(items)
+    }
+
+    async fn receipts(&self, link: &Link, mut ids: Vec<ConversationId>) -> Result<Vec<protocol::Receipt>> {
+        ids.sort_unstable();
         self.chat.receipts(link.user(), &ids).await
     }
 
@@ -195,7 +221,7 @@ impl Node {
     /// once, so that a later departure finds it; the rest goes on by itself.
     pub(crate) fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
         if self.hub.attach(id, link) {
-            self.connections.spawn(Arc::clone(self).joined(Arc::clone(link), id, after));
+            self.spawn_for_connection(Arc::clone(self).joined(Arc::clone(link), id, after));
         }
     }
 
@@ -255,6 +281,9 @@ impl Node {
     /// Sends what is after `cursor` and goes live; the common case reads nothing.
     async fn release(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
         let id = item.conversation_id;
+        if !self.env().protections().subscribe_first {
+            return self.release_late(link, item, cursor).await;
+        }
         if cursor >= item.last_seq
             && let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq)
         {
@@ -300,6 +329,29 @@ impl Node {
         match self.hub.release(id, link, head, item.access_since_seq) {
             Ok(after) => self.after(id, after),
             Err(_) => link.outbox.close(CloseCode::SlowConsumer),
+        }
+        Ok(())
+    }
+
+    /// Where subscribing first is not protected: reads, then subscribes, and does not look back.
+    async fn release_late(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
+        let id = item.conversation_id;
+        loop {
+            let page = self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await?;
+            let more = page.more;
+            if page.to > cursor {
+                cursor = page.to;
+                if let Ok(frame) = serde_json::to_string(&page) {
+                    link.outbox.push(frame.into(), Class::Durable);
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+        self.attach_all(link, &[item]).await;
+        if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
+            self.after(id, after);
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ mod serve;
 mod sweep;
 #[cfg(test)]
 mod testing;
+mod transport;
 mod upgrade;
 
 use std::{sync::Arc, time::Duration};
@@ -35,8 +36,11 @@ use axum::{Router, routing::get};
 use chat::Chat;
 use protocol::NodeId;
 
-pub use crate::presence::PresenceConfig;
 use crate::{metrics::Metrics, node::Node, probe::Probe};
+pub use crate::{
+    presence::PresenceConfig,
+    transport::{Batch, End, Inbound, Transport},
+};
 
 /// What the operator may set.
 #[derive(Debug, Clone)]
@@ -101,10 +105,11 @@ impl Gateway {
         let incoming = bus.incoming().ok_or("the bus has another reader")?;
         let node = Arc::new(Node::new(chat, bus, config, Metrics::register(registry)?));
         let probe = Arc::new(Probe::default());
-        tokio::spawn(reader::run(Arc::clone(&node), incoming, Arc::clone(&probe)));
-        tokio::spawn(probe::run(Arc::clone(&node), probe));
-        tokio::spawn(sweep::run(Arc::clone(&node)));
-        tokio::spawn(receipts::run(Arc::clone(&node)));
+        node.spawn(reader::run(Arc::clone(&node), incoming, Arc::clone(&probe)));
+        node.spawn(probe::run(Arc::clone(&node), probe));
+        node.spawn(sweep::run(Arc::clone(&node)));
+        node.spawn(sweep::run_active(Arc::clone(&node)));
+        node.spawn(receipts::run(Arc::clone(&node)));
         presence::start(&node);
         Ok(Self { node })
     }
@@ -112,6 +117,15 @@ impl Gateway {
     /// `GET /v1/ws`.
     pub fn router(&self) -> Router {
         Router::new().route("/v1/ws", get(upgrade::handle)).with_state(Arc::clone(&self.node))
+    }
+
+    /// Serves a client over any transport, in a task of its own. False when the node is draining: try another one.
+    pub fn connect(&self, transport: impl Transport, caller: chat::Caller) -> bool {
+        if self.node.is_draining() {
+            return false;
+        }
+        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, None));
+        true
     }
 
     /// None when events flow; else why not, in a few words, for `/readyz`.

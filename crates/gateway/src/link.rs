@@ -1,7 +1,7 @@
 //! The part of a connection that others reach: the hub puts frames into its outbox, the drain closes it.
 
+use chat::Map;
 use std::{
-    collections::HashMap,
     hash::Hash,
     sync::{
         Arc,
@@ -48,13 +48,13 @@ pub(crate) struct Link {
 /// The conversations that one connection follows, or the users whom it watches.
 pub(crate) struct Following<K> {
     /// Each with whether a reference of the bus is held for it.
-    ids: HashMap<K, bool>,
+    ids: Map<K, bool>,
     ended: bool,
 }
 
 impl<K> Default for Following<K> {
     fn default() -> Self {
-        Self { ids: HashMap::new(), ended: false }
+        Self { ids: Map::default(), ended: false }
     }
 }
 

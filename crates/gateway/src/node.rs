@@ -9,7 +9,7 @@ use std::{
 };
 
 use bus::{Bus, BusError, Topic};
-use chat::Chat;
+use chat::{Chat, Env};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,10 +39,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(chat: Chat, bus: Arc<dyn Bus>, config: GatewayConfig, metrics: Metrics) -> Self {
+        let hub = Hub::new(chat.env().protections());
         Self {
             chat,
             bus,
-            hub: Hub::new(),
+            hub,
             presence: Presence::new(config.presence),
             config,
             metrics,
@@ -53,6 +54,21 @@ impl Node {
             draining: AtomicBool::new(false),
             degraded: Mutex::new(None),
         }
+    }
+
+    /// The world that it lives in.
+    pub(crate) fn env(&self) -> &Env {
+        self.chat.env()
+    }
+
+    /// Runs a task beside its caller, until the node ends or longer.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.env().spawn(task);
+    }
+
+    /// Runs a task that the drain waits for.
+    pub(crate) fn spawn_for_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.env().spawn(self.connections.track_future(task));
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -94,10 +110,10 @@ impl Backoff {
         Self { next: first, most }
     }
 
-    /// Waits, each time longer, with full jitter.
-    pub(crate) async fn wait(&mut self) {
-        let span = self.next.as_millis() as u64;
+    /// Waits, each time longer, with jitter.
+    pub(crate) async fn wait(&mut self, env: &Env) {
+        let span = self.next;
         self.next = (self.next * 2).min(self.most);
-        tokio::time::sleep(Duration::from_millis(span / 4 + rand::random_range(0..=span))).await;
+        tokio::time::sleep(env.spread(span / 4..span + span / 4)).await;
     }
 }

@@ -64,8 +64,9 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
     node.subscribe(&[topic]).await;
     // Just started, the bus may not be up yet: that is nothing to warn of.
     tokio::select! {
-        _ = timeout(DEADLINE, status.wait_for(|status| *status == BusStatus::Up)) => {}
+        biased;
         () = node.stop.cancelled() => return,
+        _ = timeout(DEADLINE, status.wait_for(|status| *status == BusStatus::Up)) => {}
     }
     for number in 1.. {
         let started = Instant::now();
@@ -91,10 +92,11 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
             DEGRADED_SWEEP
         };
         tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
             () = tokio::time::sleep_until(started + pause) => {}
             // A change of the bus' state is worth a look at once.
             changed = status.changed() => if changed.is_err() { return },
-            () = node.stop.cancelled() => return,
         }
     }
 }

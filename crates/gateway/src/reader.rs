@@ -13,8 +13,9 @@ use crate::{node::Node, probe::Probe};
 pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>, probe: Arc<Probe>) {
     loop {
         let item = tokio::select! {
-            item = incoming.recv() => item,
+            biased;
             () = node.stop.cancelled() => None,
+            item = incoming.recv() => item,
         };
         match item {
             None => return,

@@ -24,13 +24,14 @@ pub(crate) async fn run(node: Arc<Node>) {
     let mut again = None;
     loop {
         tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
             () = node.receipts_lost.notified() => {
                 // Who comes later reads the store by themselves: when the node starts, that is everybody.
                 let somebody = !node.hub.feeds.links().is_empty();
                 again = somebody.then(|| Instant::now() + AGAIN);
             }
             () = sleep_until(again.unwrap_or_else(Instant::now)), if again.is_some() => again = None,
-            () = node.stop.cancelled() => return,
         }
         let users: BTreeSet<_> = node.hub.feeds.links().iter().map(|link| link.user()).collect();
         for user in users {

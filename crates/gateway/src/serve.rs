@@ -5,52 +5,52 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use chat::{Caller, ChatError};
 use protocol::{BadCommand, CloseCode, Command, ConnectionId, ErrorCode, Hello, Timestamp};
-use time::OffsetDateTime;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    close::{End, close_code, end_of},
+    close::{FAREWELL, close_code},
     connection::Connection,
     dispatch,
     link::Link,
     node::Node,
     outbox::{Outbox, OutboxLimits},
+    transport::{End, Inbound, Transport},
 };
 
 /// Frames that a socket without credentials may send before it must have said `hello`.
 const HELLO_FRAMES_MAX: usize = 10;
-/// How long a farewell may take.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+/// What a client said before its connection began.
+pub(crate) type Said = (Option<String>, Hello);
 
-/// Serves a socket from its upgrade to its end.
-pub(crate) async fn serve(node: Arc<Node>, mut socket: WebSocket, caller: Option<Caller>) {
-    let (caller, hello) = match caller {
-        Some(caller) => (caller, None),
-        None => match hello(&node, &mut socket).await {
-            Ok((caller, reference, hello)) => (caller, Some((reference, hello))),
-            Err(end) => {
-                node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
-                return farewell(&mut socket, end).await;
-            }
-        },
-    };
-    let expires_at = deadline_of(caller.expires_at);
+/// Serves a client that has proved nothing yet, from its first frame to its end.
+pub(crate) async fn serve_stranger(node: Arc<Node>, mut transport: impl Transport) {
+    match hello(&node, &mut transport).await {
+        Ok((caller, said)) => serve(node, transport, caller, Some(said)).await,
+        Err(end) => {
+            node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
+            farewell(&mut transport, end).await;
+        }
+    }
+}
+
+/// Serves a client to its end.
+pub(crate) async fn serve(node: Arc<Node>, mut transport: impl Transport, caller: Caller, said: Option<Said>) {
+    let expires_at = deadline_of(&node, caller.expires_at);
     let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
-    let link = Arc::new(Link::new(ConnectionId::generate(), Arc::new(caller), Outbox::new(limits), expires_at));
+    let link = Arc::new(Link::new(ConnectionId(node.env().id()), Arc::new(caller), Outbox::new(limits), expires_at));
     if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
         node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();
-        return farewell(&mut socket, End::Close(CloseCode::RateLimited)).await;
+        return farewell(&mut transport, End::Close(CloseCode::RateLimited)).await;
     }
     let mut open = Open::new(&node, &link);
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
     let end = match node.start(&link).await {
-        Ok(started) => Connection::new(&node, &link, socket).run(started, hello).await,
+        Ok(started) => Connection::new(&node, &link, transport).run(started, said).await,
         Err(error) => {
             log_failure(&link, &error);
-            farewell(&mut socket, End::Close(close_code(&error))).await;
+            farewell(&mut transport, End::Close(close_code(&error))).await;
             End::Close(close_code(&error))
         }
     };
@@ -88,25 +88,22 @@ impl Drop for Open<'_> {
 }
 
 /// Waits for a `hello` with a token.
-async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Caller, Option<String>, Hello), End> {
+async fn hello(node: &Node, transport: &mut impl Transport) -> Result<(Caller, Said), End> {
     let deadline = Instant::now() + node.config.hello_timeout;
     for _ in 0..HELLO_FRAMES_MAX {
-        let frame = tokio::time::timeout_at(deadline, socket.recv())
-            .await
-            .map_err(|_| End::Close(CloseCode::NotAuthenticated))?;
-        let text = match frame {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-            other => return Err(end_of(other)),
+        let inbound = timeout_at(deadline, transport.receive()).await;
+        let text = match inbound.map_err(|_| End::Close(CloseCode::NotAuthenticated))?? {
+            Inbound::Text(text) => text,
+            Inbound::Alive => continue,
         };
         let answer = match Command::decode(&text) {
             Ok((reference, Command::Hello(Hello { token: Some(token), resume }))) => {
                 match node.chat.authenticate(&token).await {
-                    Ok(caller) => return Ok((caller, reference, Hello { token: None, resume })),
+                    Ok(caller) => return Ok((caller, (reference, Hello { token: None, resume }))),
                     Err(error) => {
                         let frame = dispatch::refused(reference, &error);
                         // The socket ends either way.
-                        let _ = timeout(FAREWELL, socket.send(Message::Text(frame))).await;
+                        let _ = timeout(FAREWELL, transport.send(frame.into())).await;
                         return Err(End::Close(close_code(&error)));
                     }
                 }
@@ -117,7 +114,7 @@ async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Call
             }
             Err(BadCommand { reference, error }) => dispatch::bad(reference, error),
         };
-        let sent = tokio::time::timeout_at(deadline, socket.send(Message::Text(answer))).await;
+        let sent = timeout_at(deadline, transport.send(answer.into())).await;
         if !matches!(sent, Ok(Ok(()))) {
             return Err(End::Gone);
         }
@@ -126,25 +123,18 @@ async fn hello(node: &Node, socket: &mut WebSocket) -> std::result::Result<(Call
 }
 
 /// When a token's end comes, on the runtime's clock.
-pub(crate) fn deadline_of(at: Timestamp) -> Instant {
-    let left = at.get() - OffsetDateTime::now_utc();
+pub(crate) fn deadline_of(node: &Node, at: Timestamp) -> Instant {
+    let left = at.get() - node.env().now().get();
     // A token that lives for years must not overflow the clock.
     let left = Duration::try_from(left).unwrap_or_default().min(Duration::from_hours(24 * 365));
     Instant::now() + left
 }
 
-/// Says why, waits a moment for the other side, and lets go.
-pub(crate) async fn farewell(socket: &mut WebSocket, end: End) {
-    let End::Close(code) = end else { return };
-    let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
-    let goodbye = async {
-        socket.send(Message::Close(Some(frame))).await?;
-        // Reading on until the other side's close: a socket that is dropped with unread data resets, and the
-        // client would not see the code.
-        while let Some(Ok(_)) = socket.recv().await {}
-        Ok::<_, axum::Error>(())
-    };
-    let _ = timeout(FAREWELL, goodbye).await;
+/// Says why, where there is something to say.
+pub(crate) async fn farewell(transport: &mut impl Transport, end: End) {
+    if let End::Close(code) = end {
+        transport.close(code).await;
+    }
 }
 
 pub(crate) fn log_failure(link: &Link, error: &ChatError) {

@@ -1,25 +1,36 @@
 //! Finds lost tails (invariant 4): compares the heads of what is followed here with the store.
 //!
-//! A lost *last* event leaves no hole that the next one could show. Cost: every conversation with local
-//! connections is asked for once per `sweep_interval` (I), in queries of ≤ [`BATCH`] ids spread over it, so a
-//! node with C such conversations makes ⌈C / 2,000⌉ / I queries per second, and N nodes N times that. The bound
-//! holds while a query takes less than I ÷ ⌈C / 2,000⌉: at 10 ms each and I = 10 s, up to 2,000,000 conversations
-//! per node. Users' feeds and orgs' announcements likewise.
+//! A lost *last* event leaves no hole that the next one could show. Every conversation with local connections is asked
+//! for once per `sweep_interval` (I), in queries of ≤ [`BATCH`] ids spread over it; those of which an event came within
+//! the last I, where the next one is most likely to be lost, five times per I; all of them at once when the bus was
+//! away or another node's lease ended. Users' feeds and orgs' announcements likewise, but for the five times.
+//!
+//! Cost: a node with C conversations, A of them active within I, U users and O orgs makes
+//! (⌈C/2,000⌉ + ⌈U/2,000⌉ + ⌈O/2,000⌉ + 5 ⌈A/2,000⌉) / I queries per second, and N nodes N times that. The bound holds
+//! while a query takes less than I ÷ that number of queries: at 10 ms each and I = 10 s, up to about 2,000,000
+//! conversations per node of which a tenth is active.
 
+use chat::Map;
 use std::{sync::Arc, time::Duration};
 
 use protocol::{ConversationId, OrgId, Seq, UserId, UserSeq};
+use tokio::time::Instant;
 
 use crate::node::Node;
 
 /// Ids in one query.
 const BATCH: usize = 2_000;
+/// How often per interval active conversations are compared.
+const ACTIVE_ROUNDS: u32 = 5;
 /// About so long between two comparisons that were asked for.
 const REST: Duration = Duration::from_millis(200);
 
 /// Runs until the node ends: a full rotation per interval, in evenly spread queries, with jitter so that nodes
 /// do not ask at the same moment.
 pub(crate) async fn run(node: Arc<Node>) {
+    if !node.env().protections().head_sweep {
+        return;
+    }
     loop {
         let interval = node.config.sweep_interval;
         let started = tokio::time::Instant::now();
@@ -28,7 +39,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         let orgs = node.hub.orgs.positions();
         let queries =
             [conversations.len(), users.len(), orgs.len()].iter().map(|len| len.div_ceil(BATCH)).sum::<usize>();
-        let step = interval.mul_f64(rand::random_range(0.7..0.9)) / (queries.max(1) as u32);
+        let step = node.env().spread(interval.mul_f64(0.7)..interval.mul_f64(0.9)) / (queries.max(1) as u32);
         for batch in conversations.chunks(BATCH) {
             if pause(&node, step).await {
                 return;
@@ -54,21 +65,42 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
+/// Runs until the node ends: compares what is active, a few times per interval.
+pub(crate) async fn run_active(node: Arc<Node>) {
+    if !node.env().protections().head_sweep {
+        return;
+    }
+    let (interval, step) = (node.config.sweep_interval, node.config.sweep_interval / ACTIVE_ROUNDS);
+    loop {
+        let wait = node.env().spread(step * 3 / 4..step * 5 / 4);
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        for batch in node.hub.active_since(Instant::now() - interval).chunks(BATCH) {
+            compare_conversations(&node, batch).await;
+        }
+    }
+}
+
 /// Waits; true when the node ends. Whoever asks for a whole comparison meanwhile (see [`Node::sweep_now`]) gets it
 /// here: there is one sweeper, however many ask, and it rests between two.
 async fn pause(node: &Arc<Node>, time: Duration) -> bool {
     let until = tokio::time::Instant::now() + time;
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(until) => return false,
+            biased;
             () = node.stop.cancelled() => return true,
             () = node.sweep_now.notified() => {}
+            () = tokio::time::sleep_until(until) => return false,
         }
         all(node).await;
-        let rest = REST.mul_f64(rand::random_range(0.5..1.5));
+        let rest = node.env().spread(REST / 2..REST * 3 / 2);
         tokio::select! {
-            () = tokio::time::sleep(rest) => {}
+            biased;
             () = node.stop.cancelled() => return true,
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }
@@ -89,7 +121,7 @@ async fn all(node: &Arc<Node>) {
 async fn compare_conversations(node: &Arc<Node>, batch: &[(ConversationId, Seq)]) {
     let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
     let Ok(heads) = node.chat.heads(&ids).await else { return };
-    let known: std::collections::HashMap<_, _> = batch.iter().copied().collect();
+    let known: Map<_, _> = batch.iter().copied().collect();
     for (id, head) in heads {
         if known.get(&id).is_some_and(|delivered| *delivered < head) {
             // Most of these are on their way through the bus; the fill waits for them a moment.
@@ -105,7 +137,7 @@ async fn compare_conversations(node: &Arc<Node>, batch: &[(ConversationId, Seq)]
 async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) {
     let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
     let Ok(heads) = node.chat.feed_heads(&ids).await else { return };
-    let known: std::collections::HashMap<_, _> = batch.iter().copied().collect();
+    let known: Map<_, _> = batch.iter().copied().collect();
     for (user, head) in heads {
         if known.get(&user).is_some_and(|delivered| *delivered < head) {
             node.metrics.sweep_finds.inc();
@@ -117,7 +149,7 @@ async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) {
 async fn compare_announcements(node: &Arc<Node>, batch: &[(OrgId, u64)]) {
     let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
     let Ok(heads) = node.chat.announcement_heads(&ids).await else { return };
-    let known: std::collections::HashMap<_, _> = batch.iter().copied().collect();
+    let known: Map<_, _> = batch.iter().copied().collect();
     for (org, head) in heads {
         if known.get(&org).is_some_and(|delivered| *delivered < head) {
             node.metrics.sweep_finds.inc();

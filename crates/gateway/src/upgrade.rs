@@ -9,7 +9,7 @@ use axum::{
     Json,
     extract::{
         Query, State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket, rejection::WebSocketUpgradeRejection},
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -18,7 +18,12 @@ use chat::Caller;
 use protocol::{CloseCode, ErrorCode, Problem};
 use serde::Deserialize;
 
-use crate::{close::close_code, node::Node, serve};
+use crate::{
+    close::close_code,
+    node::Node,
+    serve::{serve, serve_stranger},
+    transport::{Transport, WsTransport},
+};
 
 /// Small on purpose: they are allocated with the connection, and most connections are idle.
 const READ_BUFFER: usize = 2 * 1024;
@@ -70,13 +75,21 @@ pub(crate) async fn handle(
         }
         Admission::Refused(code) => {
             node.metrics.refused_upgrades.with_label_values(&[&code.code().to_string()]).inc();
-            return upgrade.on_upgrade(move |socket| refuse(socket, code));
+            return upgrade.on_upgrade(async move |socket: WebSocket| WsTransport(socket).close(code).await);
         }
         Admission::Caller(caller) => Some(*caller),
         Admission::Unknown => None,
     };
     let tracker = node.connections.clone();
-    upgrade.on_upgrade(move |socket| tracker.track_future(serve::serve(node, socket, caller)))
+    upgrade.on_upgrade(move |socket| {
+        let transport = WsTransport(socket);
+        tracker.track_future(async {
+            match caller {
+                Some(caller) => serve(node, transport, caller, None).await,
+                None => serve_stranger(node, transport).await,
+            }
+        })
+    })
 }
 
 async fn admit(node: &Node, credentials: &Credentials, headers: &HeaderMap) -> Admission {
@@ -114,16 +127,6 @@ fn origin_allowed(node: &Node, headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     node.config.any_origin
         || origin.to_str().is_ok_and(|origin| node.config.allowed_origins.iter().any(|allowed| allowed == origin))
-}
-
-async fn refuse(mut socket: WebSocket, code: CloseCode) {
-    let frame = CloseFrame { code: code.code(), reason: code.reason().into() };
-    let goodbye = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    };
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await;
 }
 
 fn problem(status: StatusCode, code: ErrorCode, detail: &str) -> Response {

@@ -86,7 +86,7 @@ impl Server {
         let config = ChatConfig { auth, ..ChatConfig::default() };
         let (store_dyn, bus_dyn, clock_dyn) =
             (Arc::clone(&store) as _, Arc::new(bus.node()) as _, Arc::clone(&clock) as _);
-        let chat = Chat::new(store_dyn, bus_dyn, clock_dyn, config, &registry).unwrap();
+        let chat = Chat::new(store_dyn, bus_dyn, chat::Env::system().with_clock(clock_dyn), config, &registry).unwrap();
         let router = api::router(chat.clone(), api, &registry).unwrap();
         Self { router, chat, store, clock, registry, bus, walked: Mutex::default(), dir }
     }

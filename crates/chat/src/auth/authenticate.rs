@@ -24,7 +24,7 @@ impl Chat {
     /// [`ErrorCode::UserDisabled`]; [`ErrorCode::NotAuthenticated`] for everything else.
     pub async fn authenticate(&self, token: &str) -> Result<Caller> {
         let auth = &self.inner.auth;
-        let (asked, now) = (Instant::now(), self.inner.clock.now());
+        let (asked, now) = (Instant::now(), self.inner.env.now());
         let key = secrets::hash(token);
         if let Some(CachedCaller(caller)) = auth.callers.get(&key)
             && caller.expires_at > now
@@ -47,7 +47,7 @@ impl Chat {
     pub async fn recheck(&self, caller: &Caller) -> Result<()> {
         let id = caller.user.id;
         let user = match caller.session {
-            Some(session) => self.session_user(id, session, self.inner.clock.now()).await?,
+            Some(session) => self.session_user(id, session, self.inner.env.now()).await?,
             None => self.inner.store.user(id).await?.ok_or_else(unknown_user)?,
         };
         enabled(user).map(drop)
@@ -78,7 +78,7 @@ impl Chat {
         }
         let asked = Instant::now();
         let wanted = ExternalUser {
-            id: UserId::generate(),
+            id: UserId(self.inner.env.id()),
             org_id,
             external_id: profile.external_id,
             username: profile.username,

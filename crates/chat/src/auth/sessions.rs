@@ -20,7 +20,7 @@ impl Chat {
 
     /// The caller's sessions, newest first.
     pub async fn sessions(&self, caller: &Caller) -> Result<Vec<Session>> {
-        let records = self.inner.store.sessions(caller.user.id, self.inner.clock.now()).await?;
+        let records = self.inner.store.sessions(caller.user.id, self.inner.env.now()).await?;
         let session = |record: store::SessionRecord| Session {
             id: record.id,
             device: record.device,
@@ -39,7 +39,7 @@ impl Chat {
     /// False when there was nothing to end.
     async fn end_sessions(&self, caller: &Caller, session: Option<SessionId>) -> Result<bool> {
         let user = caller.user.id;
-        let moved = self.inner.store.revoke_sessions(user, session, self.inner.clock.now()).await?;
+        let moved = self.inner.store.revoke_sessions(user, session, self.inner.env.now()).await?;
         self.inner.auth.forget_user(user);
         if let Some(user_seq) = moved {
             self.publish_feed(user, user_seq).await;

@@ -23,13 +23,13 @@ impl Chat {
         check_username(&request.username)?;
         check_device(request.device.as_deref())?;
         let user = self.inner.store.create_user(NewUser {
-            id: UserId::generate(),
+            id: UserId(self.inner.env.id()),
             org_id: self.org(DEFAULT_ORG).await?,
             display_name: request.username.clone(),
             username: request.username,
             password_hash: None,
             guest: true,
-            now: self.inner.clock.now(),
+            now: self.inner.env.now(),
         });
         let user = user.await?;
         self.open_session(secret, user, request.device).await
@@ -51,13 +51,13 @@ impl Chat {
         }
         let password_hash = self.inner.auth.passwords.hash(request.password).await?;
         let user = self.inner.store.create_user(NewUser {
-            id: UserId::generate(),
+            id: UserId(self.inner.env.id()),
             org_id,
             display_name: request.display_name.unwrap_or_else(|| request.username.clone()),
             username: request.username,
             password_hash: Some(password_hash),
             guest: false,
-            now: self.inner.clock.now(),
+            now: self.inner.env.now(),
         });
         let user = user.await?;
         self.open_session(secret, user, request.device).await
@@ -106,7 +106,7 @@ impl Chat {
 
     async fn open_session(&self, secret: &[u8], user: User, device: Option<String>) -> Result<TokenResponse> {
         let (now, expires_at) = self.refresh_span()?;
-        let (id, fresh) = (SessionId::generate(), secrets::generate());
+        let (id, fresh) = (SessionId(self.inner.env.id()), secrets::generate());
         let session =
             NewSession { id, user_id: user.id, device, refresh_hash: secrets::hash(&fresh).to_vec(), expires_at, now };
         self.inner.store.create_session(session).await?;
@@ -136,7 +136,7 @@ impl Chat {
 
     /// Now, and when a refresh token of now ends.
     fn refresh_span(&self) -> Result<(Timestamp, Timestamp)> {
-        let now = self.inner.clock.now();
+        let now = self.inner.env.now();
         Ok((now, later(now, self.inner.config.auth.refresh_ttl)?))
     }
 }

@@ -42,7 +42,7 @@ impl Chat {
         }
         let value = self.inner.bus.take(&key(ticket)).await?.ok_or_else(bad_ticket)?;
         let holder: Holder = serde_json::from_slice(&value).map_err(|e| bad_ticket().because(e))?;
-        let now = self.inner.clock.now();
+        let now = self.inner.env.now();
         if holder.expires_at <= now {
             return Err(ChatError::new(ErrorCode::TokenExpired, "the access token of this ticket has expired"));
         }

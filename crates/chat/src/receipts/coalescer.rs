@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::merge::{Answer, Job, Merger, Pace, Tell, Waiter, WriteMarks};
-use crate::{ChatError, Result, metrics::Metrics};
+use crate::{ChatError, Env, Result, metrics::Metrics};
 
 /// Most markers that wait for their write; beyond it a caller gets `overloaded`.
 pub(super) const WAITING_MAX: usize = 20_000;
@@ -36,11 +36,11 @@ pub(crate) struct Coalescer {
 impl Coalescer {
     /// Starts the task, inside a tokio runtime. It ends at [`Self::shutdown`], or after this was dropped; either way
     /// it writes first what waits.
-    pub(crate) fn start(store: impl WriteMarks + 'static, tell: Tell, pace: Pace, metrics: Metrics) -> Self {
+    pub(crate) fn start(store: impl WriteMarks + 'static, tell: Tell, pace: Pace, env: &Env, metrics: Metrics) -> Self {
         let (queue, marks) = mpsc::unbounded_channel();
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         let merger = Merger::new(store, tell, pace, metrics.clone());
-        tasks.spawn(merger.run(marks, closing.clone()));
+        env.spawn(tasks.track_future(merger.run(marks, closing.clone())));
         Self { queue, room: Arc::new(Semaphore::new(WAITING_MAX)), closing, tasks, metrics }
     }
 

@@ -3,18 +3,15 @@
 //! The first marker of a (user, conversation) is written at once; what follows within a second is merged and written
 //! at the end of that second. Memory is bounded by those who wait and by the writes of the last second.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use crate::Map;
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use protocol::{ConversationId, UserId};
 use store::{MarkRow, Marked, Store, StoreError};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    task::{Id, JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -95,13 +92,12 @@ pub(super) struct Merger<S> {
     tell: Tell,
     pace: Pace,
     metrics: Metrics,
-    entries: HashMap<Key, Entry>,
+    entries: Map<Key, Entry>,
     /// May be written now, each once, in order of arrival.
     ready: VecDeque<Key>,
     /// When seconds end, the earliest first: each began when its write did.
     cooling: VecDeque<(Instant, Key)>,
-    flights: JoinSet<()>,
-    flying: HashMap<Id, Vec<Key>>,
+    flights: FuturesUnordered<BoxFuture<'static, Vec<Key>>>,
     /// At the end nothing waits for its second.
     hurry: bool,
 }
@@ -113,11 +109,10 @@ impl<S: WriteMarks + 'static> Merger<S> {
             tell,
             pace,
             metrics,
-            entries: HashMap::new(),
+            entries: Map::default(),
             ready: VecDeque::new(),
             cooling: VecDeque::new(),
-            flights: JoinSet::new(),
-            flying: HashMap::new(),
+            flights: FuturesUnordered::new(),
             hurry: false,
         }
     }
@@ -139,7 +134,7 @@ impl<S: WriteMarks + 'static> Merger<S> {
                     marks.close();
                     self.hurry();
                 }
-                Some(landed) = self.flights.join_next_with_id() => self.landed(landed),
+                Some(keys) = self.flights.next() => self.landed(keys),
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() && !self.hurry => self.cool(),
                 count = marks.recv_many(&mut taken, ROWS_MAX), if open => {
                     if count == 0 {
@@ -170,7 +165,7 @@ impl<S: WriteMarks + 'static> Merger<S> {
         }
     }
 
-    /// Writes what may be written, in a task of its own.
+    /// Writes what may be written, beside what goes on here.
     fn take_off(&mut self) {
         let keys: Vec<Key> = self.ready.drain(..self.ready.len().min(ROWS_MAX)).collect();
         let ends = Instant::now() + self.pace.window;
@@ -186,19 +181,18 @@ impl<S: WriteMarks + 'static> Merger<S> {
         self.metrics.receipt_writes.inc();
         self.metrics.receipt_rows.inc_by(rows.len() as u64);
         let flight = fly(Arc::clone(&self.store), Arc::clone(&self.tell), self.pace.write_within, rows, waiters);
-        let id = self.flights.spawn(flight).id();
-        self.flying.insert(id, keys);
+        let landing = async {
+            // Should it panic, its callers are told (their answers are dropped) and the rest goes on.
+            if AssertUnwindSafe(flight).catch_unwind().await.is_err() {
+                tracing::error!("a write of markers ended in a panic");
+            }
+            keys
+        };
+        self.flights.push(landing.boxed());
     }
 
-    fn landed(&mut self, landed: std::result::Result<(Id, ()), JoinError>) {
-        let id = match landed {
-            Ok((id, ())) => id,
-            Err(error) => {
-                tracing::error!(%error, "a write of markers ended in a panic");
-                error.id()
-            }
-        };
-        for key in self.flying.remove(&id).unwrap_or_default() {
+    fn landed(&mut self, keys: Vec<Key>) {
+        for key in keys {
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.flying = false;
             }

@@ -73,7 +73,7 @@ impl Counting {
     fn start(&self, window: Duration) -> Arc<Coalescer> {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let pace = Pace { window, write_within: Duration::from_secs(3) };
-        Arc::new(Coalescer::start(self.clone(), Arc::new(|_, _| {}), pace, metrics))
+        Arc::new(Coalescer::start(self.clone(), Arc::new(|_, _| {}), pace, &crate::Env::system(), metrics))
     }
 
     fn calls(&self) -> Vec<(Instant, Vec<MarkRow>)> {

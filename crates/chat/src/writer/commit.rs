@@ -14,7 +14,7 @@ use super::{
     publisher::{Outgoing, Publisher},
 };
 use crate::{
-    ChatError, Clock, Result,
+    ChatError, Env, Result,
     change::{Done, Kind, Outcome, scope},
     decide::decide,
     metrics::Metrics,
@@ -45,7 +45,7 @@ impl Commit for dyn Store {
 /// What a batch needs.
 pub(super) struct Committer<S: ?Sized = dyn Store> {
     pub(super) store: Arc<S>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) env: Env,
     pub(super) limits: Arc<Limits>,
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
@@ -83,12 +83,13 @@ impl<S: Commit + ?Sized> Committer<S> {
             for job in jobs.iter_mut() {
                 job.request.again = true;
             }
-            sleep(Duration::from_millis(rand::random_range(pause / 2..=*pause))).await;
+            let most = Duration::from_millis(*pause);
+            sleep(self.env.spread(most / 2..most)).await;
         }
     }
 
     async fn transaction(&self, jobs: &[Job]) -> std::result::Result<(Committed, Vec<Outcome>), StoreError> {
-        let now = self.clock.now();
+        let now = self.env.now();
         let outcomes = Mutex::new(Vec::new());
         // The store may call this more than once; what counts is what the last call said.
         let deciding = |locked: &store::Locked| {

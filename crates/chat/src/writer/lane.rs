@@ -1,8 +1,9 @@
 //! One lane: takes what waits and has it committed, one transaction at a time. It outlives whatever goes wrong in
 //! a transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use protocol::{ErrorCode, Limits};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -11,7 +12,7 @@ use tokio::{
 
 use super::{commit::Committer, publisher::Publisher};
 use crate::{
-    ChatError, Clock, Result,
+    ChatError, Env, Result,
     change::{Done, Request},
     metrics::Metrics,
 };
@@ -31,7 +32,7 @@ pub(super) struct Job {
 pub(super) struct Lane {
     pub(super) number: usize,
     pub(super) store: Arc<dyn store::Store>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) env: Env,
     pub(super) limits: Arc<Limits>,
     pub(super) publisher: Publisher,
     pub(super) max_batch: usize,
@@ -41,13 +42,13 @@ pub(super) struct Lane {
 impl Lane {
     /// Until the queue is closed and empty. When `closing` says so (or is gone), the queue is closed.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>, mut closing: watch::Receiver<bool>) {
-        let committer = Arc::new(Committer {
+        let committer = Committer {
             store: self.store,
-            clock: self.clock,
+            env: self.env,
             limits: self.limits,
             publisher: self.publisher,
             metrics: self.metrics.clone(),
-        });
+        };
         loop {
             let mut batch = Vec::new();
             tokio::select! {
@@ -65,10 +66,9 @@ impl Lane {
                 continue;
             }
             self.metrics.batch_size.observe(batch.len() as f64);
-            // A task of its own: should it panic, its callers are told and the lane goes on.
-            let committer = Arc::clone(&committer);
-            if let Err(error) = tokio::spawn(async move { committer.commit(batch).await }).await {
-                tracing::error!(lane = self.number, %error, "a batch of changes ended in a panic");
+            // Should it panic, its callers are told (their answers are dropped) and the lane goes on.
+            if AssertUnwindSafe(committer.commit(batch)).catch_unwind().await.is_err() {
+                tracing::error!(lane = self.number, "a batch of changes ended in a panic");
             }
         }
     }

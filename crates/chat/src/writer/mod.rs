@@ -24,7 +24,7 @@ use self::{
     publisher::{Outgoing, Publisher},
 };
 use crate::{
-    ChatConfig, ChatError, Clock, Result,
+    ChatConfig, ChatError, Env, Result,
     change::{Done, Request},
     metrics::Metrics,
 };
@@ -52,7 +52,7 @@ impl Writer {
     pub(crate) fn start(
         store: &Arc<dyn store::Store>,
         bus: &Arc<dyn bus::Bus>,
-        clock: &Arc<dyn Clock>,
+        env: &Env,
         config: &ChatConfig,
         metrics: Metrics,
     ) -> Self {
@@ -62,21 +62,21 @@ impl Writer {
         let lanes = (0..config.writer.lanes.max(1)).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
             // It ends when its lane does, having published what the lane gave it.
-            let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), &tasks, None);
+            let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &tasks, None);
             let lane = Lane {
                 number,
                 store: Arc::clone(store),
-                clock: Arc::clone(clock),
+                env: env.clone(),
                 limits: Arc::clone(&limits),
                 publisher,
                 max_batch: config.writer.max_batch.max(1),
                 metrics: metrics.clone(),
             };
-            tasks.spawn(lane.run(receiver, closed.clone()));
+            env.spawn(tasks.track_future(lane.run(receiver, closed.clone())));
             sender
         });
         let lanes = lanes.collect();
-        let aside = Publisher::start(Arc::clone(bus), metrics.clone(), &tasks, Some(closed));
+        let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &tasks, Some(closed));
         Self { lanes, aside, closing, tasks, metrics }
     }
 

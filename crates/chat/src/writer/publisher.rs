@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::Chain;
 use crate::{
+    Env,
     change::Reacted,
     envelope::{ConversationEvent, FeedMoved},
     metrics::Metrics,
@@ -42,11 +43,12 @@ impl Publisher {
     pub(super) fn start(
         bus: Arc<dyn Bus>,
         metrics: Metrics,
+        env: &Env,
         tasks: &TaskTracker,
         closing: Option<watch::Receiver<bool>>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tasks.spawn(run(bus, metrics.clone(), waiting, closing));
+        env.spawn(tasks.track_future(run(bus, metrics.clone(), waiting, closing)));
         Self { queue, metrics }
     }
 

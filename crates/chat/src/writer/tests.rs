@@ -15,7 +15,7 @@ use super::{
     *,
 };
 use crate::{
-    Caller, SystemClock, WriterConfig,
+    Caller, Env, WriterConfig,
     change::{Kind, NewMessage},
     fingerprint,
     mentions::Mentions,
@@ -203,9 +203,9 @@ async fn commit(world: &World, lost: u32, requests: Vec<Request>) -> Vec<Result<
     let tasks = TaskTracker::new();
     let committer = Committer {
         store: Arc::new(LosesAnswers { store: Arc::clone(&world.store), left: AtomicU32::new(lost) }),
-        clock: Arc::new(SystemClock),
+        env: Env::system(),
         limits: Arc::new(protocol::Limits::default()),
-        publisher: Publisher::start(Arc::clone(&world.bus), metrics.clone(), &tasks, None),
+        publisher: Publisher::start(Arc::clone(&world.bus), metrics.clone(), &Env::system(), &tasks, None),
         metrics,
     };
     let (jobs, answers): (Vec<_>, Vec<_>) = requests

@@ -2,17 +2,20 @@
 //!
 //! Everything here happens under the shard's lock and does not wait.
 
-use std::{collections::HashSet, sync::Arc};
+use chat::{Protections, Set};
+use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use chat::envelope::ConversationEvent;
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
+use tokio::time::Instant;
 
 use super::sequencer::{Offered, Sequencer};
 use crate::{link::Link, outbox::Class};
 
-/// Most events held for a subscriber that is still reading the store; beyond it it reads again.
+/// Most events held for a subscriber that is still reading the store, and most bytes of them; beyond it it reads again.
 const HELD_MAX: usize = 64;
+const HELD_BYTES: usize = 256 * 1024;
 
 /// An event ready for sockets.
 #[derive(Debug, Clone)]
@@ -52,6 +55,7 @@ enum Stage {
 #[derive(Default)]
 struct Held {
     events: Vec<(Seq, Ready)>,
+    bytes: usize,
     /// Something did not fit (or came as a fill): the store must be read again.
     overflowed: bool,
 }
@@ -74,6 +78,9 @@ pub(crate) struct Channel {
     subscribers: Vec<Subscriber>,
     /// A fill is under way or waits to start: at most one per conversation and node.
     filling: bool,
+    /// When the last durable event came.
+    active: Option<Instant>,
+    protections: Protections,
 }
 
 /// A subscriber could not go live: events did not fit, read the store again.
@@ -81,8 +88,9 @@ pub(crate) struct Channel {
 pub(crate) struct Behind;
 
 impl Channel {
-    pub(crate) fn new(id: ConversationId) -> Self {
-        Self { id, order: Sequencer::default(), subscribers: Vec::new(), filling: false }
+    pub(crate) fn new(id: ConversationId, protections: Protections) -> Self {
+        let order = Sequencer::default();
+        Self { id, order, subscribers: Vec::new(), filling: false, active: None, protections }
     }
 
     pub(crate) fn attach(&mut self, link: &Arc<Link>) {
@@ -108,14 +116,21 @@ impl Channel {
         self.order.delivered()
     }
 
+    pub(crate) fn active_since(&self, since: Instant) -> bool {
+        self.active.is_some_and(|active| active >= since)
+    }
+
     /// Hands a durable event in. Returns what to do next and who was removed.
     pub(crate) fn offer(&mut self, event: ConversationEvent, seq: Seq) -> (Next, Vec<Arc<Link>>) {
         let Ok(frame) = Utf8Bytes::try_from(event.frame) else {
             // JSON that decoded is UTF-8; if it ever were not, the hole is filled from the store.
             return (Next::Nothing, Vec::new());
         };
+        self.active = Some(Instant::now());
+        let bytes = frame.len();
         let ready = Ready { place: event.place.unwrap_or(seq), removed: event.removed, frame };
-        match self.order.offer(seq, ready) {
+        self.unprotected(seq, &ready);
+        match self.order.offer(seq, ready, bytes) {
             Offered::Deliver(events) => (Next::Nothing, self.deliver(events)),
             Offered::Duplicate => (Next::Nothing, Vec::new()),
             Offered::Held => (self.want_fill(Next::FillLater), Vec::new()),
@@ -214,9 +229,11 @@ impl Channel {
         let Stage::Starting(held) = &mut subscriber.stage else {
             return Ok(false);
         };
+        let overflowed = held.overflowed && self.protections.subscribe_first;
         // Another connection may have set the order's beginning further on, from a younger read than this one's.
         let next = held.events.first().map(|(seq, _)| *seq).or(self.order.delivered().map(|delivered| delivered + 1));
-        if held.overflowed || next.is_some_and(|next| next > cursor + 1) {
+        let hole = next.is_some_and(|next| next > cursor + 1) && self.protections.subscribe_first;
+        if overflowed || hole {
             return Err(Behind);
         }
         let user = link.user();
@@ -241,11 +258,27 @@ impl Channel {
 
     fn want_fill(&mut self, how: Next) -> Next {
         // Before the head is known nothing can be filled: `establish` comes back to it.
-        if self.filling || self.order.hole().is_none() {
+        if self.filling || self.order.hole().is_none() || !self.protections.gap_fill {
             return Next::Nothing;
         }
         self.filling = true;
         how
+    }
+
+    /// What goes wrong where a protection is off.
+    fn unprotected(&mut self, seq: Seq, ready: &Ready) {
+        let Protections { gap_fill, dedupe, subscribe_first, .. } = self.protections;
+        if !subscribe_first {
+            self.order.establish(seq.saturating_sub(1));
+        }
+        let Some(delivered) = self.order.delivered() else { return };
+        if !gap_fill {
+            self.order.advance(seq.saturating_sub(1));
+        }
+        if !dedupe && seq <= delivered {
+            let live = self.subscribers.iter().filter(|s| matches!(s.stage, Stage::Live(_)));
+            live.for_each(|s| s.link.outbox.push(ready.frame.clone(), Class::Durable));
+        }
     }
 
     fn deliver(&mut self, events: Vec<(Seq, Ready)>) -> Vec<Arc<Link>> {
@@ -273,7 +306,10 @@ impl Channel {
     /// Ends the subscriptions of removed users. Who came back since then (their cursor is above) stays; who is
     /// still starting finds out when they read the store.
     fn remove_users(&mut self, users: &[UserId], seq: Seq) -> Vec<Arc<Link>> {
-        let users: HashSet<_> = users.iter().collect();
+        if !self.protections.membership {
+            return Vec::new();
+        }
+        let users: Set<_> = users.iter().collect();
         let mut gone = Vec::new();
         self.subscribers.retain(|s| {
             let leaves = matches!(s.stage, Stage::Live(cursor) if cursor < seq) && users.contains(&s.link.user());
@@ -316,7 +352,8 @@ impl Channel {
 
 impl Held {
     fn push(&mut self, seq: Seq, event: &Ready) {
-        if self.events.len() < HELD_MAX && !self.overflowed {
+        self.bytes += event.frame.len();
+        if self.events.len() < HELD_MAX && self.bytes <= HELD_BYTES && !self.overflowed {
             self.events.push((seq, event.clone()));
         } else {
             self.overflow();
@@ -357,7 +394,7 @@ mod tests {
     #[test]
     fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole() {
         let (early, late) = (link(), link());
-        let mut channel = Channel::new(ConversationId::generate());
+        let mut channel = Channel::new(ConversationId::generate(), Protections::default());
         channel.attach(&early);
         channel.attach(&late);
         // `late` read head 1 before 2 was committed; 2 comes; `early` reads head 2 and is the first to say so.

@@ -3,7 +3,8 @@
 //! The bus only says that a feed moved; what moved it is read from the store, once for all of the user's local
 //! connections, by one task at a time ([`Feeds::moved`] says when to start it).
 
-use std::{collections::HashMap, sync::Arc};
+use chat::Map;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use protocol::{UserId, UserSeq};
@@ -24,7 +25,7 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Feeds {
     // Held for memory work only.
-    users: Mutex<HashMap<UserId, Entry>>,
+    users: Mutex<Map<UserId, Entry>>,
 }
 
 impl Feeds {

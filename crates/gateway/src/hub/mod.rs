@@ -9,16 +9,14 @@ mod feeds;
 mod orgs;
 mod sequencer;
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use chat::{Map, Protections};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use axum::extract::ws::Utf8Bytes;
 use chat::envelope::ConversationEvent;
 use parking_lot::Mutex;
 use protocol::{Changes, ConversationId, Seq};
+use tokio::time::Instant;
 
 use self::channel::{Behind, Channel, Next};
 pub(crate) use self::{feeds::Feeds, orgs::Orgs};
@@ -26,14 +24,14 @@ use crate::link::Link;
 
 const SHARDS: usize = 64;
 
-type Shard = Mutex<HashMap<ConversationId, Channel>>;
+type Shard = Mutex<Map<ConversationId, Channel>>;
 
 /// Local subscriptions of one node.
 pub(crate) struct Hub {
     shards: Box<[Shard]>,
-    hasher: RandomState,
     pub(crate) feeds: Feeds,
     pub(crate) orgs: Orgs,
+    protections: Protections,
 }
 
 /// What is to be done after a call, outside the lock.
@@ -64,17 +62,18 @@ impl From<Next> for Option<FillWhen> {
 }
 
 impl Hub {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(protections: Protections) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            hasher: RandomState::new(),
             feeds: Feeds::default(),
             orgs: Orgs::default(),
+            protections,
         }
     }
 
     fn shard(&self, id: ConversationId) -> &Shard {
-        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+        // The low bits of a UUIDv7 are random.
+        &self.shards[id.0.as_u128() as usize % SHARDS]
     }
 
     /// Attaches a connection: from now on live events are held for it. False when it is attached already, or has
@@ -84,7 +83,7 @@ impl Hub {
         let mut following = link.following.lock();
         let Some(known) = following.insert(id) else { return false };
         let mut shard = self.shard(id).lock();
-        let channel = shard.entry(id).or_insert_with(|| Channel::new(id));
+        let channel = shard.entry(id).or_insert_with(|| Channel::new(id, self.protections));
         // A removal takes it out of the channel first and out of the link's set a moment later.
         if known && channel.has(link) {
             return false;
@@ -200,9 +199,20 @@ impl Hub {
 
     /// Every conversation with local connections, and how far it was delivered.
     pub(crate) fn positions(&self) -> Vec<(ConversationId, Seq)> {
+        self.positions_where(|_| true)
+    }
+
+    /// Those of which an event came since then.
+    pub(crate) fn active_since(&self, since: Instant) -> Vec<(ConversationId, Seq)> {
+        self.positions_where(|channel| channel.active_since(since))
+    }
+
+    fn positions_where(&self, wanted: impl Fn(&Channel) -> bool) -> Vec<(ConversationId, Seq)> {
         let mut positions = Vec::new();
         for shard in &self.shards {
-            positions.extend(shard.lock().iter().filter_map(|(id, channel)| Some((*id, channel.delivered()?))));
+            let shard = shard.lock();
+            let wanted = shard.iter().filter(|(_, channel)| wanted(channel));
+            positions.extend(wanted.filter_map(|(id, channel)| Some((*id, channel.delivered()?))));
         }
         positions
     }

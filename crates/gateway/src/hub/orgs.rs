@@ -3,7 +3,8 @@
 //! As with users' feeds, the bus only says that there is one more; it is read from the store once for all local
 //! connections, by one task at a time per org.
 
-use std::{collections::HashMap, sync::Arc};
+use chat::Map;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use protocol::OrgId;
@@ -24,7 +25,7 @@ struct Org {
 #[derive(Default)]
 pub(crate) struct Orgs {
     // Held for memory work only.
-    orgs: Mutex<HashMap<OrgId, Org>>,
+    orgs: Mutex<Map<OrgId, Org>>,
 }
 
 impl Orgs {

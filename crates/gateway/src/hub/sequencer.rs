@@ -1,7 +1,7 @@
 //! Puts a conversation's events back in order. Pure: no time, no I/O, no locks.
 //!
 //! Promise: what comes out is in `seq` order with none missing and none twice. Events that come early wait, at most
-//! [`EARLY_MAX`]; what to do about a hole that stays is the caller's business ([`Sequencer::hole`]).
+//! [`EARLY_MAX`] and [`EARLY_BYTES`]; what to do about a hole that stays is the caller's business ([`Sequencer::hole`]).
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,8 @@ use protocol::Seq;
 
 /// Most events that wait for one before them. Beyond it the last ones are dropped: the fill brings them back.
 pub(crate) const EARLY_MAX: usize = 64;
+/// Most bytes of them; one event may pass it alone.
+pub(crate) const EARLY_BYTES: usize = 256 * 1024;
 
 /// What became of an offered event.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,12 +32,14 @@ pub(crate) struct Sequencer<T> {
     delivered: Option<Seq>,
     /// The highest seq known to exist.
     head: Seq,
-    early: BTreeMap<Seq, T>,
+    /// Each with its bytes.
+    early: BTreeMap<Seq, (T, usize)>,
+    early_bytes: usize,
 }
 
 impl<T> Default for Sequencer<T> {
     fn default() -> Self {
-        Self { delivered: None, head: 0, early: BTreeMap::new() }
+        Self { delivered: None, head: 0, early: BTreeMap::new(), early_bytes: 0 }
     }
 }
 
@@ -45,8 +49,8 @@ impl<T> Sequencer<T> {
         self.delivered
     }
 
-    /// An event arrived.
-    pub(crate) fn offer(&mut self, seq: Seq, item: T) -> Offered<T> {
+    /// An event of this many bytes arrived.
+    pub(crate) fn offer(&mut self, seq: Seq, item: T, bytes: usize) -> Offered<T> {
         self.head = self.head.max(seq);
         match self.delivered {
             Some(delivered) if seq <= delivered => Offered::Duplicate,
@@ -58,10 +62,13 @@ impl<T> Sequencer<T> {
             }
             _ if self.early.contains_key(&seq) => Offered::Duplicate,
             _ => {
-                if self.early.len() < EARLY_MAX {
-                    self.early.insert(seq, item);
+                if self.early.is_empty() || (self.early.len() < EARLY_MAX && self.early_bytes + bytes <= EARLY_BYTES) {
+                    self.early.insert(seq, (item, bytes));
+                    self.early_bytes += bytes;
                 }
-                if self.early.len() < EARLY_MAX { Offered::Held } else { Offered::Full }
+                let room =
+                    self.early.contains_key(&seq) && self.early.len() < EARLY_MAX && self.early_bytes < EARLY_BYTES;
+                if room { Offered::Held } else { Offered::Full }
             }
         }
     }
@@ -81,6 +88,7 @@ impl<T> Sequencer<T> {
         self.delivered = Some(delivered);
         self.head = self.head.max(delivered);
         self.early = self.early.split_off(&delivered.saturating_add(1));
+        self.early_bytes = self.early.values().map(|(_, bytes)| bytes).sum();
         self.contiguous()
     }
 
@@ -92,7 +100,7 @@ impl<T> Sequencer<T> {
     /// Forgets everything about what comes after `head`, which went out (or was given up).
     pub(crate) fn restart(&mut self, head: Seq) {
         let delivered = self.delivered.map_or(head, |delivered| delivered.max(head));
-        *self = Self { delivered: Some(delivered), head: delivered, early: BTreeMap::new() };
+        *self = Self { delivered: Some(delivered), head: delivered, ..Self::default() };
     }
 
     /// The seq after which something is missing and the highest that is known, when something is.
@@ -107,7 +115,9 @@ impl<T> Sequencer<T> {
             && let Some(entry) = self.early.first_entry()
             && *entry.key() == delivered + 1
         {
-            out.push(entry.remove_entry());
+            let (seq, (item, bytes)) = entry.remove_entry();
+            self.early_bytes -= bytes;
+            out.push((seq, item));
             self.delivered = Some(delivered + 1);
         }
         out
@@ -128,18 +138,18 @@ mod tests {
     fn an_early_event_waits_for_the_one_before_it() {
         let mut order = Sequencer::default();
         assert!(order.establish(4).is_empty());
-        assert_eq!(order.offer(6, 'b'), Offered::Held);
+        assert_eq!(order.offer(6, 'b', 1), Offered::Held);
         assert_eq!(order.hole(), Some((4, 6)));
-        assert_eq!(order.offer(5, 'a'), Offered::Deliver(vec![(5, 'a'), (6, 'b')]));
-        assert_eq!(order.offer(5, 'a'), Offered::Duplicate);
+        assert_eq!(order.offer(5, 'a', 1), Offered::Deliver(vec![(5, 'a'), (6, 'b')]));
+        assert_eq!(order.offer(5, 'a', 1), Offered::Duplicate);
         assert_eq!(order.hole(), None);
     }
 
     #[test]
     fn events_before_the_head_is_known_wait_for_it() {
         let mut order = Sequencer::default();
-        assert_eq!(order.offer(5, ()), Offered::Held);
-        assert_eq!(order.offer(6, ()), Offered::Held);
+        assert_eq!(order.offer(5, (), 1), Offered::Held);
+        assert_eq!(order.offer(6, (), 1), Offered::Held);
         assert_eq!(seqs(order.establish(5)), [6]);
     }
 
@@ -158,10 +168,10 @@ mod tests {
     fn an_announcement_of_what_does_not_exist_is_forgotten() {
         let mut order = Sequencer::default();
         order.establish(3);
-        assert_eq!(order.offer(u64::MAX, ()), Offered::Held);
+        assert_eq!(order.offer(u64::MAX, (), 1), Offered::Held);
         order.restart(3);
         assert_eq!(order.hole(), None);
-        assert_eq!(order.offer(4, ()), Offered::Deliver(vec![(4, ())]));
+        assert_eq!(order.offer(4, (), 1), Offered::Deliver(vec![(4, ())]));
     }
 
     proptest! {
@@ -169,12 +179,13 @@ mod tests {
         fn whatever_arrives_in_whatever_order_goes_out_once_in_order(
             arrivals in proptest::collection::vec(1u64..200, 0..600),
             fills in proptest::collection::vec(any::<bool>(), 600),
+            bytes in proptest::collection::vec(1..EARLY_BYTES / 2, 600),
         ) {
             let mut order = Sequencer::default();
             order.establish(0);
             let mut out = Vec::new();
-            for (seq, fill) in arrivals.iter().zip(fills) {
-                match order.offer(*seq, ()) {
+            for ((seq, fill), bytes) in arrivals.iter().zip(fills).zip(bytes) {
+                match order.offer(*seq, (), bytes) {
                     Offered::Deliver(events) => out.extend(seqs(events)),
                     Offered::Held | Offered::Full if fill => {
                         // The store fills up to the hole's other end at most; here: everything seen.
@@ -186,6 +197,8 @@ mod tests {
                     _ => {}
                 }
                 prop_assert!(order.early.len() <= EARLY_MAX);
+                prop_assert!(order.early_bytes <= EARLY_BYTES || order.early.len() == 1);
+                prop_assert_eq!(order.early_bytes, order.early.values().map(|(_, bytes)| bytes).sum::<usize>());
             }
             let last = order.delivered().expect("it was established");
             prop_assert_eq!(out, (1..=last).collect::<Vec<_>>());

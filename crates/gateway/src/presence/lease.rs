@@ -3,7 +3,8 @@
 //! Promises that everything is said anew whenever it may be forgotten (the lease ended, the bus was away, an hour went
 //! by), and that the users of a node that is gone are looked at at once.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use chat::Set;
+use std::{sync::Arc, time::Duration};
 
 use protocol::NodeId;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,6 +15,8 @@ use crate::node::Node;
 const RETRY: Duration = Duration::from_secs(1);
 /// Everything is said again after this, so that nothing is forgotten while it is true (see [`bus::PRESENCE_TTL`]).
 const SAY_ALL: Duration = Duration::from_hours(1);
+/// A lease that nobody sees the end of.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// For giving the lease back; it ends by itself too.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -21,7 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) async fn run(node: Arc<Node>) {
     let ttl = node.config.presence.lease;
     let mut held: Option<Instant> = None;
-    let mut live = HashSet::new();
+    let mut live = Set::default();
     let mut said_all = Instant::now();
     // The bus was away: it may have forgotten everything, and what it told may be lost.
     let mut lost = false;
@@ -32,7 +35,9 @@ pub(super) async fn run(node: Arc<Node>) {
             if *ended {
                 return;
             }
-            node.chat.hold_lease(node.config.node, ttl).await
+            node.chat
+                .hold_lease(node.config.node, if node.env().protections().lease_end { ttl } else { FOR_EVER })
+                .await
         };
         let pause = match answer {
             Ok(nodes) => {
@@ -57,16 +62,18 @@ pub(super) async fn run(node: Arc<Node>) {
             }
         };
         tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
             () = sleep_until(asked + pause) => {}
             () = node.presence.lost.notified() => {
                 lost = true;
                 // However often the bus goes and comes: all is said again a few times per lease at most.
                 tokio::select! {
-                    () = sleep_until(said_all + ttl / 3) => {}
+                    biased;
                     () = node.stop.cancelled() => return,
+                    () = sleep_until(said_all + ttl / 3) => {}
                 }
             }
-            () = node.stop.cancelled() => return,
         }
     }
 }
@@ -77,12 +84,14 @@ fn say_all(node: &Node) {
 }
 
 /// When a node is gone, its users may be too.
-fn compare(node: &Node, live: &mut HashSet<NodeId>, nodes: Vec<NodeId>) {
-    let nodes: HashSet<_> = nodes.into_iter().collect();
+fn compare(node: &Node, live: &mut Set<NodeId>, nodes: Vec<NodeId>) {
+    let nodes: Set<_> = nodes.into_iter().collect();
     let gone = live.difference(&nodes).count();
     if gone > 0 {
         tracing::info!(nodes = gone, left = nodes.len(), "nodes are gone");
         node.presence.look_at_all();
+        // One of them may have died between a commit and its event.
+        node.sweep_now.notify_one();
     }
     node.metrics.nodes.set(nodes.len() as i64);
     *live = nodes;

@@ -2,17 +2,15 @@
 //!
 //! A state machine without I/O: `say` asks it for what is to be said and tells it what became of that.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use chat::Map;
+use std::{collections::VecDeque, time::Duration};
 
 use bus::{FOCUS_MAX, NodePresence};
 use protocol::{Activity, ConnectionId, ConversationId, PresenceSet, PresenceState, UserId};
 use tokio::time::Instant;
 
 pub(super) struct Local {
-    users: HashMap<UserId, Here>,
+    users: Map<UserId, Here>,
     /// Users of whom there may be something to say, each once.
     changed: VecDeque<UserId>,
     /// Those without connections, with the end of their grace. Who came back and left again stands here twice.
@@ -57,7 +55,7 @@ pub(super) struct Words {
 impl Local {
     pub(super) fn new(grace: Duration) -> Self {
         Self {
-            users: HashMap::new(),
+            users: Map::default(),
             changed: VecDeque::new(),
             leaving: VecDeque::new(),
             grace,

@@ -105,11 +105,11 @@ impl Presence {
 
 /// Starts the tasks; they end with the node.
 pub(crate) fn start(node: &Arc<Node>) {
-    tokio::spawn(lease::run(Arc::clone(node)));
-    tokio::spawn(say::run(Arc::clone(node)));
-    tokio::spawn(say::note(Arc::clone(node)));
-    tokio::spawn(tell::run(Arc::clone(node)));
-    tokio::spawn(watch::recheck(Arc::clone(node)));
+    node.spawn(lease::run(Arc::clone(node)));
+    node.spawn(say::run(Arc::clone(node)));
+    node.spawn(say::note(Arc::clone(node)));
+    node.spawn(tell::run(Arc::clone(node)));
+    node.spawn(watch::recheck(Arc::clone(node)));
 }
 
 /// The node ends: says that its users are gone from here, then gives the lease back.

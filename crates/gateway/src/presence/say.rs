@@ -21,17 +21,19 @@ pub(super) async fn run(node: Arc<Node>) {
     let presence = &node.presence;
     let mut leased = presence.leased.subscribe();
     tokio::select! {
-        first = leased.wait_for(|leased| *leased) => if first.is_err() { return },
+        biased;
         () = node.stop.cancelled() => return,
+        first = leased.wait_for(|leased| *leased) => if first.is_err() { return },
     }
     let fresh = || Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
     let mut backoff = fresh();
     loop {
         let leaving = presence.local.lock().next_leaving();
         tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
             () = presence.changed.notified() => {}
             () = sleep_until(leaving.unwrap_or_else(|| Instant::now() + LONG)) => {}
-            () = node.stop.cancelled() => return,
         }
         match say(&node).await {
             Ok(()) => {
@@ -41,7 +43,7 @@ pub(super) async fn run(node: Arc<Node>) {
             Err(error) => {
                 tracing::debug!(%error, "presence could not be told, trying again");
                 presence.changed.notify_one();
-                backoff.wait().await;
+                backoff.wait(node.env()).await;
             }
         }
     }
@@ -51,8 +53,9 @@ pub(super) async fn run(node: Arc<Node>) {
 pub(super) async fn note(node: Arc<Node>) {
     loop {
         tokio::select! {
-            () = sleep(node.config.presence.recheck * 4) => {}
+            biased;
             () = node.stop.cancelled() => return,
+            () = sleep(node.config.presence.recheck * 4) => {}
         }
         let users = node.presence.local.lock().here();
         if let Err(error) = node.chat.note_seen(&users).await {

@@ -1,6 +1,7 @@
 //! Looks at watched users when there is reason to, hundreds in one round trip, and tells who watches them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use chat::Map;
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Bytes, extract::ws::Utf8Bytes};
 use protocol::{PRESENCE_MAX, UserId};
@@ -20,9 +21,10 @@ pub(super) async fn run(node: Arc<Node>) {
     loop {
         let next = presence.watched.lock().next();
         tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
             () = sleep_until(next.unwrap_or_else(|| Instant::now() + LONG)) => {}
             () = presence.due.notified() => {}
-            () = node.stop.cancelled() => return,
         }
         loop {
             let seen = presence.watched.lock().take(Instant::now(), PRESENCE_MAX);
@@ -56,7 +58,7 @@ async fn read_silent(node: &Node, presences: &mut [protocol::Presence]) {
         // Out of reach: an older time is told.
         let Ok(seen) = node.chat.visible(&link.caller, &ids).await else { continue };
         node.presence.watched.lock().seen(&seen);
-        let seen: HashMap<_, _> = seen.into_iter().map(|seen| (seen.user_id, seen.last_seen_at)).collect();
+        let seen: Map<_, _> = seen.into_iter().map(|seen| (seen.user_id, seen.last_seen_at)).collect();
         for presence in presences.iter_mut() {
             let at = seen.get(&presence.user_id).copied().flatten();
             presence.last_seen_at = at.or(presence.last_seen_at);

@@ -3,10 +3,8 @@
 //! Promises: subscribe, then read; a connection watches at most [`PRESENCE_MAX`] users, and nobody who does not share a
 //! conversation with it for longer than about one recheck; what it watched is given back with it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use chat::{Map, Set};
+use std::sync::Arc;
 
 use bus::Topic;
 use chat::{ChatError, Result};
@@ -19,7 +17,7 @@ impl Node {
     /// Watches users: those whom the caller may see, with their present state. What it answers must be in the outbox
     /// before [`Node::watch_answered`]. One at a time per connection.
     pub(crate) async fn watch(&self, link: &Arc<Link>, ids: &[UserId]) -> Result<PresenceList> {
-        let mut known = HashSet::new();
+        let mut known = Set::default();
         let ids: Vec<_> = ids.iter().copied().filter(|id| known.insert(*id)).collect();
         {
             let watching = link.watching.lock();
@@ -116,7 +114,7 @@ pub(super) async fn recheck(node: Arc<Node>) {
     loop {
         let started = Instant::now();
         node.presence.look_at_all();
-        let mut viewers: HashMap<UserId, Vec<Arc<Link>>> = HashMap::new();
+        let mut viewers: Map<UserId, Vec<Arc<Link>>> = Map::default();
         for link in node.hub.feeds.links_where(|link| link.watching.lock().len() > 0) {
             viewers.entry(link.user()).or_default().push(link);
         }
@@ -124,13 +122,15 @@ pub(super) async fn recheck(node: Arc<Node>) {
         for links in viewers.into_values() {
             drop_invisible(&node, &links).await;
             tokio::select! {
-                () = sleep(step) => {}
+                biased;
                 () = node.stop.cancelled() => return,
+                () = sleep(step) => {}
             }
         }
         tokio::select! {
-            () = sleep(time.saturating_sub(started.elapsed())) => {}
+            biased;
             () = node.stop.cancelled() => return,
+            () = sleep(time.saturating_sub(started.elapsed())) => {}
         }
     }
 }
@@ -138,13 +138,13 @@ pub(super) async fn recheck(node: Arc<Node>) {
 /// Unwatches, on all of a user's connections, those whom the user may not see any more.
 async fn drop_invisible(node: &Node, links: &[Arc<Link>]) {
     let Some(caller) = links.first().map(|link| &link.caller) else { return };
-    let ids: HashSet<UserId> = links.iter().flat_map(|link| link.watching.lock().ids()).collect();
+    let ids: Set<UserId> = links.iter().flat_map(|link| link.watching.lock().ids()).collect();
     let ids: Vec<_> = ids.into_iter().collect();
     for ids in ids.chunks(PRESENCE_MAX) {
         // Out of reach: the next time, then.
         let Ok(seen) = node.chat.visible(caller, ids).await else { continue };
         node.presence.watched.lock().seen(&seen);
-        let visible: HashSet<_> = seen.iter().map(|seen| seen.user_id).collect();
+        let visible: Set<_> = seen.iter().map(|seen| seen.user_id).collect();
         let hidden: Vec<_> = ids.iter().copied().filter(|id| !visible.contains(id)).collect();
         if !hidden.is_empty() {
             for link in links {

@@ -3,11 +3,8 @@
 //! A state machine without I/O: `tell` asks it at whom to look and tells it what it saw. Each watcher is told what
 //! differs from what they know, whatever others were told before; and of one user at most once per pause.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use chat::Map;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
 use chat::Seen;
@@ -20,7 +17,7 @@ use crate::{link::Link, outbox::Class};
 const GATHER: Duration = Duration::from_millis(50);
 
 pub(super) struct Watched {
-    users: HashMap<UserId, Entry>,
+    users: Map<UserId, Entry>,
     /// Whom to look at, and when: each at most once, as in `Entry::due`.
     queue: BTreeSet<(Instant, UserId)>,
     pause: Duration,
@@ -46,7 +43,7 @@ struct Watcher {
 
 impl Watched {
     pub(super) fn new(pause: Duration) -> Self {
-        Self { users: HashMap::new(), queue: BTreeSet::new(), pause }
+        Self { users: Map::default(), queue: BTreeSet::default(), pause }
     }
 
     /// Users who are watched.
@@ -164,7 +161,7 @@ impl Watched {
     /// Those of them who went and nobody said so (their node died): when they were last there is to be read, each for
     /// one who watches them.
     pub(super) fn silent(&self, presences: &[Presence]) -> Vec<(Arc<Link>, Vec<UserId>)> {
-        let mut silent: HashMap<UserId, (Arc<Link>, Vec<UserId>)> = HashMap::new();
+        let mut silent: Map<UserId, (Arc<Link>, Vec<UserId>)> = Map::default();
         for presence in presences.iter().filter(|presence| presence.state == PresenceState::Offline) {
             let entry = self.users.get(&presence.user_id);
             let entry = entry.filter(|entry| !entry.went && entry.current != Some(PresenceState::Offline));

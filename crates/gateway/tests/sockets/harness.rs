@@ -8,7 +8,7 @@ use std::{
 };
 
 use bus::local::LocalBus;
-use chat::{AuthConfig, Caller, Chat, ChatConfig, ExternalClaims, SystemClock, mint_external};
+use chat::{AuthConfig, Caller, Chat, ChatConfig, Env, ExternalClaims, mint_external};
 use futures_util::{SinkExt, StreamExt};
 use gateway::{Gateway, GatewayConfig};
 use protocol::{
@@ -212,7 +212,7 @@ pub(crate) fn chat_on(
 ) -> Chat {
     let auth = AuthConfig { secret: Some(SECRET.to_vec()), guest_sign_in: true, ..AuthConfig::default() };
     let config = ChatConfig { auth, limits, ..ChatConfig::default() };
-    Chat::new(Arc::clone(store), bus, Arc::new(SystemClock), config, registry).unwrap()
+    Chat::new(Arc::clone(store), bus, Env::system(), config, registry).unwrap()
 }
 
 /// A token as another system would mint it.

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use bus::{Bus, BusStatus, Incoming, Topic, local::LocalBus};
 use bytes::Bytes;
-use chat::{Chat, SystemClock};
+use chat::{Chat, Env};
 use protocol::NodeId;
 use tokio::time::timeout;
 
@@ -191,7 +191,7 @@ async fn keys(config: &Config, findings: &mut Findings) {
         let store = parts::store(config).await?;
         let bus = Arc::new(LocalBus::start());
         let registry = prometheus::Registry::new();
-        let chat = Chat::new(store, bus, Arc::new(SystemClock), parts::chat(config)?, &registry);
+        let chat = Chat::new(store, bus, Env::system(), parts::chat(config)?, &registry);
         chat.map(drop).map_err(|what| parts::key_failure(config, &what))
     };
     match wired.await {

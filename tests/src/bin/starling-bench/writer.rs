@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use bus::local::LocalBus;
-use chat::{AuthConfig, Chat, ChatConfig, ExternalClaims, SystemClock, WriterConfig, mint_external};
+use chat::{AuthConfig, Chat, ChatConfig, Env, ExternalClaims, WriterConfig, mint_external};
 use protocol::{ConversationId, ConversationKind, CreateConversation, History, Posting, SendMessage};
 use starling_tests::postgres::PrivatePostgres;
 use store::{
@@ -66,7 +66,7 @@ async fn one(
     let bus = Arc::new(LocalBus::start());
     let registry = prometheus::Registry::new();
     let chat =
-        Chat::new(Arc::clone(&store), bus, Arc::new(SystemClock), config, &registry).map_err(|error| anyhow!(error))?;
+        Chat::new(Arc::clone(&store), bus, Env::system(), config, &registry).map_err(|error| anyhow!(error))?;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
     for n in 0..SENDERS {
