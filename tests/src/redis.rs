@@ -1,6 +1,9 @@
-//! A private Redis server on a free port, in a temporary folder, without persistence.
+//! A private Redis server on a free port, in a temporary folder, without persistence; a Sentinel set and a cluster of them.
 //!
 //! Promises that it keeps its port over stop and start, and that it ends with the test.
+
+mod cluster;
+mod sentinels;
 
 use std::{fmt, time::Duration};
 
@@ -9,6 +12,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
+pub use self::{cluster::RedisCluster, sentinels::RedisSentinels};
 use crate::process::{Launch, Process, free_port, temp_dir};
 
 /// How long a start or an orderly end may take.

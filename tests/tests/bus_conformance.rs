@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bus::{
     Bus,
@@ -11,8 +11,9 @@ use bus::{
 };
 use starling_tests::{
     conformance::bus::{self as suite, LINGER, Nodes, SMALL_QUEUE, within_reason},
-    redis::Redis,
+    redis::{Redis, RedisCluster, RedisSentinels},
 };
+use tokio::sync::Mutex;
 
 const QUEUE: usize = 65_536;
 
@@ -21,14 +22,49 @@ fn local(queue: usize) -> Nodes {
     Nodes { b: Arc::new(a.node()), a: Arc::new(a) }
 }
 
-fn node(server: &Redis, queue: usize) -> Arc<dyn Bus> {
-    let config = RedisConfig { linger: LINGER, queue, prefix: "suite:".into(), ..RedisConfig::new(server.url()) };
+/// Tests that share servers have a prefix each.
+fn node(url: String, prefix: &str, queue: usize) -> Arc<dyn Bus> {
+    let config = RedisConfig { linger: LINGER, queue, prefix: prefix.into(), ..RedisConfig::new(url) };
     Arc::new(RedisBus::start(config).unwrap())
+}
+
+async fn nodes(url: String, queue: usize) -> Nodes {
+    let prefix = format!("suite-{}:", uuid::Uuid::new_v4());
+    let nodes = Nodes { a: node(url.clone(), &prefix, queue), b: node(url, &prefix, queue) };
+    // Where the servers are has to be found first, and a call may give up before.
+    suite::up(&nodes.a).await;
+    suite::up(&nodes.b).await;
+    nodes
 }
 
 async fn redis(queue: usize) -> (Nodes, Redis) {
     let server = Redis::start().await.unwrap();
-    (Nodes { a: node(&server, queue), b: node(&server, queue) }, server)
+    let nodes = Nodes { a: node(server.url(), "suite:", queue), b: node(server.url(), "suite:", queue) };
+    (nodes, server)
+}
+
+/// The Sentinel set of the tests that run now.
+async fn sentinels(queue: usize) -> (Nodes, Arc<RedisSentinels>) {
+    static SHARED: Mutex<Weak<RedisSentinels>> = Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    let set = match shared.upgrade() {
+        Some(set) => set,
+        None => Arc::new(RedisSentinels::start().await.unwrap()),
+    };
+    *shared = Arc::downgrade(&set);
+    (nodes(set.url(), queue).await, set)
+}
+
+/// The cluster of the tests that run now.
+async fn cluster(queue: usize) -> (Nodes, Arc<RedisCluster>) {
+    static SHARED: Mutex<Weak<RedisCluster>> = Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    let cluster = match shared.upgrade() {
+        Some(cluster) => cluster,
+        None => Arc::new(RedisCluster::start().await.unwrap()),
+    };
+    *shared = Arc::downgrade(&cluster);
+    (nodes(cluster.url(), queue).await, cluster)
 }
 
 macro_rules! on_each_bus {
@@ -43,6 +79,20 @@ macro_rules! on_each_bus {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 let (nodes, _server) = super::redis($queue).await;
+                super::within_reason(super::suite::$name(nodes)).await;
+            }
+        )+}
+        mod over_a_sentinel_set {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let (nodes, _set) = super::sentinels($queue).await;
+                super::within_reason(super::suite::$name(nodes)).await;
+            }
+        )+}
+        mod over_a_cluster {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let (nodes, _cluster) = super::cluster($queue).await;
                 super::within_reason(super::suite::$name(nodes)).await;
             }
         )+}

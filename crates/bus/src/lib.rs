@@ -1,9 +1,10 @@
 //! The bus: carries events from the node that committed them to every node that has somebody listening.
 //!
-//! A hint, not a log. **Per-publisher order, no memory**: an event that is published while a node is cut off is
+//! A hint, not a log. **Order per publisher and topic, no memory**: an event that is published while a node is cut off is
 //! gone, and the node hears [`Incoming::Lost`] instead, reads heads from the store and fills what is missing. An
-//! event arrives once, or twice when a connection broke while it was published. Presence is under a lease per node. Two
-//! implementations, [`redis::RedisBus`] and [`local::LocalBus`], pass one conformance suite.
+//! event arrives once, or twice when a connection broke or its topic moved while it was published. Presence is under a
+//! lease per node. Two implementations, [`redis::RedisBus`] (one server, a Sentinel set or a cluster) and
+//! [`local::LocalBus`], pass one conformance suite.
 
 mod error;
 mod inbox;
@@ -20,6 +21,7 @@ use protocol::{NodeId, UserId};
 use tokio::sync::{mpsc, watch};
 
 pub use error::BusError;
+pub use inbox::Inbox;
 pub use presence::{FOCUS_MAX, NodePresence, UserPresence};
 pub use topic::{Topic, TopicParseError};
 
@@ -103,6 +105,6 @@ pub trait Bus: Send + Sync + 'static {
     /// One round trip to the server, for health checks.
     async fn ping(&self) -> Result<Duration>;
 
-    /// What the bus runs on, for `starling check` (`redis 7.0.15`, `in-process`).
+    /// What the bus runs on, for `starling check` (`redis 7.0.15`, `redis 7.0.15 (cluster, 3 masters)`, `in-process`).
     async fn describe(&self) -> Result<String>;
 }

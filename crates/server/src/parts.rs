@@ -19,7 +19,7 @@ use store::{
 
 use crate::{
     Failure,
-    config::{Config, Mode, Origins, Settings},
+    config::{Config, Mode, Origins, REDIS_FORMS, Settings},
     embedded,
     failure::chain,
 };
@@ -75,9 +75,7 @@ pub(crate) fn bus(config: &Config) -> Result<CountedBus, Failure> {
 /// One node's end of the bus over Redis.
 pub(crate) fn redis(url: &str, settings: &Settings) -> Result<RedisBus, Failure> {
     let wanted = RedisConfig { prefix: settings.redis_prefix.clone(), ..RedisConfig::new(url) };
-    RedisBus::start(wanted).map_err(|error: BusError| {
-        Failure::configuration("REDIS_URL", error, "write redis://[user:password@]host[:port][/database]")
-    })
+    RedisBus::start(wanted).map_err(|error: BusError| Failure::configuration("REDIS_URL", error, REDIS_FORMS))
 }
 
 /// What the domain is told. The embedded server's secret is made here, if it has none.

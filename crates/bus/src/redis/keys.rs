@@ -1,84 +1,108 @@
-//! Request and reply: short-lived keys, and questions to the server, through a pool of connections.
+//! Request and reply: short-lived keys, and questions to the servers, through a pool of connections for each server.
 //!
-//! Promises an end within the command timeout, waiting for a free connection included.
+//! Promises an end within the command timeout, waiting for a free connection included. In a cluster each question goes
+//! to the server of its slot, once more when another server turns out to have it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use deadpool_redis::{Connection, Manager, Pool, PoolError};
-use redis::{AsyncConnectionConfig, Client};
+use futures_util::future::try_join_all;
+use redis::{FromRedisValue, Pipeline};
 use tokio::time::{Instant, timeout};
 
-use super::failure::Failure;
+use super::{directory::Directory, failure::Failure, server::Server};
 
 pub(super) struct Keys {
-    pool: Pool,
+    pub(super) directory: Arc<Directory>,
     pub(super) prefix: String,
     limit: Duration,
 }
 
 impl Keys {
-    pub(super) fn new(client: &Client, prefix: String, size: usize, limit: Duration) -> Result<Self, Failure> {
-        let limits = AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit));
-        let manager = Manager::new_with_config(client.get_connection_info().clone(), limits)?;
-        let pool = Pool::builder(manager).max_size(size.max(1)).build();
-        Ok(Self { pool: pool.map_err(|e| Failure::unavailable(e.to_string()))?, prefix, limit })
+    pub(super) fn new(directory: Arc<Directory>, prefix: String, limit: Duration) -> Self {
+        Self { directory, prefix, limit }
     }
 
     pub(super) async fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Failure> {
         // Redis refuses 0, and counts in signed 64 bits.
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, u64::MAX / 4);
-        let mut command = redis::cmd("SET");
-        command.arg(format!("{}{key}", self.prefix)).arg(value).arg("PX").arg(ttl);
-        self.within(async |connection| command.query_async(connection).await).await
+        let key = format!("{}{key}", self.prefix);
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("SET").arg(&key).arg(value).arg("PX").arg(ttl).ignore();
+        self.ask(self.directory.slot(&key), &pipeline).await
     }
 
     pub(super) async fn take(&self, key: &str) -> Result<Option<Bytes>, Failure> {
-        let mut command = redis::cmd("GETDEL");
-        command.arg(format!("{}{key}", self.prefix));
-        let value: Option<Vec<u8>> = self.within(async |connection| command.query_async(connection).await).await?;
+        let key = format!("{}{key}", self.prefix);
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("GETDEL").arg(&key);
+        let (value,): (Option<Vec<u8>>,) = self.ask(self.directory.slot(&key), &pipeline).await?;
         Ok(value.map(Bytes::from))
     }
 
+    /// One round trip to every server.
     pub(super) async fn ping(&self) -> Result<Duration, Failure> {
-        self.within(async |connection| {
-            let start = Instant::now();
-            redis::cmd("PING").query_async::<()>(connection).await?;
-            Ok(start.elapsed())
-        })
-        .await
+        // Fails, with the reason, while no server is known.
+        self.directory.server(0)?;
+        let start = Instant::now();
+        let map = self.directory.map();
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("PING").ignore();
+        let asked = map.servers.iter().map(|server| ask::<()>(server, &pipeline));
+        timeout(self.limit, try_join_all(asked)).await.unwrap_or_else(|_| Err(Failure::silent(self.limit)))?;
+        Ok(start.elapsed())
     }
 
-    /// What the server is, and its version.
+    /// What the servers are, and the version of one of them.
     pub(super) async fn describe(&self) -> Result<String, Failure> {
-        let mut command = redis::cmd("INFO");
-        command.arg("server");
-        let info: String = self.within(async |connection| command.query_async(connection).await).await?;
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("INFO").arg("server");
+        let (info,): (String,) = self.ask(0, &pipeline).await?;
         let field =
             |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-        Ok(match (field("valkey_version"), field("redis_version")) {
+        let version = match (field("valkey_version"), field("redis_version")) {
             (Some(version), _) => format!("valkey {version}"),
             (None, Some(version)) => format!("redis {version}"),
             (None, None) => "redis".into(),
+        };
+        Ok(match self.directory.kind() {
+            Some(kind) => format!("{version} ({kind})"),
+            None => version,
         })
     }
 
-    /// Drops the idle connections; those in use find out for themselves.
-    pub(super) fn forget(&self) {
-        self.pool.retain(|_, _| false);
+    /// Asks the server of a slot; twice, when the first one says that another one has it.
+    pub(super) async fn ask<T: FromRedisValue>(&self, slot: u16, pipeline: &Pipeline) -> Result<T, Failure> {
+        timeout(self.limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| {
+            self.directory.suspect();
+            Err(Failure::silent(self.limit))
+        })
     }
 
-    pub(super) async fn within<T, F>(&self, ask: F) -> Result<T, Failure>
-    where
-        F: AsyncFnOnce(&mut Connection) -> redis::RedisResult<T>,
-    {
-        let work = async {
-            let mut connection = self.pool.get().await.map_err(|error| match error {
-                PoolError::Backend(error) => Failure::from(error),
-                other => Failure::unavailable(other.to_string()),
-            })?;
-            ask(&mut connection).await.map_err(Failure::from)
+    async fn ask_twice<T: FromRedisValue>(&self, slot: u16, pipeline: &Pipeline) -> Result<T, Failure> {
+        let seen = self.directory.map();
+        let first = match self.directory.server(slot) {
+            Ok(server) => ask(&server, pipeline).await,
+            Err(failure) => Err(failure),
         };
-        timeout(self.limit, work).await.unwrap_or_else(|_| Err(Failure::silent(self.limit)))
+        let failure = match first {
+            Err(failure) if !failure.is_refused() => failure,
+            answer => return answer,
+        };
+        // It may be replaced; where nothing can have changed, this asks nobody.
+        match self.directory.newer(&seen).await {
+            Some(_) => ask(&*self.directory.server(slot)?, pipeline).await,
+            None => Err(failure),
+        }
     }
+}
+
+async fn ask<T: FromRedisValue>(server: &Server, pipeline: &Pipeline) -> Result<T, Failure> {
+    let mut connection = server.ask().await?;
+    let answer = pipeline.query_async(&mut connection).await.map_err(Failure::from);
+    if answer.as_ref().is_err_and(Failure::is_elsewhere) {
+        // A master that was demoted: its other connections lead to the wrong place too.
+        server.forget();
+    }
+    answer
 }

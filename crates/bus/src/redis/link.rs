@@ -1,43 +1,42 @@
-//! The node's one pub/sub connection: a task that owns it, keeps it alive, and brings every subscription back.
+//! What this node hears of Redis: a task with one lane (a subscribing connection) for each server, that keeps every
+//! subscription where it belongs and brings it back.
 //!
 //! Promises the order that the rest of the node relies on: after a loss come all subscriptions, then
-//! [`Incoming::Lost`], then [`BusStatus::Up`]. Does not interpret events.
+//! [`Incoming::Lost`](crate::Incoming::Lost), then [`BusStatus::Up`]. Of several servers, one that is lost is a loss, and
+//! so is a slot that moved. Does not interpret events.
 
 use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::{StreamExt, future::BoxFuture};
 use parking_lot::Mutex;
-use rand::RngExt;
-use redis::{
-    Client, RedisError, Value,
-    aio::{PubSub, PubSubSink, PubSubStream},
-};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::AbortHandle,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 use super::{
     RedisConfig,
-    failure::Failure,
+    directory::{Directory, Sight},
+    failure::{Failure, Moved},
+    lane::{LaneTask, Order, Report},
     publisher::Publisher,
-    registry::{Batch, Registry},
+    registry::{Lane, Registry},
+    server::Server,
 };
-use crate::{BusStatus, Incoming, Topic, inbox::Inbox};
+use crate::{BusStatus, Topic, inbox::Inbox};
 
-/// The first wait between two attempts to connect.
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
-/// Most calls that are taken up before the next command is made of them.
+/// Most calls or reports that are taken up before the next commands are made of them.
 const TAKE: usize = 1_024;
+/// While slots move, the reader hears `Lost` at most this often: each time it compares all heads with the store.
+const MOVES: Duration = Duration::from_millis(500);
+/// So long slots may move before the bus is said to be down.
+const GRACE: Duration = Duration::from_secs(1);
+/// A lane that was told that a slot is elsewhere waits so long: the servers may not agree on it yet.
+const REDIRECTED: Duration = Duration::from_millis(20);
 
 /// What calls ask of the link.
 pub(super) enum Request {
@@ -72,222 +71,311 @@ impl LinkState {
 }
 
 pub(super) struct Link {
-    pub(super) client: Client,
-    pub(super) config: RedisConfig,
-    pub(super) requests: mpsc::UnboundedReceiver<Request>,
-    pub(super) registry: Registry,
-    pub(super) inbox: Inbox,
-    pub(super) state: Arc<LinkState>,
-    pub(super) publisher: Arc<Publisher>,
-    pub(super) outage: Outage,
+    directory: Arc<Directory>,
+    sight: watch::Receiver<Sight>,
+    config: RedisConfig,
+    requests: mpsc::UnboundedReceiver<Request>,
+    registry: Registry,
+    inbox: Inbox,
+    state: Arc<LinkState>,
+    publisher: Arc<Publisher>,
+    lanes: HashMap<Lane, LaneHandle>,
+    next_lane: Lane,
+    reporter: mpsc::UnboundedSender<(Lane, Report)>,
+    reports: mpsc::UnboundedReceiver<(Lane, Report)>,
+    gap: Option<Gap>,
+    /// When the reader last heard of a gap.
+    told: Option<Instant>,
 }
 
-/// Since when the link is down, and what the log knows of it.
-pub(super) struct Outage {
+struct LaneHandle {
+    server: Arc<Server>,
+    orders: mpsc::UnboundedSender<Order>,
+    up: bool,
+    /// A command is under way.
+    busy: bool,
+    /// No command before this.
+    rest: Option<Instant>,
+    task: AbortHandle,
+}
+
+impl Drop for LaneHandle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Something may be missed, since then, and what the log knows of it.
+struct Gap {
     since: Instant,
+    /// A connection is or was lost: not only slots have moved.
+    lost: bool,
     attempts: u32,
     logged: Option<Failure>,
 }
 
-impl Outage {
-    pub(super) fn begin() -> Self {
-        Self { since: Instant::now(), attempts: 0, logged: None }
+impl Gap {
+    fn begin(lost: bool) -> Self {
+        Self { since: Instant::now(), lost, attempts: 0, logged: None }
     }
-}
-
-/// How serving a connection ended.
-enum End {
-    /// Nobody has a handle to the bus any more.
-    Dropped,
-    Lost(Failure),
 }
 
 impl Link {
+    pub(super) fn new(
+        directory: Arc<Directory>,
+        config: RedisConfig,
+        requests: mpsc::UnboundedReceiver<Request>,
+        inbox: Inbox,
+        state: Arc<LinkState>,
+        publisher: Arc<Publisher>,
+    ) -> Self {
+        let (reporter, reports) = mpsc::unbounded_channel();
+        let mut sight = directory.sight();
+        sight.mark_changed();
+        Self {
+            sight,
+            registry: Registry::new(config.linger, config.batch, config.prefix.clone()),
+            lanes: HashMap::new(),
+            next_lane: 0,
+            gap: Some(Gap::begin(true)),
+            told: None,
+            directory,
+            config,
+            requests,
+            inbox,
+            state,
+            publisher,
+            reporter,
+            reports,
+        }
+    }
+
     /// Runs until the last handle to the bus is gone.
     pub(super) async fn run(mut self) {
+        let (mut requests, mut reports) = (Vec::new(), Vec::new());
         loop {
-            let (client, limit) = (self.client.clone(), self.config.ping_interval);
-            let connect = async move {
-                match timeout(limit, client.get_async_pubsub()).await {
-                    Ok(connected) => connected.map_err(Failure::from),
-                    Err(_) => Err(Failure::silent(limit)),
-                }
-            };
-            let failure = match self.meanwhile(connect).await {
-                None => return,
-                Some(Err(failure)) => failure,
-                Some(Ok(connection)) => match self.serve(connection).await {
-                    End::Dropped => return,
-                    End::Lost(failure) => failure,
-                },
-            };
-            self.lost(failure);
-            let pause = self.backoff();
-            if self.meanwhile(sleep(pause)).await.is_none() {
-                return;
-            }
-        }
-    }
-
-    /// Waits for something while calls are taken up. `None`: nobody can call any more.
-    async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        tokio::pin!(future);
-        loop {
-            tokio::select! {
-                output = &mut future => return Some(output),
-                request = self.requests.recv() => {
-                    self.take(request?);
-                }
-            }
-        }
-    }
-
-    /// Notes what a call asks; true when it asks for a new connection.
-    fn take(&mut self, request: Request) -> bool {
-        match request {
-            Request::Subscribe(topics, done) => self.registry.acquire(&topics, done),
-            Request::Unsubscribe(topics) => self.registry.release(&topics, Instant::now()),
-            Request::Reconnect => return true,
-        }
-        false
-    }
-
-    /// Serves one connection to its end.
-    async fn serve(&mut self, connection: PubSub) -> End {
-        let (sink, stream) = connection.split();
-        let inbox = self.inbox.clone();
-        let mut reader = tokio::spawn(read(stream, inbox, self.config.prefix.clone(), self.state.clone()));
-        let _stop = StopOnDrop(reader.abort_handle());
-        let alive = watchdog(sink.clone(), self.config.ping_interval);
-        tokio::pin!(alive);
-        let mut under_way: Option<BoxFuture<'static, (Batch, Result<(), RedisError>)>> = None;
-        let mut requests = Vec::new();
-        let mut recovering = true;
-        loop {
-            if under_way.is_none() {
-                let now = Instant::now();
-                if let Some(batch) = self.registry.next(now) {
-                    under_way = Some(Box::pin(exchange(sink.clone(), batch, self.config.prefix.clone())));
-                } else if recovering {
-                    recovering = false;
-                    self.up();
-                } else if self.registry.take_gave_up() {
-                    self.inbox.lost();
-                }
-                self.state.subscriptions.store(self.registry.len() as u64, Ordering::Relaxed);
-            }
-            let (linger, idle) = (self.registry.next_linger(), under_way.is_none());
+            let now = Instant::now();
+            self.command(now);
+            self.settle(now);
+            let wake = self.wake();
             tokio::select! {
                 taken = self.requests.recv_many(&mut requests, TAKE) => {
                     if taken == 0 {
-                        return End::Dropped;
+                        return;
                     }
-                    let mut reconnect = false;
                     for request in requests.drain(..) {
-                        reconnect |= self.take(request);
-                    }
-                    if reconnect {
-                        return End::Lost(Failure::unavailable("asked to reconnect"));
+                        self.take(request);
                     }
                 }
-                Some((batch, result)) = async { Some(under_way.as_mut()?.await) } => {
-                    under_way = None;
-                    match result {
-                        Ok(()) => self.registry.confirmed(&batch),
-                        Err(error) => return End::Lost(error.into()),
+                _ = self.reports.recv_many(&mut reports, TAKE) => {
+                    for (lane, report) in reports.drain(..) {
+                        self.hear(lane, report);
                     }
-                    self.state.confirmed.fetch_add(1, Ordering::Relaxed);
                 }
-                () = sleep_until(linger.unwrap_or_else(Instant::now)), if idle && linger.is_some() => {}
-                failure = &mut alive => return End::Lost(failure),
-                _ = &mut reader => return End::Lost(Failure::unavailable("the server closed the connection")),
+                seen = self.sight.changed() => {
+                    if seen.is_err() {
+                        return;
+                    }
+                    self.follow();
+                }
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
+    }
+
+    /// Notes what a call asks.
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Subscribe(topics, done) => self.registry.acquire(&topics, done),
+            Request::Unsubscribe(topics) => self.registry.release(&topics, Instant::now()),
+            Request::Reconnect => {
+                self.directory.suspect();
+                for lane in self.lanes.values().filter(|lane| lane.up) {
+                    // Without its task the lane is on its way out.
+                    let _ = lane.orders.send(Order::Reconnect);
+                }
+            }
+        }
+    }
+
+    /// What a lane tells. Those that are no longer in use are not heard.
+    fn hear(&mut self, id: Lane, report: Report) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        match report {
+            Report::Up => {
+                (lane.up, lane.busy, lane.rest) = (true, false, None);
+                self.registry.connected(id);
+            }
+            Report::Subscribed(topics) => self.registry.subscribed(id, &topics),
+            Report::Unsubscribed(topics) => {
+                if self.registry.unsubscribed(id, &topics) > 0 {
+                    self.directory.suspect();
+                }
+            }
+            Report::Moved(moved, topics) => {
+                lane.rest = Some(Instant::now() + REDIRECTED);
+                let server = lane.server.clone();
+                self.moved(id, &server, &moved, &topics);
+            }
+            Report::Idle => {
+                lane.busy = false;
+                self.state.confirmed.fetch_add(1, Ordering::Relaxed);
+            }
+            Report::Down(failure) => {
+                (lane.up, lane.busy) = (false, false);
+                self.registry.disconnected(id);
+                self.lost(failure);
+            }
+        }
+    }
+
+    fn moved(&mut self, lane: Lane, by: &Server, moved: &Moved, topics: &[Topic]) {
+        self.registry.unsubscribed(lane, topics);
+        self.directory.redirect(moved, by);
+        if self.sight.has_changed().unwrap_or(false) {
+            self.follow();
+        }
+    }
+
+    /// Makes lanes to the servers that are in the map now, drops the others, and places topics on them.
+    fn follow(&mut self) {
+        let sight = self.sight.borrow_and_update().clone();
+        if let Some(failure) = sight.failure.filter(|_| sight.map.servers.is_empty()) {
+            self.lost(failure);
+        }
+        let map = sight.map;
+        let in_use = |lane: &LaneHandle| map.servers.iter().any(|server| Arc::ptr_eq(server, &lane.server));
+        self.lanes.retain(|_, lane| in_use(lane));
+        let mut ids = Vec::with_capacity(map.servers.len());
+        for server in &map.servers {
+            let known = self.lanes.iter().find(|(_, lane)| Arc::ptr_eq(server, &lane.server)).map(|(id, _)| *id);
+            ids.push(known.unwrap_or_else(|| self.start(server)));
+        }
+        let owners = map.places().into_iter().map(|place| ids.get(place?).copied()).collect();
+        let ended = self.registry.place(owners);
+        if ended > 0 {
+            tracing::debug!(topics = ended, "slots have moved; their topics follow");
+        }
+    }
+
+    fn start(&mut self, server: &Arc<Server>) -> Lane {
+        let id = self.next_lane;
+        self.next_lane = self.next_lane.wrapping_add(1);
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let task = LaneTask {
+            lane: id,
+            server: server.clone(),
+            directory: self.directory.clone(),
+            config: self.config.clone(),
+            orders: receiver,
+            reports: self.reporter.clone(),
+            inbox: self.inbox.clone(),
+            state: self.state.clone(),
+        };
+        let task = tokio::spawn(task.run()).abort_handle();
+        self.lanes.insert(id, LaneHandle { server: server.clone(), orders, up: false, busy: false, rest: None, task });
+        id
+    }
+
+    /// Gives each lane that has nothing to do its next command.
+    fn command(&mut self, now: Instant) {
+        for (id, lane) in &mut self.lanes {
+            if lane.up
+                && !lane.busy
+                && lane.rest.is_none_or(|rest| rest <= now)
+                && let Some(batch) = self.registry.next(*id, now)
+            {
+                // One that is gone is told of soon, and wants everything again.
+                lane.busy = lane.orders.send(Order::Command(batch)).is_ok();
+                lane.rest = None;
+            }
+        }
+        self.state.subscriptions.store(self.registry.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Looks whether everything is where it belongs, and tells when that changed.
+    fn settle(&mut self, now: Instant) {
+        if self.gap.is_none() && self.registry.owed() > 0 {
+            self.gap = Some(Gap::begin(false));
+        }
+        match &self.gap {
+            None => {
+                if self.registry.take_gave_up() {
+                    self.inbox.lost();
+                }
+            }
+            Some(gap) => {
+                if self.is_whole() && self.not_before().is_none_or(|moment| moment <= now) {
+                    self.up();
+                } else if gap.since + GRACE <= now {
+                    set(&self.state.status, BusStatus::Down);
+                }
+            }
+        }
+    }
+
+    /// Whether all servers are connected and all that was lost is back.
+    fn is_whole(&self) -> bool {
+        self.registry.owed() == 0
+            && self.lanes.values().all(|lane| lane.up)
+            && !self.lanes.is_empty()
+            && self.sight.borrow().map.is_whole()
+    }
+
+    /// While only slots move: when the reader may hear of it.
+    fn not_before(&self) -> Option<Instant> {
+        self.told.filter(|_| self.gap.as_ref().is_some_and(|gap| !gap.lost)).map(|told| told + MOVES)
+    }
+
+    /// When there is something to do, whatever comes.
+    fn wake(&self) -> Option<Instant> {
+        let gap = self.gap.as_ref();
+        let grace = gap.map(|gap| gap.since + GRACE).filter(|_| *self.state.status.borrow() == BusStatus::Up);
+        let told = self.not_before().filter(|_| self.is_whole());
+        let idle = |lane: &&LaneHandle| lane.up && !lane.busy;
+        let rest = self.lanes.values().filter(idle).filter_map(|lane| lane.rest).min();
+        // Only a lane that is idle can take the unsubscribe; the others look when they are.
+        let linger = self.registry.next_linger().filter(|_| self.lanes.values().any(|lane| idle(&lane)));
+        [grace, told, rest, linger].into_iter().flatten().min()
     }
 
     /// Every subscription is back: first the reader hears of the gap, then everybody that the bus works.
     fn up(&mut self) {
+        let Some(gap) = self.gap.take() else { return };
         self.inbox.lost();
-        // A stale connection would cost the first publish.
-        self.publisher.forget();
-        let outage = std::mem::replace(&mut self.outage, Outage::begin());
-        tracing::info!(
-            topics = self.registry.len(),
-            attempts = outage.attempts,
-            after_ms = outage.since.elapsed().as_millis() as u64,
-            "connected to Redis"
-        );
+        self.told = Some(Instant::now());
+        let topics = self.registry.len();
+        let after_ms = gap.since.elapsed().as_millis() as u64;
+        if gap.lost {
+            // A stale connection would cost the first publish.
+            self.publisher.forget();
+            let servers = self.lanes.len();
+            tracing::info!(topics, servers, attempts = gap.attempts, after_ms, "connected to Redis");
+            self.state.connects.fetch_add(1, Ordering::Relaxed);
+        } else {
+            tracing::info!(topics, after_ms, "subscriptions have followed the slots of the cluster");
+        }
         // The first connect was a gap too, for whoever subscribed or published before it.
         self.registry.take_gave_up();
-        self.state.connects.fetch_add(1, Ordering::Relaxed);
-        self.state.status.send_replace(BusStatus::Up);
+        set(&self.state.status, BusStatus::Up);
     }
 
     fn lost(&mut self, failure: Failure) {
-        self.registry.disconnected();
-        let was = self.state.status.send_replace(BusStatus::Down);
-        if was == BusStatus::Up {
-            self.outage = Outage::begin();
-        }
-        if self.outage.logged.as_ref().is_none_or(|logged| logged.differs(&failure)) {
+        let gap = self.gap.get_or_insert_with(|| Gap::begin(true));
+        gap.lost = true;
+        set(&self.state.status, BusStatus::Down);
+        if gap.logged.as_ref().is_none_or(|logged| logged.differs(&failure)) {
             tracing::warn!(reason = %failure, "Redis is out of reach; trying again until it is back");
-            self.outage.logged = Some(failure.clone());
+            gap.logged = Some(failure.clone());
         } else {
             tracing::debug!(reason = %failure, "Redis is still out of reach");
         }
-        self.outage.attempts = self.outage.attempts.saturating_add(1);
+        gap.attempts = gap.attempts.saturating_add(1);
         *self.state.failure.lock() = Some(failure);
     }
-
-    /// Full jitter, so that the nodes of a cluster do not come back at the same moment.
-    fn backoff(&self) -> Duration {
-        let most = BACKOFF_MIN.saturating_mul(1 << self.outage.attempts.saturating_sub(1).min(16));
-        rand::rng().random_range(Duration::ZERO..=most.min(self.config.backoff_max))
-    }
 }
 
-/// Sends one command and waits for all of its confirmations.
-async fn exchange(mut sink: PubSubSink, batch: Batch, prefix: String) -> (Batch, Result<(), RedisError>) {
-    let names = |topics: &[Topic]| topics.iter().map(|topic| format!("{prefix}{topic}")).collect::<Vec<_>>();
-    let result = match &batch {
-        Batch::Subscribe(topics) => sink.subscribe(names(topics)).await,
-        Batch::Unsubscribe(topics) => sink.unsubscribe(names(topics)).await,
-    };
-    (batch, result)
-}
-
-/// Returns when the server no longer answers. A frozen server shows in no other way, and answers come in order,
-/// so that this also bounds the wait for a command.
-async fn watchdog(mut sink: PubSubSink, every: Duration) -> Failure {
-    loop {
-        sleep(every).await;
-        match timeout(every, sink.ping::<Value>()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return error.into(),
-            Err(_) => return Failure::silent(every),
-        }
-    }
-}
-
-/// Moves events into the inbox, to the end of the connection. The library buffers without bound what is not
-/// read, so that this never waits.
-async fn read(mut stream: PubSubStream, inbox: Inbox, prefix: String, state: Arc<LinkState>) {
-    while let Some(message) = stream.next().await {
-        match message.get_channel_name().strip_prefix(&prefix).and_then(|name| name.parse().ok()) {
-            Some(topic) => {
-                inbox.push(Incoming::Event { topic, payload: Bytes::copy_from_slice(message.get_payload_bytes()) });
-            }
-            None => {
-                state.foreign.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    }
-}
-
-struct StopOnDrop(AbortHandle);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Says it to those who wait for it only when it is another one.
+fn set(status: &watch::Sender<BusStatus>, now: BusStatus) {
+    status.send_if_modified(|status| std::mem::replace(status, now) != now);
 }

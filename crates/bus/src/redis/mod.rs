@@ -1,15 +1,22 @@
-//! The bus over Redis pub/sub: one subscribing connection per node, one publishing connection, a pool for keys.
+//! The bus over Redis pub/sub: to each server one connection that listens, one that publishes, and a pool for keys.
 //!
-//! Promises what [`Bus`] promises, over restarts, kills and freezes of the server; the server may be down at the
-//! start. Does not keep anything: what a node must not miss, it reads from the store.
+//! There is one server, or the master of a Sentinel set, or the masters of a cluster: the directory finds them, the rest
+//! is the same. Promises what [`Bus`] promises, over restarts, kills, freezes and failovers of servers and slots that
+//! move; servers may be down at the start. Does not keep anything: what a node must not miss, it reads from the store.
 
 mod config;
+mod directory;
 mod failure;
 mod keys;
+mod lane;
 mod link;
+mod pipe;
 mod presence;
 mod publisher;
 mod registry;
+mod server;
+mod slot;
+mod url;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -27,23 +34,24 @@ use tokio::{
 
 pub use self::config::RedisConfig;
 use self::{
+    directory::Directory,
     failure::Failure,
     keys::Keys,
-    link::{Link, LinkState, Outage, Request},
+    link::{Link, LinkState, Request},
     publisher::Publisher,
-    registry::Registry,
 };
 use crate::{Bus, BusError, BusStatus, Incoming, NodePresence, Result, Topic, UserPresence, inbox::Inbox};
 
 /// A node's connections to Redis.
 pub struct RedisBus {
     config: RedisConfig,
+    directory: Arc<Directory>,
     inbox: Inbox,
     requests: mpsc::UnboundedSender<Request>,
     state: Arc<LinkState>,
     publisher: Arc<Publisher>,
     keys: Keys,
-    tasks: [JoinHandle<()>; 2],
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// Counts since the start, for metrics.
@@ -53,7 +61,7 @@ pub struct RedisBusStats {
     pub dropped: u64,
     /// Messages on our channels whose names are no topic's: another program uses the prefix.
     pub foreign: u64,
-    /// Times that the subscribing connection was made, with every subscription confirmed.
+    /// Times that everything was connected, with every subscription confirmed.
     pub connects: u64,
     /// Topics subscribed or about to be, lingering ones included.
     pub subscriptions: u64,
@@ -63,25 +71,22 @@ impl RedisBus {
     /// Starts the bus inside a tokio runtime, without waiting for Redis. [`BusError::Config`] when the settings
     /// cannot work; whether the server is there, [`Bus::status`] tells.
     pub fn start(config: RedisConfig) -> Result<Self> {
-        let client = config.client()?;
+        let directory = Arc::new(Directory::new(config.target()?, &config)?);
         let (requests, inbox) = (mpsc::unbounded_channel(), Inbox::start(config.queue));
         let state = Arc::new(LinkState::new());
-        let publisher = Arc::new(Publisher::new(client.clone(), config.prefix.clone(), config.command_timeout));
-        let keys = Keys::new(&client, config.prefix.clone(), config.pool_size, config.command_timeout);
-        let link = Link {
-            client,
-            registry: Registry::new(config.linger, config.batch),
-            requests: requests.1,
-            inbox: inbox.clone(),
-            state: state.clone(),
-            publisher: publisher.clone(),
-            outage: Outage::begin(),
-            config: config.clone(),
-        };
+        let (prefix, limit) = (config.prefix.clone(), config.command_timeout);
+        let publisher = Arc::new(Publisher::new(directory.clone(), prefix.clone(), limit));
+        let link =
+            Link::new(directory.clone(), config.clone(), requests.1, inbox.clone(), state.clone(), publisher.clone());
         Ok(Self {
-            keys: keys.map_err(|failure| BusError::Config(failure.to_string()))?,
-            tasks: [tokio::spawn(link.run()), tokio::spawn(inbox.clone().pay())],
+            keys: Keys::new(directory.clone(), prefix, limit),
+            tasks: [
+                tokio::spawn(directory.clone().watch()),
+                tokio::spawn(link.run()),
+                tokio::spawn(inbox.clone().pay()),
+            ],
             config,
+            directory,
             inbox,
             requests: requests.0,
             state,
@@ -154,8 +159,9 @@ impl Bus for RedisBus {
     }
 
     fn reconnect(&self) {
-        self.publisher.forget();
-        self.keys.forget();
+        for server in &self.directory.map().servers {
+            server.forget();
+        }
         let _ = self.requests.send(Request::Reconnect);
     }
 

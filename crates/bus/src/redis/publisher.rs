@@ -1,149 +1,138 @@
-//! Publishing: one multiplexed connection for the whole node, made when it is first needed and again when it broke.
+//! Publishing: each event to the server of its topic, one pipeline for each server.
 //!
-//! Promises one round trip per batch, in order, and an end within the command timeout. When a connection breaks
-//! under a batch, the batch is sent once more on a new one: events can arrive twice then, never in disorder.
+//! Promises that events of one topic stay in order, and an end within the command timeout. What a server that no longer
+//! serves a topic refuses is sent to the one that does, together with everything after it on the same slot: events can
+//! arrive twice then, never in disorder.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use redis::{AsyncConnectionConfig, Client, Pipeline, aio::MultiplexedConnection};
-use tokio::time::{Instant, timeout};
+use futures_util::future::join_all;
+use redis::Pipeline;
+use tokio::time::timeout;
 
-use super::failure::Failure;
+use super::{
+    directory::{Directory, Map},
+    failure::{Failure, Moved},
+    pipe::Broken,
+    server::Server,
+};
 use crate::Topic;
 
-/// So long after a failed attempt nobody tries again: all who publish meanwhile hear of it at once.
-const COOLDOWN: Duration = Duration::from_millis(100);
-
 pub(super) struct Publisher {
-    client: Client,
+    directory: Arc<Directory>,
     prefix: String,
     limit: Duration,
-    slot: Mutex<Slot>,
-    /// Held while connecting, so that one attempt serves all who wait.
-    dialing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Default)]
-struct Slot {
-    connection: Option<MultiplexedConnection>,
-    /// Which connection this is; what failed on an older one does not count against it.
-    generation: u64,
-    failed: Option<(Instant, Failure)>,
-}
-
-/// Why a batch was not published.
-enum Broken {
-    /// The connection ended under it.
-    Connection(Failure),
-    /// The server answered and refused.
-    Answer(Failure),
+/// An event on its way.
+struct Sent<'a> {
+    channel: String,
+    slot: u16,
+    payload: &'a Bytes,
 }
 
 impl Publisher {
-    pub(super) fn new(client: Client, prefix: String, limit: Duration) -> Self {
-        Self { client, prefix, limit, slot: Mutex::default(), dialing: tokio::sync::Mutex::default() }
+    pub(super) fn new(directory: Arc<Directory>, prefix: String, limit: Duration) -> Self {
+        Self { directory, prefix, limit }
     }
 
     pub(super) async fn publish(&self, batch: &[(Topic, Bytes)]) -> Result<(), Failure> {
-        if batch.is_empty() {
+        let events = batch.iter().map(|(topic, payload)| {
+            let channel = format!("{}{topic}", self.prefix);
+            Sent { slot: self.directory.slot(&channel), channel, payload }
+        });
+        let mut events: Vec<Sent<'_>> = events.collect();
+        if events.is_empty() {
             return Ok(());
         }
-        let mut pipeline = Pipeline::with_capacity(batch.len());
-        for (topic, payload) in batch {
-            pipeline.publish(format!("{}{topic}", self.prefix), payload.as_ref()).ignore();
-        }
-        let mut generation = self.slot.lock().generation;
-        if let Ok(result) = timeout(self.limit, self.publish_twice(&pipeline, &mut generation)).await {
-            return result;
-        }
-        let failure = Failure::silent(self.limit);
-        self.broken(generation, Some(&failure));
-        Err(failure)
-    }
-
-    /// Drops the connection; the next publish makes a new one.
-    pub(super) fn forget(&self) {
-        let mut slot = self.slot.lock();
-        slot.connection = None;
-        slot.generation += 1;
-        slot.failed = None;
-    }
-
-    async fn publish_twice(&self, pipeline: &Pipeline, generation: &mut u64) -> Result<(), Failure> {
-        match self.publish_once(pipeline, generation).await {
-            Ok(()) => Ok(()),
-            Err(Broken::Answer(failure)) => Err(failure),
-            Err(Broken::Connection(_)) => match self.publish_once(pipeline, generation).await {
-                Ok(()) => Ok(()),
-                Err(Broken::Answer(failure) | Broken::Connection(failure)) => Err(failure),
-            },
-        }
-    }
-
-    async fn publish_once(&self, pipeline: &Pipeline, generation: &mut u64) -> Result<(), Broken> {
-        let mut connection = self.connection(generation).await.map_err(Broken::Answer)?;
-        let answer: Result<(), _> = pipeline.query_async(&mut connection).await;
-        answer.map_err(|error| {
-            let failure = Failure::from(&error);
-            if error.is_connection_dropped() {
-                self.broken(*generation, None);
-                return Broken::Connection(failure);
-            }
-            if error.is_timeout() || error.is_unrecoverable_error() {
-                self.broken(*generation, Some(&failure));
-            }
-            Broken::Answer(failure)
+        timeout(self.limit, self.publish_twice(&mut events)).await.unwrap_or_else(|_| {
+            self.directory.suspect();
+            Err(Failure::silent(self.limit))
         })
     }
 
-    /// The connection, made now if there is none. `generation` becomes that of the connection in use.
-    async fn connection(&self, generation: &mut u64) -> Result<MultiplexedConnection, Failure> {
-        if let Some(connection) = self.present(generation)? {
-            return Ok(connection);
-        }
-        let _alone = self.dialing.lock().await;
-        if let Some(connection) = self.present(generation)? {
-            return Ok(connection);
-        }
-        let limits = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.limit))
-            .set_response_timeout(Some(self.limit));
-        match self.client.get_multiplexed_async_connection_with_config(&limits).await {
-            Ok(connection) => {
-                let mut slot = self.slot.lock();
-                slot.generation += 1;
-                slot.failed = None;
-                *generation = slot.generation;
-                Ok(slot.connection.insert(connection).clone())
-            }
-            Err(error) => {
-                let failure = Failure::from(error);
-                self.slot.lock().failed = Some((Instant::now(), failure.clone()));
-                Err(failure)
-            }
+    /// Drops the connections; the next publish makes new ones.
+    pub(super) fn forget(&self) {
+        for server in &self.directory.map().servers {
+            server.pipe.forget();
         }
     }
 
-    fn present(&self, generation: &mut u64) -> Result<Option<MultiplexedConnection>, Failure> {
-        let slot = self.slot.lock();
-        *generation = slot.generation;
-        match (&slot.connection, &slot.failed) {
-            (Some(connection), _) => Ok(Some(connection.clone())),
-            (None, Some((at, failure))) if at.elapsed() < COOLDOWN => Err(failure.clone()),
-            (None, _) => Ok(None),
+    async fn publish_twice(&self, events: &mut Vec<Sent<'_>>) -> Result<(), Failure> {
+        let map = self.directory.map();
+        let Err(failure) = self.publish_once(&map, events).await else { return Ok(()) };
+        if failure.is_refused() {
+            return Err(failure);
+        }
+        // Where nothing can have changed, this asks nobody.
+        match self.directory.newer(&map).await {
+            Some(map) => self.publish_once(&map, events).await,
+            None => Err(failure),
         }
     }
 
-    /// Ends the use of the connection of this generation. One that merely broke (`failure: None`) may be made
-    /// again at once; a server that does not answer is left alone for a moment.
-    fn broken(&self, generation: u64, failure: Option<&Failure>) {
-        let mut slot = self.slot.lock();
-        if slot.generation == generation {
-            slot.connection = None;
-            slot.generation += 1;
-            slot.failed = failure.map(|failure| (Instant::now(), failure.clone()));
+    /// Publishes what goes through; what is left in `events` did not, for the reason that comes back.
+    async fn publish_once(&self, map: &Map, events: &mut Vec<Sent<'_>>) -> Result<(), Failure> {
+        let mut groups: Vec<(Option<&Arc<Server>>, Vec<Sent<'_>>)> = Vec::new();
+        for event in events.drain(..) {
+            let server = map.server(event.slot);
+            let same = |known: &Option<&Arc<Server>>| known.map(Arc::as_ptr) == server.map(Arc::as_ptr);
+            match groups.iter_mut().find(|(known, _)| same(known)) {
+                Some((_, group)) => group.push(event),
+                None => groups.push((server, vec![event])),
+            }
         }
+        let sent = join_all(groups.into_iter().map(async |(server, group)| match server {
+            Some(server) => self.publish_to(server, group).await,
+            None => Err((self.unserved(&group), group)),
+        }));
+        let mut failed: Option<Failure> = None;
+        for result in sent.await {
+            if let Err((failure, mut left)) = result {
+                // A refusal is final, so that it is what is told.
+                if failed.as_ref().is_none_or(|failed| !failed.is_refused()) {
+                    failed = Some(failure);
+                }
+                events.append(&mut left);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn publish_to<'a>(&self, server: &Server, mut group: Vec<Sent<'a>>) -> Result<(), (Failure, Vec<Sent<'a>>)> {
+        let command = if self.directory.is_cluster() { "SPUBLISH" } else { "PUBLISH" };
+        let mut pipeline = Pipeline::with_capacity(group.len());
+        for event in &group {
+            pipeline.cmd(command).arg(&event.channel).arg(event.payload.as_ref());
+        }
+        let Err(Broken { failure, refused }) = server.pipe.run(&pipeline).await else { return Ok(()) };
+        let Some(refused) = refused else { return Err((failure, group)) };
+        let mut places = refused.iter().filter(|(place, _)| *place < group.len()).collect::<Vec<_>>();
+        places.sort_unstable_by_key(|(place, _)| *place);
+        if places.is_empty() {
+            return Err((failure, group));
+        }
+        for (_, error) in &places {
+            if let Some(moved) = Moved::read(error) {
+                self.directory.redirect(&moved, server);
+            }
+        }
+        // From the first one that was refused on, everything of the same slot goes again.
+        let mut again: Vec<u16> = Vec::new();
+        let mut place = 0;
+        group.retain(|event| {
+            if places.iter().any(|(refused, _)| *refused == place) {
+                again.push(event.slot);
+            }
+            place += 1;
+            again.contains(&event.slot)
+        });
+        Err((failure, group))
+    }
+
+    fn unserved(&self, group: &[Sent<'_>]) -> Failure {
+        let slot = group.first().map_or(0, |event| event.slot);
+        self.directory.server(slot).err().unwrap_or_else(|| Failure::elsewhere("the slot has a server again"))
     }
 }

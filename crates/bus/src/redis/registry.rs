@@ -1,7 +1,9 @@
 //! Which topics this node needs, and what of it Redis knows: references, batches, the linger, who waits.
 //!
-//! A state machine without I/O: the link asks it for the next command and tells it what became of that. At most
-//! one command is under way at a time, so that for one topic "subscribe" and "unsubscribe" cannot overtake.
+//! A state machine without I/O: the link asks it for the next command of a lane (a connection to one server) and tells it
+//! what became of that. At most one command is under way on a lane at a time, so that for one topic "subscribe" and
+//! "unsubscribe" cannot overtake. A topic is on one lane; where, the owners of the slots say, of which there is one when
+//! the servers are no cluster.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,7 +12,11 @@ use std::{
 
 use tokio::{sync::oneshot, time::Instant};
 
+use super::slot;
 use crate::Topic;
+
+/// A connection to one server.
+pub(super) type Lane = u32;
 
 /// A command for the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +37,13 @@ enum Wire {
 struct Entry {
     references: usize,
     wire: Wire,
-    /// It stands in `wanted`.
+    slot: u16,
+    /// None: no server has the slot.
+    lane: Option<Lane>,
+    /// It stands in `wanted` of its lane, or has no lane.
     queued: bool,
+    /// It was subscribed, or is wanted since a loss: until it is back, something may be missed.
+    owed: bool,
     /// When the linger ends; set while nothing refers to it.
     until: Option<Instant>,
     /// Calls that wait for this topic.
@@ -45,32 +56,79 @@ struct Waiter {
     done: oneshot::Sender<()>,
 }
 
+#[derive(Default)]
+struct Queue {
+    /// To be subscribed, oldest first.
+    wanted: VecDeque<Topic>,
+    /// To be unsubscribed, unless they are needed again.
+    leaving: VecDeque<Topic>,
+}
+
 pub(super) struct Registry {
     linger: Duration,
     max: usize,
+    prefix: String,
+    /// By slot; of length 1 where there are no slots.
+    owners: Vec<Option<Lane>>,
     entries: HashMap<Topic, Entry>,
-    /// To be subscribed, oldest first.
-    wanted: VecDeque<Topic>,
+    queues: HashMap<Lane, Queue>,
     /// Ends of lingers, in order, as all are equally long. An entry that was needed again has another `until`.
     lingering: VecDeque<(Instant, Topic)>,
     waiters: HashMap<u64, Waiter>,
     next_waiter: u64,
+    owed: usize,
     /// A call gave up on a topic that was confirmed later: its reader must hear `Lost`.
     gave_up: bool,
 }
 
 impl Registry {
-    pub(super) fn new(linger: Duration, max: usize) -> Self {
+    pub(super) fn new(linger: Duration, max: usize, prefix: String) -> Self {
         Self {
             linger,
             max: max.max(1),
+            prefix,
+            owners: vec![None],
             entries: HashMap::new(),
-            wanted: VecDeque::new(),
+            queues: HashMap::new(),
             lingering: VecDeque::new(),
             waiters: HashMap::new(),
             next_waiter: 0,
+            owed: 0,
             gave_up: false,
         }
+    }
+
+    /// Which lane has which slot from now on (one for all, or one by slot). Topics whose lane is another one are wanted
+    /// there. How many subscriptions that ended.
+    pub(super) fn place(&mut self, owners: Vec<Option<Lane>>) -> usize {
+        let sharded = owners.len() > 1;
+        if sharded != (self.owners.len() > 1) {
+            for (topic, entry) in &mut self.entries {
+                entry.slot = slot_of(&self.prefix, topic, sharded);
+            }
+        }
+        self.owners = owners;
+        self.queues.retain(|lane, _| self.owners.contains(&Some(*lane)));
+        let (mut idle, mut ended) = (Vec::new(), 0);
+        for (topic, entry) in &mut self.entries {
+            let lane = self.owners.get(usize::from(entry.slot)).copied().flatten();
+            if lane == entry.lane {
+                continue;
+            }
+            entry.lane = lane;
+            entry.queued = false;
+            ended += usize::from(entry.wire == Wire::On);
+            if entry.references == 0 {
+                idle.push(*topic);
+                continue;
+            }
+            owe(entry, &mut self.owed);
+            want(&mut self.queues, *topic, entry);
+        }
+        for topic in idle {
+            self.remove(&topic);
+        }
+        ended
     }
 
     /// One more reference to each topic; `done` hears when all are confirmed.
@@ -78,12 +136,18 @@ impl Registry {
         let id = self.next_waiter;
         let mut missing = 0;
         for topic in topics {
-            let entry = self.entries.entry(*topic).or_insert_with(|| Entry {
-                references: 0,
-                wire: Wire::Off,
-                queued: false,
-                until: None,
-                waiters: Vec::new(),
+            let entry = self.entries.entry(*topic).or_insert_with(|| {
+                let slot = slot_of(&self.prefix, topic, self.owners.len() > 1);
+                Entry {
+                    references: 0,
+                    wire: Wire::Off,
+                    slot,
+                    lane: self.owners.get(usize::from(slot)).copied().flatten(),
+                    queued: false,
+                    owed: false,
+                    until: None,
+                    waiters: Vec::new(),
+                }
             });
             entry.references += 1;
             entry.until = None;
@@ -92,8 +156,7 @@ impl Registry {
                 missing += 1;
             }
             if entry.wire == Wire::Off && !entry.queued {
-                entry.queued = true;
-                self.wanted.push_back(*topic);
+                want(&mut self.queues, *topic, entry);
             }
         }
         if missing == 0 {
@@ -121,17 +184,18 @@ impl Registry {
         }
     }
 
-    /// The next command, if there is anything to do. The caller has none under way.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Batch> {
+    /// The next command of a lane, if there is anything to do. The caller has none under way on it.
+    pub(super) fn next(&mut self, lane: Lane, now: Instant) -> Option<Batch> {
+        self.expire(now);
         let mut topics = Vec::new();
         while topics.len() < self.max {
-            let Some(topic) = self.wanted.pop_front() else { break };
-            let Some(entry) = self.entries.get_mut(&topic) else { continue };
+            let Some(topic) = self.queues.get_mut(&lane).and_then(|queue| queue.wanted.pop_front()) else { break };
+            let Some(entry) = self.entries.get_mut(&topic).filter(|entry| entry.lane == Some(lane)) else { continue };
             entry.queued = false;
             if entry.references == 0 {
                 // Released before it was ever subscribed.
                 self.remove(&topic);
-            } else {
+            } else if entry.wire == Wire::Off {
                 entry.wire = Wire::Subscribing;
                 topics.push(topic);
             }
@@ -140,63 +204,98 @@ impl Registry {
             return Some(Batch::Subscribe(topics));
         }
         while topics.len() < self.max {
-            let Some((until, topic)) = self.lingering.front().copied().filter(|(until, _)| *until <= now) else {
-                break;
-            };
-            self.lingering.pop_front();
-            let Some(entry) = self.entries.get_mut(&topic).filter(|entry| entry.until == Some(until)) else { continue };
-            if entry.wire == Wire::On {
+            let Some(topic) = self.queues.get_mut(&lane).and_then(|queue| queue.leaving.pop_front()) else { break };
+            let Some(entry) = self.entries.get_mut(&topic).filter(|entry| entry.lane == Some(lane)) else { continue };
+            if entry.references == 0 && entry.wire == Wire::On && entry.until.is_some_and(|until| until <= now) {
                 entry.wire = Wire::Unsubscribing;
                 topics.push(topic);
-            } else {
-                self.remove(&topic);
             }
         }
         (!topics.is_empty()).then_some(Batch::Unsubscribe(topics))
     }
 
-    /// Redis confirmed a command.
-    pub(super) fn confirmed(&mut self, batch: &Batch) {
-        match batch {
-            Batch::Subscribe(topics) => {
-                for topic in topics {
-                    if let Some(entry) = self.entries.get_mut(topic) {
-                        entry.wire = Wire::On;
-                        let waiters = std::mem::take(&mut entry.waiters);
-                        self.notify(&waiters);
-                    }
+    /// Moves topics whose linger is over to their lanes.
+    fn expire(&mut self, now: Instant) {
+        while let Some((until, topic)) = self.lingering.front().copied().filter(|(until, _)| *until <= now) {
+            self.lingering.pop_front();
+            let Some(entry) = self.entries.get_mut(&topic).filter(|entry| entry.until == Some(until)) else { continue };
+            match (entry.wire, entry.lane) {
+                (Wire::On, Some(lane)) => self.queues.entry(lane).or_default().leaving.push_back(topic),
+                // Looked at again when the command under way has ended.
+                (Wire::Subscribing | Wire::Unsubscribing, _) => {
+                    let until = now + self.linger.max(Duration::from_millis(1));
+                    entry.until = Some(until);
+                    self.lingering.push_back((until, topic));
                 }
-            }
-            Batch::Unsubscribe(topics) => {
-                for topic in topics {
-                    let Some(entry) = self.entries.get_mut(topic) else { continue };
-                    if entry.references == 0 {
-                        self.remove(topic);
-                    } else {
-                        // Needed again while the command was under way.
-                        entry.wire = Wire::Off;
-                        entry.queued = true;
-                        self.wanted.push_back(*topic);
-                    }
-                }
+                (Wire::Off | Wire::On, _) => self.remove(&topic),
             }
         }
     }
 
-    /// The connection is gone, and every subscription with it: what is referred to is wanted again.
-    pub(super) fn disconnected(&mut self) {
-        self.wanted.clear();
-        self.lingering.clear();
-        let idle: Vec<Topic> =
-            self.entries.iter().filter(|(_, e)| e.references == 0).map(|(topic, _)| *topic).collect();
+    /// A lane has these topics now.
+    pub(super) fn subscribed(&mut self, lane: Lane, topics: &[Topic]) {
+        for topic in topics {
+            let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.lane == Some(lane)) else { continue };
+            if entry.wire == Wire::Subscribing {
+                entry.wire = Wire::On;
+                self.owed -= usize::from(std::mem::take(&mut entry.owed));
+                let waiters = std::mem::take(&mut entry.waiters);
+                self.notify(&waiters);
+            }
+        }
+    }
+
+    /// A lane no longer has these topics. How many of them were needed: their slots have moved.
+    pub(super) fn unsubscribed(&mut self, lane: Lane, topics: &[Topic]) -> usize {
+        let mut ended = 0;
+        for topic in topics {
+            let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.lane == Some(lane)) else { continue };
+            if entry.references == 0 {
+                self.remove(topic);
+                continue;
+            }
+            match entry.wire {
+                Wire::Off => continue,
+                // Needed again while the command was under way: whoever waits hears of it when it is on.
+                Wire::Unsubscribing => {}
+                Wire::Subscribing | Wire::On => {
+                    ended += 1;
+                    owe(entry, &mut self.owed);
+                }
+            }
+            want(&mut self.queues, *topic, entry);
+        }
+        ended
+    }
+
+    /// The connection of a lane is gone, and every subscription with it: what is referred to is wanted again.
+    pub(super) fn disconnected(&mut self, lane: Lane) {
+        self.queues.remove(&lane);
+        let mut idle = Vec::new();
+        for (topic, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.lane == Some(lane)) {
+            if entry.references == 0 {
+                idle.push(*topic);
+            } else {
+                want(&mut self.queues, *topic, entry);
+            }
+        }
         for topic in idle {
             self.remove(&topic);
         }
-        for (topic, entry) in &mut self.entries {
-            entry.wire = Wire::Off;
-            entry.queued = true;
-            self.wanted.push_back(*topic);
+    }
+
+    /// The connection of a lane is new: from what is wanted on it now, something may be missed until it is on.
+    pub(super) fn connected(&mut self, lane: Lane) {
+        for entry in self.entries.values_mut().filter(|entry| entry.lane == Some(lane)) {
+            if entry.wire == Wire::Off && entry.references > 0 {
+                owe(entry, &mut self.owed);
+            }
         }
+    }
+
+    /// Topics of which something may be missed.
+    pub(super) fn owed(&self) -> usize {
+        self.owed
     }
 
     /// Whether a call gave up on a topic that is confirmed now; asking clears it.
@@ -216,6 +315,7 @@ impl Registry {
 
     fn remove(&mut self, topic: &Topic) {
         if let Some(entry) = self.entries.remove(topic) {
+            self.owed -= usize::from(entry.owed);
             self.notify(&entry.waiters);
         }
     }
@@ -233,6 +333,23 @@ impl Registry {
     }
 }
 
+fn owe(entry: &mut Entry, owed: &mut usize) {
+    *owed += usize::from(!std::mem::replace(&mut entry.owed, true));
+}
+
+/// Puts a topic that is off to those that its lane is to subscribe.
+fn want(queues: &mut HashMap<Lane, Queue>, topic: Topic, entry: &mut Entry) {
+    entry.wire = Wire::Off;
+    entry.queued = true;
+    if let Some(lane) = entry.lane {
+        queues.entry(lane).or_default().wanted.push_back(topic);
+    }
+}
+
+fn slot_of(prefix: &str, topic: &Topic, sharded: bool) -> u16 {
+    if sharded { slot::of(format!("{prefix}{topic}").as_bytes()) } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use protocol::ConversationId;
@@ -240,6 +357,21 @@ mod tests {
     use super::*;
 
     const LINGER: Duration = Duration::from_secs(5);
+
+    const LANE: Lane = 7;
+
+    fn registry(linger: Duration) -> Registry {
+        let mut registry = Registry::new(linger, 200, "test:".into());
+        assert_eq!(registry.place(vec![Some(LANE)]), 0);
+        registry
+    }
+
+    fn confirm(registry: &mut Registry, batch: &Batch) {
+        match batch {
+            Batch::Subscribe(topics) => registry.subscribed(LANE, topics),
+            Batch::Unsubscribe(topics) => assert_eq!(registry.unsubscribed(LANE, topics), 0),
+        }
+    }
 
     fn topics(n: usize) -> Vec<Topic> {
         (0..n).map(|_| Topic::Conversation(ConversationId::generate())).collect()
@@ -254,8 +386,8 @@ mod tests {
     /// Confirms command after command until there is nothing to do.
     fn settle(registry: &mut Registry, now: Instant) -> Vec<Batch> {
         std::iter::from_fn(|| {
-            let batch = registry.next(now)?;
-            registry.confirmed(&batch);
+            let batch = registry.next(LANE, now)?;
+            confirm(registry, &batch);
             Some(batch)
         })
         .collect()
@@ -263,7 +395,7 @@ mod tests {
 
     #[test]
     fn calls_that_wait_together_share_commands_of_bounded_size() {
-        let mut registry = Registry::new(LINGER, 200);
+        let mut registry = registry(LINGER);
         let names = topics(500);
         let mut waits: Vec<_> = names.iter().map(|topic| acquire(&mut registry, &[*topic])).collect();
         let sizes: Vec<usize> = settle(&mut registry, Instant::now())
@@ -279,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_topic_is_unsubscribed_when_its_last_reference_has_been_gone_for_the_linger() {
-        let mut registry = Registry::new(LINGER, 200);
+        let mut registry = registry(LINGER);
         let name = topics(1);
         let start = Instant::now();
         let _wait = (acquire(&mut registry, &name), acquire(&mut registry, &name));
@@ -288,26 +420,26 @@ mod tests {
         assert_eq!(registry.next_linger(), None, "one reference is left");
         registry.release(&name, start);
         registry.release(&name, start);
-        assert_eq!(registry.next(start + LINGER / 2), None);
+        assert_eq!(registry.next(LANE, start + LINGER / 2), None);
         // Needed again in between, and released again: the linger starts anew.
         assert!(acquire(&mut registry, &name).try_recv().is_ok(), "it is warm");
         registry.release(&name, start + LINGER / 2);
-        assert_eq!(registry.next(start + LINGER), None);
+        assert_eq!(registry.next(LANE, start + LINGER), None);
         assert_eq!(settle(&mut registry, start + LINGER * 2), [Batch::Unsubscribe(name)]);
         assert_eq!(registry.len(), 0);
     }
 
     #[test]
     fn needed_again_while_the_unsubscribe_is_under_way() {
-        let mut registry = Registry::new(Duration::ZERO, 200);
+        let mut registry = registry(Duration::ZERO);
         let name = topics(1);
         let now = Instant::now();
         drop(acquire(&mut registry, &name));
         settle(&mut registry, now);
         registry.release(&name, now);
-        let under_way = registry.next(now).unwrap();
+        let under_way = registry.next(LANE, now).unwrap();
         let mut wait = acquire(&mut registry, &name);
-        registry.confirmed(&under_way);
+        confirm(&mut registry, &under_way);
         assert!(wait.try_recv().is_err(), "it is off now");
         assert_eq!(settle(&mut registry, now), [Batch::Subscribe(name)]);
         assert!(wait.try_recv().is_ok());
@@ -315,7 +447,7 @@ mod tests {
 
     #[test]
     fn after_a_disconnect_everything_that_is_referred_to_is_wanted_again() {
-        let mut registry = Registry::new(LINGER, 200);
+        let mut registry = registry(LINGER);
         let names = topics(3);
         let now = Instant::now();
         drop(acquire(&mut registry, &names));
@@ -323,7 +455,9 @@ mod tests {
         registry.release(&names[..1], now);
         let mut during = acquire(&mut registry, &names[1..2]);
         assert!(during.try_recv().is_ok());
-        registry.disconnected();
+        registry.disconnected(LANE);
+        registry.connected(LANE);
+        assert_eq!(registry.owed(), 2);
         let mut after = acquire(&mut registry, &names[1..2]);
         assert!(after.try_recv().is_err());
         let batches = settle(&mut registry, now);
@@ -334,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_call_that_gave_up_is_remembered_and_nobody_waits_for_ever() {
-        let mut registry = Registry::new(LINGER, 200);
+        let mut registry = registry(LINGER);
         let names = topics(2);
         let now = Instant::now();
         drop(acquire(&mut registry, &names[..1]));

@@ -157,9 +157,9 @@ async fn redis(config: &Config, url: &str, findings: &mut Findings) {
     event("event", &publisher, &reader, findings).await;
 }
 
-/// `redis 6.2.14`
+/// `redis 6.2.14`, `redis 6.2.14 (cluster, 3 masters)`
 fn is_old(version: &str) -> bool {
-    let number = version.split_whitespace().last().unwrap_or_default();
+    let number = version.split_whitespace().nth(1).unwrap_or_default();
     number.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 7)
 }
 

@@ -18,6 +18,7 @@ use std::{
     path::PathBuf,
 };
 
+pub(crate) use parse::REDIS_FORMS;
 pub use parse::{Address, Bad, LogFormat, Origins};
 pub use rules::{Mode, Purpose, Role};
 pub use table::{Fallback, Kind, Secrecy, Setting, Settings, TABLE};

@@ -270,6 +270,10 @@ pub(super) fn postgres_url(text: &str) -> Parsed<Option<String>> {
     }
 }
 
+/// What a Redis URL may look like.
+pub(crate) const REDIS_FORMS: &str = "write redis://[user:password@]host[:port][/database], \
+    redis+sentinel://[user:password@]host[:port],…/master or redis+cluster://[user:password@]host[:port],…";
+
 /// A Redis URL; nothing counts as not set.
 pub(super) fn redis_url(text: &str) -> Parsed<Option<String>> {
     if text.is_empty() {
@@ -277,7 +281,7 @@ pub(super) fn redis_url(text: &str) -> Parsed<Option<String>> {
     }
     match bus::redis::RedisConfig::new(text).check() {
         Ok(()) => Ok(Some(text.into())),
-        Err(reason) => Err(library(&reason.to_string(), "write redis://[user:password@]host[:port][/database]")),
+        Err(reason) => Err(library(&reason.to_string(), REDIS_FORMS)),
     }
 }
 

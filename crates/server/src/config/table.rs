@@ -129,7 +129,11 @@ settings! {
         /// Postgres, `postgres://user:password@host:port/database`. With `REDIS_URL` it makes this process a node of
         /// a cluster; without both the server is embedded: SQLite, one process.
         database_url: Option<String> = parse::postgres_url, "DATABASE_URL", Text, Url, Unset;
-        /// Redis, `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
+        /// Redis: one server, `redis://[user:password@]host[:port][/database]`; a Sentinel set,
+        /// `redis+sentinel://[user:password@]host[:port][,host[:port]…]/master[/database]`, where
+        /// `?sentinel_username=…&sentinel_password=…` is for the Sentinels themselves; or a cluster,
+        /// `redis+cluster://[user:password@]host[:port][,host[:port]…]`. With `rediss` instead of `redis` all of it is
+        /// over TLS.
         redis_url: Option<String> = parse::redis_url, "REDIS_URL", Text, Url, Unset;
         /// Stands before every key and topic in Redis, so that programs can share a server. Nodes of one cluster have
         /// the same.

@@ -144,13 +144,34 @@ fn every_bad_value_is_one_line_that_names_its_variable() {
         ("DATABASE_URL", "mysql://u:hunter2@h/db"),
         ("DATABASE_URL", "postgres://u:hunter2@h:port/db"),
         ("REDIS_URL", "http://u:hunter2@h"),
-        ("REDIS_URL", "redis+sentinel://:hunter2@a,b/main"),
+        ("REDIS_URL", "redis+sentinel://:hunter2@a,b"),
+        ("REDIS_URL", "redis+sentinel://:hunter2@a,b/main?password=hunter2"),
+        ("REDIS_URL", "redis+cluster://:hunter2@a,b:port"),
+        ("REDIS_URL", "redis+nothing://:hunter2@a"),
     ] {
         let line = refused(&cluster(&[(name, value)]), Purpose::Node(Role::Serve));
         assert!(line.starts_with(&format!("{name}: ")), "{name}={value}: {line}");
     }
     let line = refused(&cluster(&[("DATABASE_URL", "sqlite:chat.db")]), Purpose::Node(Role::Serve));
     assert!(line.contains("STARLING_DATA_DIR"), "{line}");
+}
+
+#[test]
+fn redis_may_be_a_server_a_sentinel_set_or_a_cluster() {
+    for url in [
+        "redis://u:hunter2@h/1",
+        "rediss://h",
+        "redis+sentinel://u:hunter2@a,b:1,c:2/main/1?sentinel_password=hunter2",
+        "rediss+sentinel://a/main",
+        "redis+cluster://u:hunter2@a,b:7000",
+        "rediss+cluster://a",
+    ] {
+        let config = node(&cluster(&[("REDIS_URL", url)])).unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(matches!(&config.mode, Mode::Cluster { redis_url, .. } if redis_url == url), "{url}");
+        for shown in [show::toml(&config), show::json(&config).to_string()] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
 }
 
 #[test]

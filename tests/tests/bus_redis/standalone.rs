@@ -1,9 +1,6 @@
-//! What the Redis bus does when its server dies, freezes, refuses, or is not there yet.
-
-#![allow(clippy::unwrap_used)]
+//! One server: what the bus does when it dies, freezes, refuses, is full, or is not there yet.
 
 use std::{
-    collections::HashSet,
     path::Path,
     process::Command,
     sync::Arc,
@@ -23,32 +20,14 @@ use starling_tests::{
 };
 use tokio::time::timeout;
 
+use crate::{down, recovered};
+
 fn config(server: &Redis) -> RedisConfig {
-    RedisConfig { prefix: "test:".into(), ..RedisConfig::new(server.url()) }
+    crate::config(server.url())
 }
 
 fn node(server: &Redis) -> Arc<dyn Bus> {
-    Arc::new(RedisBus::start(config(server)).unwrap())
-}
-
-async fn down(bus: &Arc<dyn Bus>) {
-    let mut status = bus.status();
-    let down = timeout(SOON, status.wait_for(|status| *status == BusStatus::Down)).await;
-    assert!(matches!(down, Ok(Ok(_))), "the loss was not noticed within {SOON:?}");
-}
-
-/// Everything between two nodes works again: `Lost` came after all subscriptions were back, then `Up`.
-async fn recovered(listener: &Arc<dyn Bus>, ear: &mut Ear, publisher: &Arc<dyn Bus>, topics: &[Topic]) {
-    ear.lost().await;
-    // From `Lost` on nothing may be missed, on any topic.
-    let events: Vec<_> = topics.iter().map(|topic| (*topic, Bytes::from_static(b"after"))).collect();
-    eventually("publishing works again", SOON, async || publisher.publish(&events[..1]).await).await;
-    publisher.publish(&events).await.unwrap();
-    let mut silent: HashSet<_> = topics.iter().copied().collect();
-    while !silent.is_empty() {
-        silent.remove(&ear.event().await.0);
-    }
-    up(listener).await;
+    crate::node(server.url())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -380,4 +359,59 @@ async fn what_dead_nodes_said_goes_when_others_speak_and_a_lost_server_is_told_a
     assert_eq!(bus.presence(&[user]).await.unwrap()[0].state, PresenceState::Offline, "the server forgot");
     bus.set_presence(name, &online).await.unwrap();
     assert_eq!(bus.presence(&[user]).await.unwrap()[0].state, PresenceState::Online);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_still_carries_events_and_keeps_keys_again_when_there_is_room() {
+    let server = Redis::start().await.unwrap();
+    let (a, b) = (node(&server), node(&server));
+    let mut ear = Ear::of(&a);
+    let (topic, name, user) = (topic(), NodeId::generate(), UserId::generate());
+    a.subscribe(&[topic]).await.unwrap();
+    b.hold_lease(name, SOON).await.unwrap();
+    let mut admin = server.connection().await.unwrap();
+    let mut set = async |bytes: &str| {
+        redis::cmd("CONFIG").arg(&["SET", "maxmemory", bytes]).query_async::<()>(&mut admin).await.unwrap();
+    };
+    set("1").await;
+    let online = [NodePresence { user, state: PresenceState::Online, focus: Vec::new() }];
+    for refused in [
+        b.put("key", Bytes::from_static(b"value"), SOON).await.unwrap_err(),
+        b.set_presence(name, &online).await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, BusError::Refused(_)), "{refused:?}");
+    }
+    publish(&b, topic, b"all the same").await;
+    assert_eq!(ear.event().await.1, "all the same");
+    assert_eq!(*a.status().borrow(), BusStatus::Up);
+    assert_eq!(b.presence(&[user]).await.unwrap()[0].state, PresenceState::Offline, "reading goes on");
+    // A lease is renewed all the same: it takes no room, and without it everybody would be gone.
+    assert_eq!(b.hold_lease(name, SOON).await.unwrap(), [name]);
+    set("0").await;
+    b.put("key", Bytes::from_static(b"value"), SOON).await.unwrap();
+    b.hold_lease(name, SOON).await.unwrap();
+    b.set_presence(name, &online).await.unwrap();
+    assert_eq!(a.presence(&[user]).await.unwrap()[0].state, PresenceState::Online);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_server_delays_nobody_for_longer_than_the_limit_and_works_again() {
+    let server = Redis::start().await.unwrap();
+    let (a, b) = (node(&server), node(&server));
+    let mut ear = Ear::of(&a);
+    let topic = topic();
+    a.subscribe(&[topic]).await.unwrap();
+    publish(&b, topic, b"before").await;
+    ear.until(b"before").await;
+    let mut admin = server.connection().await.unwrap();
+    redis::cmd("CLIENT").arg(&["PAUSE", "2500", "ALL"]).query_async::<()>(&mut admin).await.unwrap();
+    let start = Instant::now();
+    let refused = b.publish(&[(topic, Bytes::new())]).await;
+    assert!(matches!(refused, Err(BusError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(b.ping().await, Err(BusError::Unavailable(_))));
+    assert!(start.elapsed() < Duration::from_secs(2), "they failed after {:?}", start.elapsed());
+    let after = [(topic, Bytes::from_static(b"after"))];
+    eventually("publishing works again", SOON, async || b.publish(&after).await).await;
+    while ear.event().await.1 != "after" {}
+    up(&a).await;
 }

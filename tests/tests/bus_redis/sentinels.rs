@@ -1,0 +1,161 @@
+//! A Sentinel set: the master that the Sentinels name is used, and left when they name another one.
+
+use std::{sync::Arc, time::Duration};
+
+use bus::{Bus, BusError, BusStatus, Topic, redis::RedisBus};
+use bytes::Bytes;
+use starling_tests::{
+    conformance::bus::{Ear, SOON, publish, topic, up},
+    process::eventually,
+    redis::{Redis, RedisSentinels},
+};
+use tokio::time::Instant;
+
+use crate::{FAILOVER, config, down, node, recovered, whole};
+
+/// Two nodes that work; the first one listens to the topics.
+async fn pair(set: &RedisSentinels, topics: &[Topic]) -> (Arc<dyn Bus>, Ear, Arc<dyn Bus>) {
+    let (a, b) = (node(set.url()), node(set.url()));
+    let mut ear = Ear::of(&a);
+    eventually("topics are subscribed", SOON, async || a.subscribe(topics).await).await;
+    up(&a).await;
+    up(&b).await;
+    ear.lost().await;
+    whole(&mut ear, &b, topics).await;
+    (a, ear, b)
+}
+
+/// What a node publishes until it is dropped, and what came of it, does not hang.
+fn traffic(bus: &Arc<dyn Bus>, topic: Topic) -> tokio::task::JoinHandle<()> {
+    let bus = bus.clone();
+    tokio::spawn(async move {
+        loop {
+            let start = Instant::now();
+            let _ = bus.publish(&[(topic, Bytes::from_static(b"traffic"))]).await;
+            assert!(start.elapsed() < Duration::from_secs(3), "publishing took {:?}", start.elapsed());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+}
+
+async fn publishes(server: &Redis) -> u64 {
+    server.calls("publish").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_master_is_killed_events_flow_through_the_next_one_and_not_through_the_old_one_when_it_is_back() {
+    let mut set = RedisSentinels::start().await.unwrap();
+    let topics: Vec<Topic> = (0..500).map(|_| topic()).collect();
+    let (a, mut ear, b) = pair(&set, &topics).await;
+    b.put("key", Bytes::from_static(b"value"), FAILOVER * 3).await.unwrap();
+    let traffic = traffic(&b, topics[0]);
+    let before = set.kill_master().await.unwrap();
+    down(&a).await;
+    let after = set.failed_over(before).await.unwrap();
+    recovered(&a, &mut ear, &b, &topics).await;
+    up(&b).await;
+    assert!(!traffic.is_finished(), "publishing hung");
+    traffic.abort();
+    b.put("key", Bytes::from_static(b"new"), SOON).await.unwrap();
+    assert_eq!(a.take("key").await.unwrap().unwrap(), "new");
+
+    // It comes back as a master that nobody has told anything; the Sentinels make it a replica after a while.
+    set.server(before).unwrap().up().await.unwrap();
+    let start = Instant::now();
+    loop {
+        publish(&b, topics[1], b"through the new one").await;
+        while ear.event().await.1 != "through the new one" {}
+        if set.role(before).await.unwrap() == "slave" {
+            break;
+        }
+        assert!(start.elapsed() < FAILOVER * 2, "it was not made a replica");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    whole(&mut ear, &b, &topics).await;
+    assert_eq!(*a.status().borrow(), BusStatus::Up);
+    // What a replica is told by its master counts there too, but nobody subscribed or asked.
+    let old = set.server(before).unwrap();
+    assert_eq!(old.calls("subscribe").await.unwrap(), 0);
+    assert_eq!(set.server(after).unwrap().calls("subscribe").await.unwrap() > 0, true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_was_replaced_is_left_even_when_it_wakes_and_answers() {
+    let mut set = RedisSentinels::start().await.unwrap();
+    let topics = [topic(), topic()];
+    let (a, mut ear, b) = pair(&set, &topics).await;
+    let before = set.master_port().await.unwrap();
+    let published = publishes(set.server(before).unwrap()).await;
+    set.server(before).unwrap().freeze().unwrap();
+    // Asked while it is gone, for as long as it takes to agree on another one.
+    set.failed_over(before).await.unwrap();
+    recovered(&a, &mut ear, &b, &topics).await;
+    up(&b).await;
+    set.server(before).unwrap().thaw().unwrap();
+    for round in 0..50u32 {
+        publish(&b, topics[0], &round.to_be_bytes()).await;
+        while ear.event().await.1 != round.to_be_bytes().as_slice() {}
+    }
+    whole(&mut ear, &b, &topics).await;
+    // As a replica it is told by its master what was published there, which is not counted as a call of ours: before
+    // that, nothing of the fifty came here.
+    let now = publishes(set.server(before).unwrap()).await;
+    assert!(now < published + 200, "{published} and {now}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_that_was_ordered_is_followed() {
+    let mut set = RedisSentinels::start_with_password("right").await.unwrap();
+    let topics = [topic(), topic()];
+    let (a, mut ear, b) = pair(&set, &topics).await;
+    let before = set.master_port().await.unwrap();
+    set.order_failover().await.unwrap();
+    let after = set.failed_over(before).await.unwrap();
+    recovered(&a, &mut ear, &b, &topics).await;
+    up(&b).await;
+    assert_eq!(*a.status().borrow(), BusStatus::Up);
+    let listening: Vec<String> = redis::cmd("PUBSUB")
+        .arg(&["CHANNELS", "test:*"])
+        .query_async(&mut set.connection(after).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(listening.len(), 2);
+    assert!(set.server(before).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_sentinel_is_enough_and_without_any_the_master_stays_in_use() {
+    let mut set = RedisSentinels::start().await.unwrap();
+    set.kill_sentinel(0).unwrap();
+    set.kill_sentinel(1).unwrap();
+    let topics = [topic()];
+    let (a, mut ear, b) = pair(&set, &topics).await;
+    assert!(a.describe().await.unwrap().ends_with("(Sentinel, master main)"));
+    set.kill_sentinel(2).unwrap();
+    a.reconnect();
+    b.reconnect();
+    recovered(&a, &mut ear, &b, &topics).await;
+    let late = node(set.url());
+    let refused = late.ping().await;
+    assert!(matches!(refused, Err(BusError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_told_without_secrets() {
+    let set = RedisSentinels::start_with_password("right").await.unwrap();
+    for (right, wrong) in [(":right@", ":hunter2@"), ("=right", "=hunter2"), ("/main", "/other")] {
+        let url = set.url();
+        assert!(url.contains(right), "{url}");
+        let bus = RedisBus::start(config(url.replace(right, wrong))).unwrap();
+        // The first look is under way.
+        let refused = eventually("it is refused", SOON, async || match bus.ping().await {
+            Err(BusError::Refused(error)) => Ok(error.to_string()),
+            other => Err(other),
+        })
+        .await;
+        assert!(!refused.contains("hunter2") && !refused.contains("right"), "{refused}");
+        let refused = bus.subscribe(&[topic()]).await;
+        assert!(matches!(refused, Err(BusError::Refused(_))), "{wrong}: {refused:?}");
+        assert_eq!(*bus.status().borrow(), BusStatus::Down);
+    }
+}
