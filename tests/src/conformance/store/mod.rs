@@ -32,7 +32,7 @@ mod world;
 use std::{future::Future, time::Duration};
 
 pub use op::Op;
-pub use world::World;
+pub use world::{Mark, World};
 
 /// No promise takes longer, on a slow machine that does other things too.
 const DEADLINE: Duration = Duration::from_mins(2);

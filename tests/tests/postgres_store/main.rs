@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod faults;
+mod slow_commits;
+
 use std::time::{Duration, Instant};
 
 use protocol::{
