@@ -21,7 +21,7 @@ use crate::{
     node::{self, Node, Role},
     postgres::{PrivatePostgres, TestDatabase},
     proxy::Proxy,
-    redis::Redis,
+    redis::{AnyRedis, Redis, RedisCluster, RedisKind, RedisSentinels},
 };
 
 /// What to start.
@@ -33,7 +33,9 @@ pub struct ClusterConfig {
     pub apis: usize,
     /// A Postgres of its own, for tests that stop it. Else a database on the server that tests share.
     pub private_postgres: bool,
-    /// Each node reaches Redis through a fault proxy of its own: [`Cluster::redis_proxy`].
+    /// Which kind of Redis.
+    pub redis: RedisKind,
+    /// Each node reaches Redis (one server) through a fault proxy of its own: [`Cluster::redis_proxy`].
     pub redis_proxy: bool,
     /// Each node reaches Postgres through a fault proxy of its own: [`Cluster::postgres_proxy`].
     pub postgres_proxy: bool,
@@ -47,6 +49,7 @@ impl Default for ClusterConfig {
             gateways: 2,
             apis: 1,
             private_postgres: false,
+            redis: RedisKind::Standalone,
             redis_proxy: false,
             postgres_proxy: false,
             env: Vec::new(),
@@ -69,7 +72,7 @@ pub struct Cluster {
     /// Api nodes; embedded: none.
     pub apis: Vec<Node>,
     nginx: Option<Nginx>,
-    redis: Option<Redis>,
+    redis: Option<AnyRedis>,
     database: Option<Database>,
     proxies: Proxies,
     env: Vec<(String, String)>,
@@ -106,12 +109,12 @@ impl Cluster {
         } else {
             Database::Shared(TestDatabase::create().await?)
         };
-        let redis = Redis::start().await?;
+        let redis = AnyRedis::start(config.redis).await?;
         let mut cluster = Self::empty(config.env);
         cluster.env.push(("DATABASE_URL".into(), database.url()));
         cluster.env.push(("REDIS_URL".into(), redis.url()));
         if config.redis_proxy {
-            cluster.proxies.redis = Some(redis.port());
+            cluster.proxies.redis = Some(redis.standalone()?.port());
         }
         if config.postgres_proxy {
             cluster.proxies.postgres = Some(database.url().parse::<PgConnectOptions>()?.get_port());
@@ -179,9 +182,19 @@ impl Cluster {
         if self.is_embedded() { &self.gateways } else { &self.apis }
     }
 
-    /// Its Redis; embedded has none.
+    /// Its Redis, when that is one server; embedded has none.
     pub fn redis(&mut self) -> Result<&mut Redis> {
-        self.redis.as_mut().context("an embedded node has no Redis")
+        self.redis.as_mut().context("an embedded node has no Redis")?.standalone_mut()
+    }
+
+    /// Its Sentinel set, when it was started with one.
+    pub fn redis_sentinels(&mut self) -> Result<&mut RedisSentinels> {
+        self.redis.as_mut().context("an embedded node has no Redis")?.sentinels()
+    }
+
+    /// Its Redis Cluster, when it was started with one.
+    pub fn redis_cluster(&mut self) -> Result<&mut RedisCluster> {
+        self.redis.as_mut().context("an embedded node has no Redis")?.cluster()
     }
 
     /// Its Postgres, when it has one of its own.

@@ -3,6 +3,7 @@
 //! Promises that it keeps its port over stop and start, and that it ends with the test.
 
 mod cluster;
+mod kind;
 mod sentinels;
 
 use std::{fmt, time::Duration};
@@ -12,7 +13,8 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-pub use self::{cluster::RedisCluster, sentinels::RedisSentinels};
+pub(crate) use self::kind::AnyRedis;
+pub use self::{cluster::RedisCluster, kind::RedisKind, sentinels::RedisSentinels};
 use crate::process::{Launch, Process, free_port, temp_dir};
 
 /// How long a start or an orderly end may take.
