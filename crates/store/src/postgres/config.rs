@@ -3,9 +3,11 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
+
+use super::doubt::Doubt;
 
 /// How to connect to Postgres.
 #[derive(Clone)]
@@ -66,20 +68,21 @@ impl PostgresConfig {
         Ok(parse(&self.url)?.options([("statement_timeout", "0"), ("lock_timeout", "0"), ("TimeZone", "UTC")]))
     }
 
-    /// A pool that connects when it is first needed.
-    pub(super) fn pool(&self) -> Result<PgPool, String> {
+    /// A pool that connects when it is first needed, and asks its connections as far as there is doubt in them.
+    pub(super) fn pool(&self, doubt: &Doubt) -> Result<PgPool, String> {
+        let (used, kept) = (doubt.clone(), doubt.clone());
         Ok(PgPoolOptions::new()
             .max_connections(self.max_connections.max(1))
             .acquire_timeout(self.acquire_timeout)
-            // A round trip for each call is too dear; only a connection that has rested may have died unseen.
+            // A round trip for each call is too dear.
             .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
+            .before_acquire(move |connection, meta| {
+                let doubt = used.clone();
+                Box::pin(async move { Ok(doubt.allows(connection, meta.idle_for).await) })
+            })
+            .after_release(move |connection, _| {
+                let doubt = kept.clone();
+                Box::pin(async move { Ok(doubt.keeps(connection).await) })
             })
             .connect_lazy_with(self.connect_options()?))
     }

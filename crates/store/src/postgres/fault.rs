@@ -23,6 +23,17 @@ impl Fault {
         Self::Store(StoreError::Internal(what.into()))
     }
 
+    /// A connection failed, so that others may have too: those of a server that ended, say.
+    pub(super) fn is_of_the_connection(&self) -> bool {
+        use sqlx::Error as E;
+        match self {
+            Self::Sql(E::Io(_) | E::Tls(_) | E::Protocol(_) | E::WorkerCrashed | E::BeginFailed) => true,
+            // The operator ended the session, or the server.
+            Self::Sql(E::Database(error)) => error.code().is_some_and(|code| code.starts_with("57P")),
+            _ => false,
+        }
+    }
+
     /// Another try of the same transaction may succeed, and this one certainly wrote nothing.
     pub(super) fn retry(&self) -> Option<Retry> {
         let Self::Sql(sqlx::Error::Database(error)) = self else { return None };

@@ -9,6 +9,7 @@ mod config;
 mod conversations;
 mod create;
 mod details;
+mod doubt;
 mod fault;
 mod feed;
 mod follow;
@@ -44,6 +45,7 @@ use crate::{
     NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Since, Store,
     StoreError, StoreHealth, Watermark,
 };
+use doubt::Doubt;
 use fault::Outcome;
 
 /// A store in Postgres (13 or later). Cheap to clone; clones share the connections.
@@ -51,14 +53,16 @@ use fault::Outcome;
 pub struct PostgresStore {
     pool: PgPool,
     config: PostgresConfig,
+    doubt: Doubt,
 }
 
 impl PostgresStore {
     /// Makes a store without connecting yet; must be called inside a tokio runtime. Fails only when the URL
     /// cannot be read ([`PostgresConfig::check`] says so in words for an operator).
     pub fn connect(config: PostgresConfig) -> Result<Self> {
-        let pool = config.pool().map_err(|reason| StoreError::Internal(reason.into()))?;
-        Ok(Self { pool, config })
+        let doubt = Doubt::new();
+        let pool = config.pool(&doubt).map_err(|reason| StoreError::Internal(reason.into()))?;
+        Ok(Self { pool, config, doubt })
     }
 
     /// Runs a call to its end or to the deadline, again where the database asks for it: what failed so wrote nothing.
@@ -66,10 +70,19 @@ impl PostgresStore {
     where
         F: Future<Output = Outcome<T>> + Send,
     {
-        match tokio::time::timeout(self.config.call_timeout, retry::retried(call)).await {
-            Ok(outcome) => outcome.map_err(StoreError::from),
-            Err(late) => Err(StoreError::Unavailable(late.into())),
-        }
+        let mut working = std::pin::pin!(retry::retried(call));
+        let cut_short = self.doubt.if_cut_short();
+        let outcome = match tokio::time::timeout(self.config.call_timeout, &mut working).await {
+            Ok(outcome) => outcome,
+            Err(late) => return Err(StoreError::Unavailable(late.into())),
+        };
+        cut_short.done();
+        outcome.map_err(|fault| {
+            if fault.is_of_the_connection() {
+                self.doubt.raise();
+            }
+            fault.into()
+        })
     }
 }
 
