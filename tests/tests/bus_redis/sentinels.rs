@@ -102,7 +102,7 @@ async fn a_master_that_was_replaced_is_left_even_when_it_wakes_and_answers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_that_was_ordered_is_followed() {
-    let mut set = RedisSentinels::start_with_password("right").await.unwrap();
+    let set = RedisSentinels::start_with_password("right").await.unwrap();
     let topics = [topic(), topic()];
     let (a, mut ear, b) = pair(&set, &topics).await;
     let before = set.master_port().await.unwrap();

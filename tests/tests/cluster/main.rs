@@ -21,6 +21,7 @@ mod orgs;
 mod postgres_outage;
 mod presence;
 mod receipts;
+mod redis_kinds;
 mod redis_outage;
 mod search;
 mod sign_in;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use starling_tests::{
     client::{Client, View, shared},
     cluster::{Cluster, ClusterConfig, Person},
+    redis::RedisKind,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -72,6 +73,16 @@ pub(crate) async fn on_a_cluster_that_compares_often(scenario: impl AsyncFnOnce(
 /// A cluster whose Redis the scenario breaks.
 pub(crate) async fn on_a_cluster_that_loses_redis(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
     run(Cluster::start_with(config()), Errors::Some, scenario).await;
+}
+
+/// A cluster over a Sentinel set, whose master the scenario kills.
+pub(crate) async fn on_a_cluster_with_sentinels(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    run(Cluster::start_with(ClusterConfig { redis: RedisKind::Sentinel, ..config() }), Errors::Some, scenario).await;
+}
+
+/// A cluster over a Redis Cluster, of which the scenario kills a master.
+pub(crate) async fn on_a_redis_cluster(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    run(Cluster::start_with(ClusterConfig { redis: RedisKind::Cluster, ..config() }), Errors::Some, scenario).await;
 }
 
 /// A cluster with a Postgres of its own, which the scenario breaks.
