@@ -3,7 +3,7 @@
 //!
 //! `STARLING_PLANS=full` seeds 1,000,000 messages instead of 100,000 (`make bench` does).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use protocol::{ConversationFilter, HistoryWindow, PRESENCE_MAX, SearchOrder, Timestamp, UserId};
@@ -13,7 +13,7 @@ use starling_tests::{
     seed::{self, COMMON_WORD, RARE_WORD, Seeded, Size},
 };
 use store::{
-    Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Store,
+    Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Store, Watermark,
     postgres::{PostgresConfig, PostgresStore},
 };
 
@@ -35,6 +35,8 @@ struct World {
     store: PostgresStore,
     marker: sqlx::PgConnection,
     seeded: Seeded,
+    /// What the last call did.
+    last: Vec<Statement>,
     /// What was found wrong, by call.
     wrong: BTreeMap<String, Vec<String>>,
 }
@@ -52,7 +54,7 @@ async fn check() -> Result<()> {
     store.migrate().await?;
     let mut marker = seed::patient(&server.url()).await?;
     let seeded = seed::seed(&mut marker, size).await?;
-    let mut world = World { server, store, marker, seeded, wrong: BTreeMap::new() };
+    let mut world = World { server, store, marker, seeded, last: Vec::new(), wrong: BTreeMap::new() };
     world.lists().await?;
     world.messages().await?;
     world.people().await?;
@@ -83,7 +85,20 @@ impl World {
         if !wrong.is_empty() {
             self.wrong.insert(call.to_owned(), wrong);
         }
+        self.last = statements;
         Ok(result)
+    }
+
+    /// The last call looked for messages by this index, besides those whose id it knew (quotes).
+    fn goes_by(&mut self, index: &str) {
+        let used: BTreeSet<&str> = self.last.iter().flat_map(Statement::indexes).collect();
+        let others: Vec<_> = used
+            .iter()
+            .filter(|used| used.starts_with("messages_") && ![index, "messages_id_unique"].contains(*used))
+            .collect();
+        if !used.contains(index) || !others.is_empty() {
+            self.wrong.entry(index.to_owned()).or_default().push(format!("used were {used:?}"));
+        }
     }
 
     async fn lists(&mut self) -> Result<()> {
@@ -121,6 +136,7 @@ impl World {
         self.look("message", 4, store.message(me, first.id)).await?;
         self.look("changes", 5, store.changes(Some(me), huge, 5_000, 500)).await?;
         self.look("heads", 1, store.heads(&[huge, small])).await?;
+        self.resumes().await?;
         self.look("thread", 5, store.thread(me, first.id, 0, 50)).await?;
         self.look("pins", 4, store.pins(me, huge)).await?;
         self.look("versions", 2, store.versions(me, first.id)).await?;
@@ -130,6 +146,25 @@ impl World {
         let row = MarkRow { user_id: me, conversation_id: huge, delivered_seq: None, read_seq: Some(big.seq) };
         self.look("mark", 1, store.mark(&[row])).await?;
         self.look("receipts", 1, store.receipts(me, &[huge, small])).await?;
+        Ok(())
+    }
+
+    /// Of all of the viewer's conversations at once.
+    async fn resumes(&mut self) -> Result<()> {
+        let (store, me) = (self.store.clone(), self.seeded.viewer);
+        let all = store.memberships(me, 1_000).await?;
+        let cursors: Vec<_> = all.items.iter().map(|item| (item.conversation_id, item.last_seq / 2)).collect();
+        let pages = self.look("catch up", 3, store.catch_up(me, &cursors, 100)).await?;
+        self.goes_by("messages_changed_seq_unique");
+        ensure!(pages.len() == cursors.len(), "{} pages of {}", pages.len(), cursors.len());
+        ensure!(pages.iter().any(|page| page.changes.len() > 1), "no page has changes");
+        let none: Vec<_> = all.items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
+        self.look("catch up, nothing new", 1, store.catch_up(me, &none, 100)).await?;
+        let since = Watermark::default();
+        let changed = self.look("changed since the beginning", 1, store.changed_since(me, &since, 500)).await?;
+        self.goes_by("messages_changed_seq_unique");
+        ensure!(changed.items.len() == cursors.len(), "{} changed of {}", changed.items.len(), cursors.len());
+        self.look("changed since now", 1, store.changed_since(me, &all.watermark, 500)).await?;
         Ok(())
     }
 

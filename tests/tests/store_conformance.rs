@@ -59,6 +59,7 @@ mod postgres {
 mod sqlite {
     use std::{
         os::unix::fs::PermissionsExt,
+        path::Path,
         process::Stdio,
         time::{Duration, Instant},
     };
@@ -133,6 +134,34 @@ mod sqlite {
         assert!(matches!(closed, Err(StoreError::Unavailable(_))), "{closed:?}");
         let second = SqliteStore::open(SqliteConfig::new(&dir)).await.unwrap();
         assert!(second.health().await.unwrap().migrated, "what was closed is found again");
+    }
+
+    /// As a simulation does that starts thousands of stores.
+    #[tokio::test]
+    async fn a_copy_of_a_migrated_file_is_a_store_of_its_own() {
+        let (template, copies) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let forgetful = |dir: &Path| SqliteConfig { durable: false, ..SqliteConfig::new(dir) };
+        let store = SqliteStore::open(forgetful(template.path())).await.unwrap();
+        store.migrate().await.unwrap();
+        let epoch = store.health().await.unwrap().epoch;
+        store.close().await;
+        let mut worlds = Vec::new();
+        for name in ["one", "two"] {
+            let dir = copies.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::copy(SqliteStore::file(template.path()), SqliteStore::file(&dir)).unwrap();
+            let store = SqliteStore::open(forgetful(&dir)).await.unwrap();
+            let health = store.health().await.unwrap();
+            assert!(health.migrated && health.epoch == epoch, "nothing is left to do: {health:?}");
+            let world = World::new(Arc::new(store)).await;
+            let ada = world.user("ada").await;
+            let group = world.group(&[&ada]).await;
+            world.send(group, &ada, "hello").await;
+            worlds.push((world, group));
+        }
+        let (one, two) = (&worlds[0], &worlds[1]);
+        assert_eq!(one.0.head(one.1).await, 2);
+        assert!(two.0.store.heads(&[one.1]).await.unwrap().items.is_empty(), "they share nothing");
     }
 
     #[tokio::test]

@@ -190,7 +190,7 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     /// feed, in one snapshot.
     async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships>;
     /// Those of the conversations the user takes part in now that changed after a watermark, with the cursors to
-    /// replay them from. Looks back over at most `limit` changes of each. What moved the user's feed meanwhile (they
+    /// replay them from, none of them more than `limit` behind its head. What moved the user's feed meanwhile (they
     /// joined, left, a conversation was deleted) is [`Store::feed`]'s to tell.
     async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since>;
     /// Heads of conversations, batched (≤ 2,000), with the epoch. Unknown ids are left out.

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use store::{Store as _, StoreError, sqlite::SqliteStore};
+use store::{StoreError, sqlite::SqliteStore};
 
 use crate::{
     Failure,
@@ -29,7 +29,7 @@ pub(super) async fn run(config: &Config, task: Admin) -> Result<ExitCode, Failur
         Admin::NewEpoch => new_epoch(&*store).await,
     };
     store.close().await;
-    done.map_err(|error| failure(&error)).map(|()| ExitCode::SUCCESS)
+    done.map_err(|error| failure(&config.mode, &error)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn new_epoch(store: &dyn store::Store) -> store::Result<()> {
@@ -38,11 +38,11 @@ async fn new_epoch(store: &dyn store::Store) -> store::Result<()> {
     Ok(())
 }
 
-fn failure(error: &StoreError) -> Failure {
-    match error {
-        StoreError::Unavailable(_) => {
+fn failure(mode: &Mode, error: &StoreError) -> Failure {
+    match (mode, error) {
+        (Mode::Cluster { .. }, StoreError::Unavailable(_)) => {
             Failure::failed(format_args!("{}; check DATABASE_URL and that Postgres runs", chain(error)))
         }
-        error => Failure::failed(chain(error)),
+        _ => Failure::failed(chain(error)),
     }
 }

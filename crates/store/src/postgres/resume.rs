@@ -120,11 +120,10 @@ pub(super) async fn changed_since(pool: &PgPool, user: UserId, since: &Watermark
              FROM participants p
              JOIN conversations c ON c.id = p.conversation_id
              LEFT JOIN LATERAL (
-                 SELECT n.changed_seq
-                 FROM (SELECT m.changed_seq, m.changed_in FROM messages m WHERE m.conversation_id = c.id
-                       ORDER BY m.changed_seq DESC LIMIT $4 + 1) n
-                 WHERE n.changed_in < $2 AND n.changed_in <> ALL($3)
-                 ORDER BY n.changed_seq DESC LIMIT 1) seen ON true
+                 SELECT m.changed_seq FROM messages m
+                 WHERE m.conversation_id = c.id AND m.changed_seq >= c.last_seq - $4
+                   AND m.changed_in < $2 AND m.changed_in <> ALL($3)
+                 ORDER BY m.changed_seq DESC LIMIT 1) seen ON true
              WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
                AND (c.changed_in >= $2 OR c.changed_in = ANY($3) OR of.is_foreign)) i ON true
          WHERE meta.singleton
@@ -146,7 +145,7 @@ pub(super) async fn changed_since(pool: &PgPool, user: UserId, since: &Watermark
         let (Some(id), Some(last_seq)) = (row.conversation_id, row.last_seq) else { continue };
         let cursor = match row.seen_seq {
             _ if row.is_foreign => None,
-            // Nothing left: every change was looked at when there are no more than that.
+            // None was seen of those that were looked at, which are all if there are no more.
             None => (last_seq <= limit).then_some(0),
             Some(seen) => Some(seen),
         };

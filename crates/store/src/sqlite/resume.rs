@@ -51,11 +51,9 @@ pub(super) async fn changed_since(
     // This history has not shown it yet, nor ever will: the database was restored from a backup.
     let is_foreign = since.horizon() > watermark.horizon();
     let rows: Vec<(Uuid, i64, Option<i64>)> = sqlx::query_as(
-        "select c.id, c.last_seq, (select n.changed_seq from ( \
-         select m.changed_seq, m.changed_in from messages m where m.conversation_id = c.id \
-         order by m.changed_seq desc limit ?3 + 1) n \
-         where n.changed_in < ?2 \
-         order by n.changed_seq desc limit 1) \
+        "select c.id, c.last_seq, (select m.changed_seq from messages m \
+         where m.conversation_id = c.id and m.changed_seq >= c.last_seq - ?3 and m.changed_in < ?2 \
+         order by m.changed_seq desc limit 1) \
          from participants p join conversations c on c.id = p.conversation_id and c.deleted_at is null \
          where p.user_id = ?1 and p.left_at is null \
          and (c.changed_in >= ?2 or ?4) \
@@ -72,7 +70,7 @@ pub(super) async fn changed_since(
     for (id, last_seq, seen) in rows {
         let cursor = match seen {
             _ if is_foreign => None,
-            // Nothing left: every change was looked at when there are no more than that.
+            // None was seen of those that were looked at, which are all if there are no more.
             None => (last_seq <= i64::from(limit.max(1))).then_some(0),
             Some(seen) => Some(seen),
         };
