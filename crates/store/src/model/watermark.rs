@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn nothing_else_is_taken_for_one() {
-        let too_many = format!("ff{}", (1..=17).map(|n| format!("-{n:x}")).collect::<String>());
+        let too_many = "ff-1-2-3-4-5-6-7-8-9-a-b-c-d-e-f-10-11";
         for bad in [
             "",
             "-",
@@ -138,7 +138,7 @@ mod tests {
             "é",
             "8000000000000000",
             "ffffffffffffffffffffffff",
-            &too_many,
+            too_many,
         ] {
             assert_eq!(bad.parse::<Watermark>(), Err(BadWatermark), "{bad:?}");
         }
