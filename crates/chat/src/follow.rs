@@ -6,9 +6,12 @@ use protocol::{
     Changes, ConversationId, ErrorCode, Event, EventType, ParticipantRemoved, Receipt, Seq, SessionId, UserId, UserSeq,
 };
 use serde::Serialize;
-use store::{FeedChange, FeedItem, Membership, Memberships};
+use store::{FeedChange, FeedItem, Heads, Membership, Memberships, Since, Watermark};
 
 use crate::{Caller, Chat, ChatError, Result, check, envelope::FeedMoved, page};
+
+/// Most changes of one conversation in [`Chat::catch_up`].
+const CATCH_UP_LIMIT: u32 = 50;
 
 /// One event of a user's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,17 @@ impl Chat {
         Ok(self.inner.store.heads(ids).await?.items)
     }
 
+    /// The same, with the epoch and with what could be seen when they were read.
+    pub async fn heads_seen(&self, ids: &[ConversationId]) -> Result<Heads> {
+        Ok(self.inner.store.heads(ids).await?)
+    }
+
+    /// Which of the user's conversations changed since a watermark, and from where on each is to be replayed. Looks back
+    /// over at most `limit` changes of each.
+    pub async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
+        Ok(self.inner.store.changed_since(user, since, limit).await?)
+    }
+
     /// Heads of feeds (≤ 2,000 ids).
     pub async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {
         Ok(self.inner.store.feed_heads(ids).await?)
@@ -96,6 +110,13 @@ impl Chat {
         }
         let changes = self.inner.store.changes(Some(caller.user.id), conversation, after, limit).await?;
         changes.map(page::cut).ok_or_else(|| ChatError::not_found("conversation"))
+    }
+
+    /// The first page of [`Self::changes`] of each of these conversations (≤ 1,000) that the caller takes part in, in one
+    /// read. Pages are bounded together too: one that got nothing because of that says that there is `more`.
+    pub async fn catch_up(&self, caller: &Caller, cursors: &[(ConversationId, Seq)]) -> Result<Vec<Changes>> {
+        let pages = self.inner.store.catch_up(caller.user.id, cursors, CATCH_UP_LIMIT).await?;
+        Ok(pages.into_iter().map(page::cut).collect())
     }
 
     /// What moved a user's feed after a cursor, and its head.

@@ -13,7 +13,9 @@ use std::{
 
 use axum::extract::ws::Utf8Bytes;
 use chat::ChatError;
-use protocol::{AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, Resume};
+use protocol::{
+    AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, HelloReply, Resume,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -22,9 +24,9 @@ use crate::{
     follow::Started,
     link::Link,
     node::Node,
-    outbox::Class,
+    outbox::{Class, Taken},
     rate::{Rate, TooFast},
-    serve::{Said, deadline_of, farewell, log_failure},
+    serve::{Opening, deadline_of, farewell, log_failure},
     transport::{Batch, End, Inbound, Transport},
 };
 
@@ -55,6 +57,7 @@ pub(crate) struct Connection<'a, T> {
     last_inbound: Instant,
     /// Something was read since the last write: of two that are ready, it is the other one's turn.
     read_last: bool,
+    said_hello: bool,
 }
 
 impl<'a, T: Transport> Connection<'a, T> {
@@ -72,15 +75,27 @@ impl<'a, T: Transport> Connection<'a, T> {
             ping_due: false,
             last_inbound: now,
             read_last: false,
+            said_hello: false,
         }
     }
 
     /// Serves it to its end; why it ended.
-    pub(crate) async fn run(mut self, started: Started, said: Option<Said>) -> End {
+    pub(crate) async fn run(mut self, started: Started, opening: Opening) -> End {
         self.greet(&started);
-        self.started = Some(started);
-        if let Some((reference, hello)) = said {
-            self.hello(reference, hello);
+        match opening {
+            Opening::Silent => self.started = Some(started),
+            Opening::Hello(reference, hello) => {
+                self.started = Some(started);
+                self.hello(reference, hello);
+            }
+            Opening::Stream(last) => {
+                let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+                self.node.spawn_for_connection(async move {
+                    if let Some(reply) = flowing(&link, node.stream(&link, started, last).await) {
+                        link.outbox.push(dispatch::done(None, reply), Class::Durable);
+                    }
+                });
+            }
         }
         let end = loop {
             if let Err(end) = self.step().await {
@@ -199,49 +214,44 @@ impl<'a, T: Transport> Connection<'a, T> {
     }
 
     fn hello(&mut self, reference: Option<String>, hello: Hello) {
-        let Some(started) = self.started.take() else {
-            let error = ChatError::new(ErrorCode::Invalid, "hello comes first, and once");
+        if self.said_hello {
+            let error = ChatError::new(ErrorCode::Invalid, "hello comes once");
             return self.push(dispatch::refused(reference, &error));
-        };
+        }
         if hello.resume.as_ref().is_some_and(|resume| resume.cursors.len() > RESUME_CURSORS_MAX) {
-            self.started = Some(started);
             let error = ChatError::field(
                 "resume.cursors",
                 format!("must name at most {RESUME_CURSORS_MAX} conversations; name the most recent"),
             );
             return self.push(dispatch::refused(reference, &error));
         }
+        self.said_hello = true;
+        // None: it comes late, as on a slow network, and events flow already.
+        let started = self.started.take();
         self.start_flow(started, Some(Asked { reference, resume: hello.resume }));
     }
 
     /// The client did not say `hello`: what was held goes out.
     fn go_live(&mut self) {
         if let Some(started) = self.started.take() {
-            self.start_flow(started, None);
+            self.start_flow(Some(started), None);
         }
     }
 
     /// Replays what was missed, if asked to, and lets events flow, in a task of its own.
-    fn start_flow(&self, started: Started, asked: Option<Asked>) {
+    fn start_flow(&self, started: Option<Started>, asked: Option<Asked>) {
         let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
         self.node.spawn_for_connection(async move {
-            let (reference, live) = match asked {
-                Some(Asked { reference, resume: Some(resume) }) => {
-                    (Some(reference), node.resume(&link, started, &resume).await)
-                }
-                Some(Asked { reference, resume: None }) => (Some(reference), node.go_live(&link, started).await),
-                None => (None, node.go_live(&link, started).await),
+            let (reference, resume) = match asked {
+                Some(Asked { reference, resume }) => (Some(reference), resume),
+                None => (None, None),
             };
-            match live {
-                Ok(reply) => {
-                    if let Some(reference) = reference {
-                        link.outbox.push(dispatch::done(reference, reply), Class::Durable);
-                    }
-                }
-                Err(error) => {
-                    log_failure(&link, &error);
-                    link.outbox.close(close_code(&error));
-                }
+            // One at a time: of a start and a late `hello`, the second finds what the first one did.
+            let turn = link.reads.lock().await;
+            let live = node.flow(&link, started, resume).await;
+            drop(turn);
+            if let (Some(reply), Some(reference)) = (flowing(&link, live), reference) {
+                link.outbox.push(dispatch::done(reference, reply), Class::Durable);
             }
         });
     }
@@ -283,12 +293,15 @@ impl<'a, T: Transport> Connection<'a, T> {
 
     /// Writes what waits with one flush. A reader that is too slow, or silent, ends it.
     async fn write(&mut self) -> std::result::Result<(), End> {
-        let (frames, close) = self.link.outbox.take(WRITE_BATCH);
+        // Read first: what it stands for is in the outbox by now.
+        let stamp = self.link.mark.as_ref().and_then(|mark| mark.stamp(self.link));
+        let Taken { frames, close, is_all } = self.link.outbox.take(WRITE_BATCH);
+        let id = stamp.filter(|_| is_all).map(|stamp| stamp.to_string());
         let silent_after = self.silent_after().max(Instant::now() + self.node.config.heartbeat);
         self.read_last = false;
         let ping = std::mem::take(&mut self.ping_due);
         let (count, bytes) = (frames.len() as u64, frames.iter().map(|frame| frame.len() as u64).sum());
-        let writing = self.transport.send(Batch { frames, ping });
+        let writing = self.transport.send(Batch { frames, ping, id });
         tokio::pin!(writing);
         let written = tokio::select! {
             biased;
@@ -314,6 +327,15 @@ impl<'a, T: Transport> Connection<'a, T> {
             (Err(end), _) => Err(end),
         }
     }
+}
+
+/// What events flow from; none when they cannot, and the connection is ended.
+fn flowing(link: &Link, live: chat::Result<HelloReply>) -> Option<HelloReply> {
+    live.inspect_err(|error| {
+        log_failure(link, error);
+        link.outbox.close(close_code(error));
+    })
+    .ok()
 }
 
 /// A `hello` that waits for its answer.

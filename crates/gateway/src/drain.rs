@@ -27,6 +27,14 @@ pub(crate) async fn run(node: &Arc<Node>) {
         if let Ok(frame) = serde_json::to_string(&Event::plain(EventType::Reconnect, Reconnect { after_ms })) {
             link.outbox.push(frame.into(), Class::Durable);
         }
+        if link.mark.is_some() {
+            // It cannot move by itself: it comes back when its stream ends.
+            let link = Arc::clone(link);
+            node.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(after_ms)).await;
+                link.outbox.close(CloseCode::GoingAway);
+            });
+        }
     }
     drop(links);
     node.connections.close();

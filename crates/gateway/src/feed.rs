@@ -10,6 +10,7 @@ use protocol::{CloseCode, UserId, UserSeq};
 
 use crate::{
     link::Link,
+    marks::Settling,
     node::{Backoff, Node},
     outbox::Class,
 };
@@ -36,11 +37,13 @@ impl Node {
                     self.hub.feeds.fetched(user, head.max(from + 1), |link, cursor| {
                         for event in events.iter().filter(|event| event.user_seq > cursor) {
                             self.push_feed(link, event);
-                            effects.push((Arc::clone(link), event.effect));
+                            // Before the cursor moves: until it is applied, the id of a stream stays where it is.
+                            effects.push((Arc::clone(link), event.effect, Settling::begin(&self, link)));
                         }
                     });
-                    for (link, effect) in effects {
+                    for (link, effect, settling) in effects {
                         self.apply(&link, effect);
+                        drop(settling);
                     }
                 }
                 Err(error) => {

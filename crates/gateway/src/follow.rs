@@ -18,6 +18,7 @@ use store::{Membership, Memberships};
 use crate::{
     fill::{DISTANCE_MAX, resync},
     link::Link,
+    marks::Settling,
     node::Node,
     outbox::Class,
 };
@@ -39,6 +40,10 @@ impl Node {
     /// with the hub's feeds.
     pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         self.subscribe(&[Topic::User(link.user()), Topic::Org(link.org())]).await;
+        self.read_start(link).await
+    }
+
+    async fn read_start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         if !self.env().protections().subscribe_first {
             let memberships = self.chat.memberships(link.user()).await?;
             let announcement_seq = self.announcement_head(link.org()).await?;
@@ -92,6 +97,29 @@ impl Node {
         }
     }
 
+    /// Lets events flow, after a replay where one is asked for. Without `started` they flow already (the client said
+    /// `hello` late): where everything stands is read anew, and what went out meanwhile is in the replay too.
+    pub(crate) async fn flow(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        started: Option<Started>,
+        resume: Option<Resume>,
+    ) -> Result<HelloReply> {
+        match (started, resume) {
+            (Some(started), Some(resume)) => self.resume(link, started, &resume).await,
+            (Some(started), None) => self.go_live(link, started).await,
+            (None, Some(resume)) => self.resume(link, self.read_start(link).await?, &resume).await,
+            (None, None) => {
+                let mut started = self.read_start(link).await?;
+                for item in &mut started.memberships.items {
+                    // What is on its way is still to come: above this.
+                    item.last_seq = item.last_seq.min(self.hub.delivered(item.conversation_id).unwrap_or(Seq::MAX));
+                }
+                self.go_live(link, started).await
+            }
+        }
+    }
+
     /// Goes live from where the start found everything, without a resume.
     pub(crate) async fn go_live(self: &Arc<Self>, link: &Arc<Link>, started: Started) -> Result<HelloReply> {
         let mut reply = HelloReply::default();
@@ -114,12 +142,8 @@ impl Node {
         let Started { memberships: Memberships { epoch, user_seq, watermark, items }, announcement_seq } = started;
         if resume.epoch != epoch || resume.user_seq > user_seq {
             let reason = if resume.epoch == epoch { ResyncReason::CursorAhead } else { ResyncReason::EpochChanged };
-            self.metrics.resumes.with_label_values(&["resync"]).inc();
-            ask_resync(link, None, reason);
             let memberships = Memberships { epoch, user_seq, watermark, items };
-            let mut reply = self.go_live(link, Started { memberships, announcement_seq }).await?;
-            reply.receipts = self.receipts(link, reply.heads.keys().copied().collect()).await?;
-            return Ok(reply);
+            return self.start_anew(link, Started { memberships, announcement_seq }, reason).await;
         }
         self.metrics.resumes.with_label_values(&["replayed"]).inc();
         let items = self.unchecked(link, items, resume).await?;
@@ -134,11 +158,14 @@ impl Node {
             })
             .collect();
         let mut reply = HelloReply::default();
+        let mut behind = Vec::new();
         for item in &items {
             let id = item.conversation_id;
-            match resume.cursors.get(&id) {
+            // Of one that is about to be shown anew, a client that did not name its cursors itself has none.
+            let known = |_: &&Seq| link.mark.is_none() || !shown.contains_key(&id);
+            match resume.cursors.get(&id).filter(known) {
                 Some(cursor) if *cursor <= item.last_seq && item.last_seq - cursor <= DISTANCE_MAX => {
-                    self.release(link, *item, *cursor).await?;
+                    behind.push((*item, *cursor));
                 }
                 cursor => {
                     if let Some(cursor) = cursor {
@@ -152,6 +179,7 @@ impl Node {
                 }
             }
         }
+        self.catch_up(link, behind).await?;
         self.tell_lost(link, resume, &items, &events);
         for event in &events {
             self.push_feed(link, event);
@@ -164,6 +192,20 @@ impl Node {
         reply.announcement_seq = self.announcements_live(link, cursor).await?;
         let all = items.iter().map(|item| item.conversation_id).collect();
         reply.receipts = self.receipts(link, all).await?;
+        Ok(reply)
+    }
+
+    /// Asks the client to fetch everything by REST, and goes live.
+    pub(crate) async fn start_anew(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        started: Started,
+        reason: ResyncReason,
+    ) -> Result<HelloReply> {
+        self.metrics.resumes.with_label_values(&["resync"]).inc();
+        ask_resync(link, None, reason);
+        let mut reply = self.go_live(link, started).await?;
+        reply.receipts = self.receipts(link, reply.heads.keys().copied().collect()).await?;
         Ok(reply)
     }
 
@@ -221,7 +263,12 @@ impl Node {
     /// once, so that a later departure finds it; the rest goes on by itself.
     pub(crate) fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
         if self.hub.attach(id, link) {
-            self.spawn_for_connection(Arc::clone(self).joined(Arc::clone(link), id, after));
+            let settling = Settling::begin(self, link);
+            let joined = Arc::clone(self).joined(Arc::clone(link), id, after);
+            self.spawn_for_connection(async move {
+                joined.await;
+                drop(settling);
+            });
         }
     }
 
@@ -244,7 +291,7 @@ impl Node {
 
     /// The client was told of a conversation that was over before this node followed it: no event of its end came here,
     /// and a deletion has no place in the user's feed.
-    async fn over_already(&self, link: &Arc<Link>, id: ConversationId) -> Result<()> {
+    pub(crate) async fn over_already(&self, link: &Arc<Link>, id: ConversationId) -> Result<()> {
         self.leave(link, id);
         tell_gone(link, id);
         if self.chat.membership(link.user(), id).await?.is_some() {
@@ -279,7 +326,7 @@ impl Node {
     }
 
     /// Sends what is after `cursor` and goes live; the common case reads nothing.
-    async fn release(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
+    pub(crate) async fn release(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
         let id = item.conversation_id;
         if !self.env().protections().subscribe_first {
             return self.release_late(link, item, cursor).await;

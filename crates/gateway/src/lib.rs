@@ -1,11 +1,14 @@
-//! Sockets: upgrade, connections, command dispatch, the hub that shares one event's bytes among local connections.
+//! Sockets and event streams: admission, connections, command dispatch, the hub that shares one event's bytes among
+//! local connections.
 //!
 //! How an event gets to a socket: [`reader`] takes it from the bus, [`hub`] puts it in order and into the
 //! [`outbox`] of each local connection that follows its conversation, [`connection`] writes what waits.
 //! `fill`, `sweep` and `probe` see to it that nothing stays lost; `follow` makes a connection follow in the
 //! first place. [`presence`] is who is there and who is told of it. Nothing here knows SQL, Redis or who may do what.
 
+mod admission;
 mod announce;
+mod catch_up;
 mod close;
 mod connection;
 mod dispatch;
@@ -15,6 +18,7 @@ mod fill;
 mod follow;
 mod hub;
 mod link;
+mod marks;
 mod metrics;
 mod node;
 mod outbox;
@@ -24,6 +28,7 @@ mod rate;
 mod reader;
 mod receipts;
 mod serve;
+mod sse;
 mod sweep;
 #[cfg(test)]
 mod testing;
@@ -36,7 +41,9 @@ use axum::{Router, routing::get};
 use chat::Chat;
 use protocol::NodeId;
 
-use crate::{metrics::Metrics, node::Node, probe::Probe};
+use crate::{metrics::Metrics, node::Node, probe::Probe, serve::Opening};
+pub use axum::extract::ws::Utf8Bytes;
+
 pub use crate::{
     presence::PresenceConfig,
     transport::{Batch, End, Inbound, Transport},
@@ -114,9 +121,11 @@ impl Gateway {
         Ok(Self { node })
     }
 
-    /// `GET /v1/ws`.
+    /// `GET /v1/ws` and `GET /v1/events`.
     pub fn router(&self) -> Router {
-        Router::new().route("/v1/ws", get(upgrade::handle)).with_state(Arc::clone(&self.node))
+        let events = get(sse::handle).options(sse::preflight).fallback(sse::wrong_method);
+        let router = Router::new().route("/v1/ws", get(upgrade::handle)).route("/v1/events", events);
+        router.with_state(Arc::clone(&self.node))
     }
 
     /// Serves a client over any transport, in a task of its own. False when the node is draining: try another one.
@@ -124,7 +133,7 @@ impl Gateway {
         if self.node.is_draining() {
             return false;
         }
-        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, None));
+        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, Opening::Silent));
         true
     }
 

@@ -15,7 +15,7 @@ use protocol::{ConnectionId, ConversationId, OrgId, UserId, UserSeq};
 
 use tokio::time::Instant;
 
-use crate::outbox::Outbox;
+use crate::{marks::Mark, outbox::Outbox};
 
 /// Cursor of a connection that is still starting: it gets no feed events and announcements from the hub.
 const STARTING: UserSeq = UserSeq::MAX;
@@ -33,6 +33,8 @@ pub(crate) struct Link {
     feed_cursor: AtomicU64,
     /// The org's announcements up to here were put into its outbox.
     announced: AtomicU64,
+    /// How far the id of its stream may stand; none for connections that name their cursors themselves.
+    pub(crate) mark: Option<Mark>,
     /// When its token ends; `auth.renew` moves it.
     pub(crate) expires_at: Mutex<Instant>,
     /// A renewal is under way.
@@ -112,12 +114,18 @@ impl Link {
             watching: Mutex::default(),
             feed_cursor: AtomicU64::new(STARTING),
             announced: AtomicU64::new(STARTING),
+            mark: None,
             expires_at: Mutex::new(expires_at),
             renewing: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             markers: AtomicUsize::new(0),
             reads: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// With a mark, for a transport that resumes by an id.
+    pub(crate) fn marked(self) -> Self {
+        Self { mark: Some(Mark::default()), ..self }
     }
 
     /// Counts a command until the guard is dropped; a marker by itself.

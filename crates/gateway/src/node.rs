@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) stop: CancellationToken,
     /// Asks the sweeper for a whole comparison, as soon as it can.
     pub(crate) sweep_now: Notify,
+    /// The sweep's rotations so far; see [`crate::marks`].
+    rotation: AtomicU64,
     /// Markers may have moved without news.
     pub(crate) receipts_lost: Notify,
     pub(crate) draining: AtomicBool,
@@ -50,6 +52,7 @@ impl Node {
             connections: TaskTracker::new(),
             stop: CancellationToken::new(),
             sweep_now: Notify::new(),
+            rotation: AtomicU64::new(0),
             receipts_lost: Notify::new(),
             draining: AtomicBool::new(false),
             degraded: Mutex::new(None),
@@ -69,6 +72,16 @@ impl Node {
     /// Runs a task that the drain waits for.
     pub(crate) fn spawn_for_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.env().spawn(self.connections.track_future(task));
+    }
+
+    /// The number of the sweep's present rotation.
+    pub(crate) fn rotation(&self) -> u64 {
+        self.rotation.load(Ordering::SeqCst)
+    }
+
+    /// Begins the next one; its number.
+    pub(crate) fn next_rotation(&self) -> u64 {
+        self.rotation.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     pub(crate) fn is_draining(&self) -> bool {

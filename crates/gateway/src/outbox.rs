@@ -28,6 +28,17 @@ pub(crate) enum Class {
     Ephemeral,
 }
 
+/// What was taken out to be written.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// In order.
+    pub(crate) frames: Vec<Utf8Bytes>,
+    /// The code to end with, once nothing waits.
+    pub(crate) close: Option<CloseCode>,
+    /// Everything that was ever put in is taken: nothing waits, and nothing was turned away because of a close.
+    pub(crate) is_all: bool,
+}
+
 /// The frames that wait for one socket.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -149,24 +160,25 @@ impl Outbox {
 
     /// Takes what waits, at most about `bytes` (at least one frame), and the code to end with once nothing waits. It
     /// counts until [`Outbox::written`].
-    pub(crate) fn take(&self, bytes: usize) -> (Vec<Utf8Bytes>, Option<CloseCode>) {
+    pub(crate) fn take(&self, bytes: usize) -> Taken {
         let mut state = self.state.lock();
-        let mut taken = Vec::new();
+        let mut frames = Vec::new();
         let mut sum = 0;
         while sum < bytes
             && let Some((frame, _)) = state.queue.pop_front()
         {
             sum += frame.len();
             state.bytes -= frame.len() + OVERHEAD;
-            taken.push(frame);
+            frames.push(frame);
         }
         state.writing += sum;
         if state.queue.is_empty() && state.queue.capacity() > 64 {
             // A burst is over: an idle connection keeps no room for the next one.
             state.queue = VecDeque::new();
         }
-        let close = if state.queue.is_empty() { state.close } else { None };
-        (taken, close)
+        let nothing_waits = state.queue.is_empty();
+        let close = state.close.filter(|_| nothing_waits);
+        Taken { frames, close, is_all: nothing_waits && state.close.is_none() }
     }
 
     /// What was taken is with the kernel.
@@ -210,8 +222,9 @@ mod tests {
         outbox.push("b".into(), Class::Durable);
         outbox.push("receipt".into(), Class::Ephemeral);
         outbox.push("c".into(), Class::Durable);
-        let (frames, close) = outbox.take(usize::MAX);
-        assert_eq!((frames, close), (vec!["a".into(), "b".into(), "c".into()], None));
+        let taken = outbox.take(usize::MAX);
+        assert_eq!((taken.frames, taken.close), (vec!["a".into(), "b".into(), "c".into()], None));
+        assert!(taken.is_all);
         assert_eq!(outbox.take_dropped(), 2);
     }
 
@@ -221,18 +234,20 @@ mod tests {
         for text in ["a", "b", "c", "d"] {
             outbox.push(text.into(), Class::Durable);
         }
-        assert_eq!(outbox.take(usize::MAX), (vec![], Some(CloseCode::SlowConsumer)));
+        let taken = outbox.take(usize::MAX);
+        assert_eq!((taken.frames, taken.close), (vec![], Some(CloseCode::SlowConsumer)));
+        assert!(!taken.is_all, "what was dropped was not taken");
     }
 
     #[test]
     fn bytes_are_bounded_too_but_one_large_frame_passes() {
         let outbox = outbox(100);
         outbox.push("x".repeat(5_000).into(), Class::Durable);
-        assert_eq!(outbox.take(1).0.len(), 1);
+        assert_eq!(outbox.take(1).frames.len(), 1);
         for _ in 0..3 {
             outbox.push("x".repeat(500).into(), Class::Durable);
         }
-        assert_eq!(outbox.take(usize::MAX).1, Some(CloseCode::SlowConsumer));
+        assert_eq!(outbox.take(usize::MAX).close, Some(CloseCode::SlowConsumer));
     }
 
     #[tokio::test]
@@ -243,7 +258,9 @@ mod tests {
         outbox.close(CloseCode::Internal);
         outbox.push("late".into(), Class::Durable);
         outbox.ready().await;
-        assert_eq!(outbox.take(usize::MAX), (vec!["bye".into()], Some(CloseCode::GoingAway)));
+        let taken = outbox.take(usize::MAX);
+        assert_eq!((taken.frames, taken.close), (vec!["bye".into()], Some(CloseCode::GoingAway)));
+        assert!(!taken.is_all, "a frame came too late");
         assert_eq!(outbox.closed().await, CloseCode::GoingAway);
     }
 
@@ -258,7 +275,7 @@ mod tests {
         // Two of them: a wake-up must not be used up by the first.
         let (one, two) = (wait(), wait());
         tokio::task::yield_now().await;
-        assert_eq!(outbox.take(usize::MAX).0.len(), 1);
+        assert_eq!(outbox.take(usize::MAX).frames.len(), 1);
         tokio::task::yield_now().await;
         assert!(!one.is_finished() && !two.is_finished(), "what is being written still counts");
         outbox.written();

@@ -16,18 +16,26 @@ use crate::{
     link::Link,
     node::Node,
     outbox::{Outbox, OutboxLimits},
+    sse::{BadPosition, Position},
     transport::{End, Inbound, Transport},
 };
 
 /// Frames that a socket without credentials may send before it must have said `hello`.
 const HELLO_FRAMES_MAX: usize = 10;
-/// What a client said before its connection began.
-pub(crate) type Said = (Option<String>, Hello);
+/// How a connection begins.
+pub(crate) enum Opening {
+    /// The client's first command, or its silence, decides.
+    Silent,
+    /// It has said `hello`.
+    Hello(Option<String>, Hello),
+    /// It says nothing, ever: it goes on from here at once.
+    Stream(Option<Result<Position, BadPosition>>),
+}
 
 /// Serves a client that has proved nothing yet, from its first frame to its end.
 pub(crate) async fn serve_stranger(node: Arc<Node>, mut transport: impl Transport) {
     match hello(&node, &mut transport).await {
-        Ok((caller, said)) => serve(node, transport, caller, Some(said)).await,
+        Ok((caller, reference, hello)) => serve(node, transport, caller, Opening::Hello(reference, hello)).await,
         Err(end) => {
             node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
             farewell(&mut transport, end).await;
@@ -36,10 +44,11 @@ pub(crate) async fn serve_stranger(node: Arc<Node>, mut transport: impl Transpor
 }
 
 /// Serves a client to its end.
-pub(crate) async fn serve(node: Arc<Node>, mut transport: impl Transport, caller: Caller, said: Option<Said>) {
+pub(crate) async fn serve(node: Arc<Node>, mut transport: impl Transport, caller: Caller, opening: Opening) {
     let expires_at = deadline_of(&node, caller.expires_at);
     let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
-    let link = Arc::new(Link::new(ConnectionId(node.env().id()), Arc::new(caller), Outbox::new(limits), expires_at));
+    let link = Link::new(ConnectionId(node.env().id()), Arc::new(caller), Outbox::new(limits), expires_at);
+    let link = Arc::new(if transport.resumes_by_id() { link.marked() } else { link });
     if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
         node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();
         return farewell(&mut transport, End::Close(CloseCode::RateLimited)).await;
@@ -47,7 +56,7 @@ pub(crate) async fn serve(node: Arc<Node>, mut transport: impl Transport, caller
     let mut open = Open::new(&node, &link);
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
     let end = match node.start(&link).await {
-        Ok(started) => Connection::new(&node, &link, transport).run(started, said).await,
+        Ok(started) => Connection::new(&node, &link, transport).run(started, opening).await,
         Err(error) => {
             log_failure(&link, &error);
             farewell(&mut transport, End::Close(close_code(&error))).await;
@@ -88,7 +97,7 @@ impl Drop for Open<'_> {
 }
 
 /// Waits for a `hello` with a token.
-async fn hello(node: &Node, transport: &mut impl Transport) -> Result<(Caller, Said), End> {
+async fn hello(node: &Node, transport: &mut impl Transport) -> Result<(Caller, Option<String>, Hello), End> {
     let deadline = Instant::now() + node.config.hello_timeout;
     for _ in 0..HELLO_FRAMES_MAX {
         let inbound = timeout_at(deadline, transport.receive()).await;
@@ -99,7 +108,7 @@ async fn hello(node: &Node, transport: &mut impl Transport) -> Result<(Caller, S
         let answer = match Command::decode(&text) {
             Ok((reference, Command::Hello(Hello { token: Some(token), resume }))) => {
                 match node.chat.authenticate(&token).await {
-                    Ok(caller) => return Ok((caller, (reference, Hello { token: None, resume }))),
+                    Ok(caller) => return Ok((caller, reference, Hello { token: None, resume })),
                     Err(error) => {
                         let frame = dispatch::refused(reference, &error);
                         // The socket ends either way.

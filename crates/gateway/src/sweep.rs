@@ -14,9 +14,10 @@ use chat::Map;
 use std::{sync::Arc, time::Duration};
 
 use protocol::{ConversationId, OrgId, Seq, UserId, UserSeq};
+use store::Heads;
 use tokio::time::Instant;
 
-use crate::node::Node;
+use crate::{marks::Rotation, node::Node};
 
 /// Ids in one query.
 const BATCH: usize = 2_000;
@@ -34,6 +35,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     loop {
         let interval = node.config.sweep_interval;
         let started = tokio::time::Instant::now();
+        let mut rotation = Rotation::begin(&node);
         let conversations = node.hub.positions();
         let users = node.hub.feeds.positions();
         let orgs = node.hub.orgs.positions();
@@ -44,13 +46,13 @@ pub(crate) async fn run(node: Arc<Node>) {
             if pause(&node, step).await {
                 return;
             }
-            compare_conversations(&node, batch).await;
+            rotation.conversations(compare_conversations(&node, batch).await);
         }
         for batch in users.chunks(BATCH) {
             if pause(&node, step).await {
                 return;
             }
-            compare_feeds(&node, batch).await;
+            rotation.feeds(compare_feeds(&node, batch).await);
         }
         for batch in orgs.chunks(BATCH) {
             if pause(&node, step).await {
@@ -58,6 +60,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             }
             compare_announcements(&node, batch).await;
         }
+        rotation.end(&node);
         let rest = interval.saturating_sub(started.elapsed()).max(Duration::from_millis(50));
         if pause(&node, if queries == 0 { interval } else { rest.min(step) }).await {
             return;
@@ -118,12 +121,18 @@ async fn all(node: &Arc<Node>) {
     }
 }
 
-async fn compare_conversations(node: &Arc<Node>, batch: &[(ConversationId, Seq)]) {
+/// What was read, with the heads that were not delivered by then; none when the store did not answer.
+async fn compare_conversations(
+    node: &Arc<Node>,
+    batch: &[(ConversationId, Seq)],
+) -> Option<(Heads, Vec<(ConversationId, Seq)>)> {
     let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
-    let Ok(heads) = node.chat.heads(&ids).await else { return };
+    let heads = node.chat.heads_seen(&ids).await.ok()?;
     let known: Map<_, _> = batch.iter().copied().collect();
-    for (id, head) in heads {
+    let mut behind = Vec::new();
+    for (id, head) in heads.items.iter().copied() {
         if known.get(&id).is_some_and(|delivered| *delivered < head) {
+            behind.push((id, head));
             // Most of these are on their way through the bus; the fill waits for them a moment.
             let after = node.hub.saw_head(id, head);
             if after.fill.is_some() {
@@ -132,18 +141,23 @@ async fn compare_conversations(node: &Arc<Node>, batch: &[(ConversationId, Seq)]
             node.after(id, after);
         }
     }
+    Some((heads, behind))
 }
 
-async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) {
+/// The heads that were not delivered; none when the store did not answer.
+async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) -> Option<Vec<(UserId, UserSeq)>> {
     let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
-    let Ok(heads) = node.chat.feed_heads(&ids).await else { return };
+    let heads = node.chat.feed_heads(&ids).await.ok()?;
     let known: Map<_, _> = batch.iter().copied().collect();
+    let mut behind = Vec::new();
     for (user, head) in heads {
         if known.get(&user).is_some_and(|delivered| *delivered < head) {
+            behind.push((user, head));
             node.metrics.sweep_finds.inc();
             node.feed_moved(user, head);
         }
     }
+    Some(behind)
 }
 
 async fn compare_announcements(node: &Arc<Node>, batch: &[(OrgId, u64)]) {

@@ -35,6 +35,8 @@ pub struct Batch {
     pub frames: Vec<Utf8Bytes>,
     /// Then a ping, so that a dead client shows.
     pub ping: bool,
+    /// Where the client stands once it has them: for transports that resume by an id. Often the same as before.
+    pub id: Option<String>,
 }
 
 /// One client's end.
@@ -48,6 +50,12 @@ pub trait Transport: Send + 'static {
 
     /// Says why it ends and waits a moment (bounded) for the other side.
     fn close(&mut self, code: CloseCode) -> impl Future<Output = ()> + Send;
+
+    /// Its clients know nothing of cursors: they come back with the last [`Batch::id`], and only when they are ended,
+    /// since they cannot move by themselves.
+    fn resumes_by_id(&self) -> bool {
+        false
+    }
 }
 
 impl End {
@@ -62,6 +70,6 @@ impl End {
 
 impl From<Utf8Bytes> for Batch {
     fn from(frame: Utf8Bytes) -> Self {
-        Self { frames: vec![frame], ping: false }
+        Self { frames: vec![frame], ..Self::default() }
     }
 }

@@ -100,6 +100,9 @@ pub enum TicketPurpose {
     /// One WebSocket upgrade within 30 s.
     #[default]
     Ws,
+    /// `GET /v1/events`, as often as wanted (`EventSource` comes back to the same URL), for as long as the token that
+    /// bought it lives and its session is not revoked. Opens nothing else.
+    Events,
 }
 
 /// `POST /v1/tickets`.
@@ -114,7 +117,7 @@ pub struct TicketRequest {
 /// Answer of `POST /v1/tickets`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Ticket {
-    /// Pass it as `?ticket=`; it works once.
+    /// Pass it as `?ticket=`. One for `ws` works once.
     pub ticket: String,
     /// Seconds that it lives.
     pub expires_in: u64,

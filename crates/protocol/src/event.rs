@@ -173,6 +173,8 @@ pub enum ResyncReason {
     EpochChanged,
     /// The cursor is above the head.
     CursorAhead,
+    /// It is none of ours: a `Last-Event-ID` that no node made.
+    BadCursor,
     /// More changes were missed than a resume carries.
     TooFarBehind,
 }

@@ -7,6 +7,7 @@ mod authenticate;
 mod claims;
 mod jwks;
 mod keys;
+mod pass;
 mod passwords;
 mod secrets;
 mod sessions;

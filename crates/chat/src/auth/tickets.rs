@@ -1,5 +1,7 @@
-//! Tickets: what a browser puts into a URL instead of its token. Random, single use, 30 s, kept on the bus (not in
-//! one node's memory), because the socket may open on another node than the one that sold the ticket.
+//! Tickets: what a browser puts into a URL instead of its token.
+//!
+//! One for a socket is random, single use, 30 s, kept on the bus (not in one node's memory), because the socket may open
+//! on another node than the one that sold the ticket. One for events is another thing: see [`super::pass`].
 
 use std::{fmt::Write, time::Duration};
 
@@ -15,33 +17,43 @@ const TICKET_TTL: Duration = Duration::from_secs(30);
 /// Longest ticket that is looked up, bytes; ours have 43.
 const TICKET_MAX: usize = 128;
 
-/// What the bus keeps under the ticket's hash.
+/// Who bought a ticket: what the bus keeps under its hash.
 #[derive(Serialize, Deserialize)]
-struct Holder {
-    user: UserId,
-    session: Option<SessionId>,
-    expires_at: Timestamp,
+pub(super) struct Holder {
+    pub(super) user: UserId,
+    pub(super) session: Option<SessionId>,
+    /// When the token ends that it was bought with.
+    pub(super) expires_at: Timestamp,
 }
 
 impl Chat {
-    /// A single-use ticket that opens one socket.
+    /// A ticket for one socket within 30 s, or for events until the caller's token ends.
+    ///
+    /// [`ErrorCode::SignInDisabled`] for events where the operator has configured no secret to sign with.
     pub async fn issue_ticket(&self, caller: &Caller, request: TicketRequest) -> Result<Ticket> {
-        let TicketPurpose::Ws = request.purpose;
-        let ticket = secrets::generate();
         let holder = Holder { user: caller.user.id, session: caller.session, expires_at: caller.expires_at };
+        if request.purpose == TicketPurpose::Events {
+            return self.issue_pass(&holder);
+        }
+        let ticket = secrets::generate();
         let value = serde_json::to_vec(&holder)
             .map_err(|e| ChatError::new(ErrorCode::Internal, "something failed here").because(e))?;
         self.inner.bus.put(&key(&ticket), Bytes::from(value), TICKET_TTL).await?;
         Ok(Ticket { ticket, expires_in: TICKET_TTL.as_secs() })
     }
 
-    /// Who bought this ticket; it is used up. The session and the user are looked at again.
+    /// Who bought this ticket for a socket; it is used up. The session and the user are looked at again.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Caller> {
         if ticket.is_empty() || ticket.len() > TICKET_MAX {
             return Err(bad_ticket());
         }
         let value = self.inner.bus.take(&key(ticket)).await?.ok_or_else(bad_ticket)?;
-        let holder: Holder = serde_json::from_slice(&value).map_err(|e| bad_ticket().because(e))?;
+        let holder = serde_json::from_slice(&value).map_err(|e| bad_ticket().because(e))?;
+        self.holder(holder).await
+    }
+
+    /// Whoever bought a ticket, if they are still welcome.
+    pub(super) async fn holder(&self, holder: Holder) -> Result<Caller> {
         let now = self.inner.env.now();
         if holder.expires_at <= now {
             return Err(ChatError::new(ErrorCode::TokenExpired, "the access token of this ticket has expired"));
@@ -63,6 +75,6 @@ fn key(ticket: &str) -> String {
     key
 }
 
-fn bad_ticket() -> ChatError {
+pub(super) fn bad_ticket() -> ChatError {
     ChatError::new(ErrorCode::NotAuthenticated, "the ticket is not valid, or was used before")
 }

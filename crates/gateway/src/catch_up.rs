@@ -1,0 +1,60 @@
+//! The first page of everything that a connection missed, in one read of the store however many conversations.
+//!
+//! Most of who resume missed little: for them this is all. What does not fit goes on conversation by conversation
+//! (`release` in [`crate::follow`]), at the pace of the reader.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use chat::{Map, Result};
+use protocol::{Changes, Seq};
+use store::{CATCH_UP_CURSORS, Membership};
+
+use crate::{link::Link, node::Node, outbox::Class};
+
+impl Node {
+    /// Sends what is after each cursor and goes live.
+    pub(crate) async fn catch_up(self: &Arc<Self>, link: &Arc<Link>, items: Vec<(Membership, Seq)>) -> Result<()> {
+        // Where nothing was missed nothing is read, unless something comes just now.
+        let one_by_one = !self.env().protections().subscribe_first;
+        let (whole, behind): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|(item, cursor)| *cursor >= item.last_seq || one_by_one);
+        for (item, cursor) in whole {
+            self.release(link, item, cursor).await?;
+        }
+        for behind in behind.chunks(CATCH_UP_CURSORS) {
+            // Hold first, then read: what comes in between is in both, and dropped by its seq.
+            behind.iter().for_each(|(item, _)| self.hub.rearm(item.conversation_id, link));
+            let cursors: Vec<_> = behind.iter().map(|(item, cursor)| (item.conversation_id, *cursor)).collect();
+            let pages = self.chat.catch_up(&link.caller, &cursors).await?.into_iter();
+            let mut pages: Map<_, _> = pages.map(|page| (page.conversation_id, page)).collect();
+            for (item, cursor) in behind {
+                let id = item.conversation_id;
+                let Some(page) = pages.remove(&id) else {
+                    self.over_already(link, id).await?;
+                    continue;
+                };
+                if !link.outbox.room().await {
+                    return Ok(());
+                }
+                let cursor = push_page(link, &page).max(*cursor);
+                match self.hub.release(id, link, cursor, item.access_since_seq) {
+                    Ok(after) => self.after(id, after),
+                    // There is more, or more came than could be held.
+                    Err(_) => self.release(link, *item, cursor).await?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a page into the outbox, unless it is empty; how far it goes.
+fn push_page(link: &Link, page: &Changes) -> Seq {
+    if page.to > page.from
+        && let Ok(frame) = serde_json::to_string(page)
+    {
+        link.outbox.push(Utf8Bytes::from(frame), Class::Durable);
+    }
+    page.to
+}
