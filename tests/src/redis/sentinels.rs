@@ -6,6 +6,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -126,6 +127,11 @@ impl RedisSentinels {
         let sentinel = self.sentinels.first().context("there are three")?;
         let mut connection = self.connect(sentinel.port).await?;
         Ok(redis::cmd("SENTINEL").arg(&["FAILOVER", MASTER]).query_async(&mut connection).await?)
+    }
+
+    /// One of the three Sentinels answers nothing any more.
+    pub fn freeze_sentinel(&self, place: usize) -> Result<()> {
+        self.sentinels.get(place).context("there are three")?.process.signal(Signal::SIGSTOP)
     }
 
     /// Waits until another one than `before` is the master, by its own word too; returns its port.

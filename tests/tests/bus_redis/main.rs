@@ -5,6 +5,7 @@
 mod cluster;
 mod sentinels;
 mod standalone;
+mod tls;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

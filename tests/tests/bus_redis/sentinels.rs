@@ -115,6 +115,66 @@ async fn a_failover_that_was_ordered_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_keeps_its_connections_and_knows_of_nothing_is_left_when_the_sentinels_name_another_one() {
+    let mut set = RedisSentinels::start().await.unwrap();
+    let topics = [topic(), topic()];
+    let (a, mut ear, b) = pair(&set, &topics).await;
+    let before = set.master_port().await.unwrap();
+    // The Sentinels can neither demote it nor cut its clients off, as if they could not reach it.
+    let mut admin = set.connection(before).await.unwrap();
+    redis::cmd("ACL")
+        .arg(&["SETUSER", "default", "-replicaof", "-slaveof"])
+        .query_async::<()>(&mut admin)
+        .await
+        .unwrap();
+    redis::cmd("ACL").arg(&["SETUSER", "default", "-client"]).query_async::<()>(&mut admin).await.unwrap();
+    set.order_failover().await.unwrap();
+    let after = set.failed_over(before).await.unwrap();
+    recovered(&a, &mut ear, &b, &topics).await;
+    up(&b).await;
+    assert_eq!(set.role(before).await.unwrap(), "master", "it was told after all");
+    eventually("nobody listens to the old one", SOON, async || match listening(&set, before).await {
+        0 => Ok(()),
+        left => Err(left),
+    })
+    .await;
+    assert_eq!(listening(&set, after).await, 2);
+    let published = set.server(before).unwrap().calls("publish").await.unwrap();
+    whole(&mut ear, &b, &topics).await;
+    b.put("key", Bytes::from_static(b"value"), SOON).await.unwrap();
+    let keys: u64 = redis::cmd("EXISTS").arg("test:key").query_async(&mut admin).await.unwrap();
+    assert_eq!(keys, 0, "a key went to the old one");
+    // The Sentinels say hello to each other through it; our two events did not come by.
+    let now = set.server(before).unwrap().calls("publish").await.unwrap();
+    assert!(now < published + 20, "{published} and {now}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_no_master_is_not_used_though_the_sentinels_name_it() {
+    let mut set = RedisSentinels::start().await.unwrap();
+    let (master, nobody) = (set.master_port().await.unwrap(), "1");
+    // The Sentinels are stopped, so that they cannot mend it; what they say stays true for them.
+    let mut admin = set.connection(master).await.unwrap();
+    set.freeze_sentinel(0).unwrap();
+    set.freeze_sentinel(1).unwrap();
+    redis::cmd("REPLICAOF").arg(&["127.0.0.1", nobody]).query_async::<()>(&mut admin).await.unwrap();
+    let bus = node(set.url());
+    for _ in 0..3 {
+        let refused = bus.publish(&[(topic(), Bytes::new())]).await;
+        assert!(matches!(refused, Err(BusError::Unavailable(_))), "{refused:?}");
+        let refused = bus.take("key").await;
+        assert!(matches!(refused, Err(BusError::Unavailable(_))), "{refused:?}");
+    }
+    let refused = bus.subscribe(&[topic()]).await;
+    assert!(matches!(&refused, Err(BusError::Unavailable(_))), "{refused:?}");
+    assert_eq!(*bus.status().borrow(), BusStatus::Down);
+    redis::cmd("REPLICAOF").arg(&["NO", "ONE"]).query_async::<()>(&mut admin).await.unwrap();
+    up(&bus).await;
+    bus.publish(&[(topic(), Bytes::new())]).await.unwrap();
+    assert!(set.server(master).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sentinel_is_enough_and_without_any_the_master_stays_in_use() {
     let mut set = RedisSentinels::start().await.unwrap();
     set.kill_sentinel(0).unwrap();

@@ -1,8 +1,6 @@
 //! One server: what the bus does when it dies, freezes, refuses, is full, or is not there yet.
 
 use std::{
-    path::Path,
-    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +13,7 @@ use bytes::Bytes;
 use protocol::{NodeId, PresenceState, UserId};
 use starling_tests::{
     conformance::bus::{Ear, SOON, publish, topic, up},
-    process::{eventually, free_port, temp_dir},
+    process::eventually,
     redis::Redis,
 };
 use tokio::time::timeout;
@@ -228,56 +226,6 @@ async fn without_permission_for_the_channels_the_bus_is_down_and_says_why() {
     assert!(matches!(refused, Err(BusError::Refused(_))), "{refused:?}");
     assert!(matches!(bus.publish(&[(topic(), Bytes::new())]).await, Err(BusError::Refused(_))));
     assert!(bus.ping().await.is_ok());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_tls_only_a_known_authority_is_trusted() {
-    let dir = temp_dir("tls").unwrap();
-    certificates(dir.path());
-    let (port, file) = (free_port().unwrap(), |name: &str| dir.path().join(name).to_str().unwrap().to_owned());
-    let _server = Redis::start_with(&[
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("server.pem"),
-        "--tls-key-file",
-        &file("server.key"),
-        "--tls-ca-cert-file",
-        &file("ca.pem"),
-        "--tls-auth-clients",
-        "no",
-    ])
-    .await
-    .unwrap();
-    let config = RedisConfig {
-        ca_certificates: Some(std::fs::read(file("ca.pem")).unwrap()),
-        command_timeout: Duration::from_secs(3),
-        ..RedisConfig::new(format!("rediss://localhost:{port}"))
-    };
-    let trusting: Arc<dyn Bus> = Arc::new(RedisBus::start(config.clone()).unwrap());
-    let topics = [topic()];
-    let mut ear = Ear::of(&trusting);
-    trusting.subscribe(&topics).await.unwrap();
-    recovered(&trusting, &mut ear, &trusting, &topics).await;
-    assert!(trusting.ping().await.is_ok());
-
-    let wary = RedisBus::start(RedisConfig { ca_certificates: None, ..config }).unwrap();
-    assert!(matches!(wary.ping().await, Err(BusError::Unavailable(_))));
-    assert_eq!(*wary.status().borrow(), BusStatus::Down);
-}
-
-/// An authority, and a server for `localhost` that it vouches for.
-fn certificates(dir: &Path) {
-    std::fs::write(dir.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-    for command in [
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem",
-        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
-    ] {
-        let made = Command::new("openssl").args(command.split(' ')).current_dir(dir).output();
-        let made = made.expect("openssl is installed (scripts/install-deps)");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

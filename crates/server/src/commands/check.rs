@@ -180,7 +180,12 @@ async fn event(part: &str, publisher: &dyn Bus, reader: &dyn Bus, findings: &mut
     };
     match timeout(DELIVERY, round).await {
         Ok(Ok(())) => Findings::ok(part, "went from one connection to another"),
-        Ok(Err(why)) => findings.fail(part, format_args!("{why}; allow this user SUBSCRIBE and PUBLISH in Redis")),
+        Ok(Err(why)) => findings.fail(
+            part,
+            format_args!(
+                "{why}; allow this user SUBSCRIBE and PUBLISH in Redis (in a cluster SSUBSCRIBE and SPUBLISH)"
+            ),
+        ),
         Err(_) => findings.fail(part, format_args!("did not arrive within {DELIVERY:?}; is it the same Redis?")),
     }
 }
