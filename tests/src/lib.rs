@@ -1,6 +1,7 @@
 //! What the tests are made of: private servers, whole clusters, clients as an app would write them, and the
 //! conformance suites of the seams. Everything starts on free ports and ends with the test.
 
+pub mod audit;
 pub mod client;
 pub mod cluster;
 pub mod conformance;

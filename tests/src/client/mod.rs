@@ -3,17 +3,19 @@
 //! Promises to do what `docs/protocol.md` asks of a client, and to write down each time the server did not do its
 //! part: see [`View::violations`], which [`Client::check`] turns into a failure.
 
+mod core;
 mod list;
 mod rest;
 mod socket;
 mod task;
 mod view;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parking_lot::Mutex;
-use protocol::{Changes, ConversationId, ErrorCode, Message, MessageId, Reply, should_reconnect};
+use protocol::{Changes, ConversationId, Message, MessageId, Reply, should_reconnect};
+use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -23,11 +25,13 @@ use tokio::{
 
 use self::task::Task;
 pub use self::{
+    core::{Answered, BROKEN, Core, Draw, Output, Persistence, is_passing},
     list::List,
     rest::{Answer, Rest},
     socket::{Frame, Socket},
     view::{Timeline, View, shared},
 };
+use crate::audit::Entry;
 
 /// Nothing that a test waits for takes longer, unless it says so.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -47,22 +51,17 @@ struct Shared {
 }
 
 struct State {
-    view: View,
+    core: Core,
     base: String,
     token: String,
-    /// The socket is open and `hello` was answered.
-    live: bool,
-    /// Sockets that went live so far.
-    connections: usize,
-    /// How sockets ended, in order; 1006 when one broke.
-    closes: Vec<u16>,
-    /// The client may connect.
-    wanted: bool,
+    /// Who waits for the reply to which command.
+    waiting: HashMap<u64, oneshot::Sender<Reply<Value>>>,
 }
 
 enum Order {
-    Command { frame: Value, reply: oneshot::Sender<Reply<Value>> },
+    Command { frame: Value, persistence: Persistence, reply: oneshot::Sender<Reply<Value>> },
     Break,
+    Want(bool),
 }
 
 impl Client {
@@ -75,18 +74,19 @@ impl Client {
 
     /// Starts to connect, and keeps trying.
     pub fn connecting(base: &str, token: &str) -> Self {
-        let state = State {
-            view: View::default(),
-            base: base.to_owned(),
-            token: token.to_owned(),
-            live: false,
-            connections: 0,
-            closes: Vec::new(),
-            wanted: true,
-        };
+        Self::with_core(base, token, Core::new(chance()), Instant::now())
+    }
+
+    /// The same that writes down all it says and hears, at times since `start`: [`Client::take_log`].
+    pub fn recording(base: &str, token: &str, start: Instant) -> Self {
+        Self::with_core(base, token, Core::new(chance()).recording(), start)
+    }
+
+    fn with_core(base: &str, token: &str, core: Core, start: Instant) -> Self {
+        let state = State { core, base: base.to_owned(), token: token.to_owned(), waiting: HashMap::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let (orders, queue) = mpsc::unbounded_channel();
-        let task = tokio::spawn(Task::new(Arc::clone(&shared), queue).run());
+        let task = tokio::spawn(Task::new(Arc::clone(&shared), queue, start).run());
         Self { shared, orders, task }
     }
 
@@ -106,11 +106,7 @@ impl Client {
             match self.command("message.send", fields.clone()).await {
                 Ok(Reply { ok: true, data: Some(message), .. }) => return Ok(serde_json::from_value(message)?),
                 Ok(Reply { error: Some(error), .. }) => {
-                    let passing = matches!(
-                        error.code,
-                        ErrorCode::Unavailable | ErrorCode::Overloaded | ErrorCode::Timeout | ErrorCode::RateLimited
-                    );
-                    ensure!(passing, "sending {content:?} was refused: {error:?}");
+                    ensure!(is_passing(error.code), "sending {content:?} was refused: {error:?}");
                     sleep(Duration::from_millis(error.retry_after_ms.unwrap_or(100))).await;
                     last = anyhow!("{error:?}");
                 }
@@ -132,7 +128,7 @@ impl Client {
             let page: Changes = serde_json::from_value(reply.data.unwrap_or_default())?;
             let more = page.more;
             after = page.to;
-            self.shared.state.lock().view.loaded(page);
+            self.shared.state.lock().core.view.loaded(page);
             self.shared.changed.notify_waiters();
             if !more {
                 return Ok(());
@@ -158,45 +154,51 @@ impl Client {
 
     /// Sends any command once, as soon as there is a connection, and returns its reply. Fails when the connection
     /// ends before the reply comes.
-    pub async fn command(&self, kind: &str, mut fields: Value) -> Result<Reply<Value>> {
-        fields["type"] = kind.into();
-        let (reply, answer) = oneshot::channel();
-        let order = Order::Command { frame: fields, reply };
-        self.orders.send(order).map_err(|_| anyhow!("the client has ended: {}", self.summary()))?;
-        let answer = timeout(SOON, answer).await;
+    pub async fn command(&self, kind: &str, fields: Value) -> Result<Reply<Value>> {
+        let answer = timeout(SOON, self.order(kind, fields, Persistence::Once)?).await;
         answer
             .with_context(|| format!("no reply to `{kind}` within {SOON:?}; {}", self.summary()))?
             .with_context(|| format!("the connection ended before the reply to `{kind}`"))
+    }
+
+    /// Says a command again and again, the same each time, until there is an answer; for no longer than `patience`.
+    pub async fn persist(&self, kind: &str, fields: Value, patience: Duration) -> Result<Reply<Value>> {
+        let answer = timeout(patience, self.order(kind, fields, Persistence::UntilAnswered)?).await;
+        answer.with_context(|| format!("no answer to `{kind}` within {patience:?}"))?.context("the client has ended")
+    }
+
+    fn order(&self, kind: &str, mut frame: Value, persistence: Persistence) -> Result<oneshot::Receiver<Reply<Value>>> {
+        frame["type"] = kind.into();
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Command { frame, persistence, reply };
+        self.orders.send(order).map_err(|_| anyhow!("the client has ended: {}", self.summary()))?;
+        Ok(answer)
     }
 
     // ---- connections
 
     /// Waits until events flow.
     pub async fn live(&self) -> Result<()> {
-        self.wait("the client is live", |state| state.live.then_some(())).await
+        self.wait("the client is live", |state| state.core.is_live().then_some(())).await
     }
 
     /// Breaks the connection without a close, as a lost network does; the client comes back by itself.
     pub async fn break_connection(&self) -> Result<()> {
         self.live().await?;
-        let before = self.shared.state.lock().closes.len();
+        let before = self.shared.state.lock().core.closes().len();
         self.orders.send(Order::Break).map_err(|_| anyhow!("the client has ended"))?;
-        self.wait("the connection is broken", |state| (state.closes.len() > before).then_some(())).await
+        self.wait("the connection is broken", |state| (state.core.closes().len() > before).then_some(())).await
     }
 
     /// Breaks the connection and stays away until [`Client::online`].
     pub async fn offline(&self) -> Result<()> {
-        self.shared.state.lock().wanted = false;
-        if self.shared.state.lock().live {
-            let _ = self.orders.send(Order::Break);
-        }
-        self.wait("the client is offline", |state| (!state.live).then_some(())).await
+        let _ = self.orders.send(Order::Want(false));
+        self.wait("the client is offline", |state| state.core.is_away().then_some(())).await
     }
 
     /// Ends [`Client::offline`]; returns when events flow.
     pub async fn online(&self) -> Result<()> {
-        self.shared.state.lock().wanted = true;
-        self.shared.changed.notify_waiters();
+        let _ = self.orders.send(Order::Want(true));
         self.live().await
     }
 
@@ -212,18 +214,18 @@ impl Client {
 
     /// How often the client went live.
     pub fn connections(&self) -> usize {
-        self.shared.state.lock().connections
+        self.shared.state.lock().core.connections()
     }
 
     /// The codes that its connections ended with, in order; 1006 for one that broke.
     pub fn closes(&self) -> Vec<u16> {
-        self.shared.state.lock().closes.clone()
+        self.shared.state.lock().core.closes().to_vec()
     }
 
     /// Waits for a close that ends the client for good, and returns its code.
     pub async fn stopped(&self) -> Result<u16> {
         self.wait("the server sends the client away", |state| {
-            state.closes.last().copied().filter(|code| !should_reconnect(*code))
+            state.core.closes().last().copied().filter(|code| !should_reconnect(*code))
         })
         .await
     }
@@ -232,12 +234,27 @@ impl Client {
 
     /// A copy of what it knows now.
     pub fn view(&self) -> View {
-        self.shared.state.lock().view.clone()
+        self.shared.state.lock().core.view.clone()
+    }
+
+    /// Looks at what it knows now, without a copy.
+    pub fn look<T>(&self, look: impl FnOnce(&View) -> T) -> T {
+        look(&self.shared.state.lock().core.view)
+    }
+
+    /// Whether events flow now.
+    pub fn is_live(&self) -> bool {
+        self.shared.state.lock().core.is_live()
+    }
+
+    /// Everything that was said and heard since the last time, when it is recording.
+    pub fn take_log(&self) -> Vec<Entry> {
+        self.shared.state.lock().core.take_log()
     }
 
     /// Waits until `look` finds something in what the client knows.
     pub async fn until<T>(&self, what: &str, mut look: impl FnMut(&View) -> Option<T>) -> Result<T> {
-        self.wait(what, |state| look(&state.view)).await
+        self.wait(what, |state| look(&state.core.view)).await
     }
 
     /// Waits for a message with this text, in its present state.
@@ -260,11 +277,12 @@ impl Client {
     /// Fails when the server sent what a correct one would not have sent.
     pub fn check(&self) -> Result<()> {
         let state = self.shared.state.lock();
-        let violations = &state.view.violations;
+        let view = &state.core.view;
+        let violations = &view.violations;
         ensure!(violations.is_empty(), "the server broke the protocol:\n{}", violations.join("\n"));
-        let unannounced = state.view.unannounced();
+        let unannounced = view.unannounced();
         ensure!(
-            !state.live || unannounced.is_empty(),
+            !state.core.is_live() || unannounced.is_empty(),
             "events of conversations that nothing announced: {unannounced:?}"
         );
         Ok(())
@@ -287,7 +305,8 @@ impl Client {
     /// What it saw, in a few lines, for messages of failures.
     pub fn summary(&self) -> String {
         let state = self.shared.state.lock();
-        let timelines: Vec<_> = state.view.timelines.iter().collect();
+        let (core, view) = (&state.core, &state.core.view);
+        let timelines: Vec<_> = view.timelines.iter().collect();
         let timelines = timelines.iter().map(|(id, timeline)| {
             let last: Vec<_> = timeline.messages.values().rev().take(5).map(|message| &message.content).collect();
             format!("\n  {id}: cursor {}, gone {}, newest first {last:?}", timeline.cursor, timeline.gone)
@@ -295,16 +314,21 @@ impl Client {
         format!(
             "the client saw: live {}, connections {}, closes {:?}, user_seq {}, {} events, resyncs {:?}, violations \
              {:?}{}",
-            state.live,
-            state.connections,
-            state.closes,
-            state.view.user_seq,
-            state.view.events.len(),
-            state.view.resyncs,
-            state.view.violations,
+            core.is_live(),
+            core.connections(),
+            core.closes(),
+            view.user_seq,
+            view.events.len(),
+            view.resyncs,
+            view.violations,
             timelines.collect::<String>()
         )
     }
+}
+
+/// Chance for backoff.
+fn chance() -> Draw {
+    Box::new(|most| rand::rng().random_range(Duration::ZERO..most))
 }
 
 impl Drop for Client {

@@ -1,192 +1,120 @@
-//! The task behind a [`Client`](super::Client): connects, resumes, passes commands and events, and comes back.
+//! The task behind a [`Client`](super::Client): a [`Core`] on a real socket.
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::{Changes, ConversationId, ErrorCode, Reply, Seq, should_reconnect};
-use rand::RngExt;
-use serde_json::{Value, json};
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep, sleep_until},
+    sync::mpsc,
+    time::{Instant, sleep_until},
 };
 
-use super::{Frame, MOVED, Order, Shared, Socket, State};
-
-/// Between two attempts to connect, at most; half of it on average.
-const BACKOFF: Duration = Duration::from_millis(400);
-
-/// `ref` of the commands with which a conversation that is new to the client is fetched, before its id.
-const LOAD: &str = "load:";
-
-fn load(id: ConversationId, after: Seq) -> Value {
-    json!({"type": "changes.get", "ref": format!("{LOAD}{id}"), "conversation_id": id, "after": after})
-}
+use super::{Answered, BROKEN, Core, Frame, Order, Output, Shared, Socket};
 
 /// Owns the socket.
 pub(super) struct Task {
     shared: Arc<Shared>,
     orders: mpsc::UnboundedReceiver<Order>,
-    next_ref: u64,
-    /// Conversations that are new and not fetched to their end: what one connection did not finish, the next does.
-    loading: Vec<ConversationId>,
+    start: Instant,
+    socket: Option<Socket>,
+}
+
+/// What woke the task.
+enum Woke {
+    Frame(Frame),
+    Order(Option<Order>),
+    Time,
 }
 
 impl Task {
-    pub(super) fn new(shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>) -> Self {
-        Self { shared, orders, next_ref: 0, loading: Vec::new() }
+    pub(super) fn new(shared: Arc<Shared>, orders: mpsc::UnboundedReceiver<Order>, start: Instant) -> Self {
+        Self { shared, orders, start, socket: None }
     }
 
     pub(super) async fn run(mut self) {
-        loop {
-            let (base, token) = loop {
-                let changed = self.shared.changed.notified();
-                {
-                    let state = self.shared.state.lock();
-                    if state.wanted {
-                        break (state.base.clone(), state.token.clone());
-                    }
-                }
-                changed.await;
+        self.core(Core::tick);
+        while self.outputs().await {
+            let wakes_at = self.shared.state.lock().core.wakes_at();
+            let woke = tokio::select! {
+                biased;
+                order = self.orders.recv() => Woke::Order(order),
+                frame = next(&mut self.socket), if self.socket.is_some() => Woke::Frame(frame),
+                () = sleep_until(self.start + wakes_at.unwrap_or_default()), if wakes_at.is_some() => Woke::Time,
             };
-            let code = match Socket::with_token(&base, &token).await {
-                Ok(socket) => self.serve(socket).await,
-                Err(_) => None,
-            };
-            if let Some(code) = code {
-                self.update(|state| {
-                    state.live = false;
-                    state.closes.push(code);
-                });
-                if !should_reconnect(code) {
-                    return;
+            match woke {
+                Woke::Time => self.core(Core::tick),
+                Woke::Frame(Frame::Json(frame)) => self.core(|core, now| core.frame(now, frame)),
+                Woke::Frame(ended) => {
+                    self.socket = None;
+                    let code = if let Frame::Closed(code) = ended { code } else { BROKEN };
+                    self.core(|core, now| core.closed(now, code));
                 }
-            }
-            let pause = rand::rng().random_range(Duration::ZERO..BACKOFF);
-            sleep(pause).await;
-        }
-    }
-
-    /// Takes a page of a conversation that is new; returns the command for the next one.
-    async fn loaded(&self, id: ConversationId, reply: Reply<Value>) -> Option<Value> {
-        match (reply.error, reply.data.map(serde_json::from_value::<Changes>)) {
-            (None, Some(Ok(page))) => {
-                let next = page.more.then(|| load(id, page.to));
-                self.update(|state| state.view.loaded(page));
-                next
-            }
-            (Some(error), _) if error.retry_after_ms.is_some() => {
-                sleep(Duration::from_millis(error.retry_after_ms.unwrap_or_default())).await;
-                Some(load(id, 0))
-            }
-            // No longer theirs.
-            (Some(error), _) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => None,
-            other => {
-                self.update(|state| state.view.violations.push(format!("`changes.get` of {id}: {other:?}")));
-                None
+                Woke::Order(None) => return,
+                Woke::Order(Some(Order::Break)) => self.core(Core::break_off),
+                Woke::Order(Some(Order::Want(wanted))) => {
+                    self.core(|core, now| core.want(now, wanted));
+                    self.core(Core::tick);
+                }
+                Woke::Order(Some(Order::Command { frame, persistence, reply })) => {
+                    let mut state = self.shared.state.lock();
+                    let number = state.core.command(self.start.elapsed(), frame, persistence);
+                    state.waiting.insert(number, reply);
+                }
             }
         }
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.shared.state.lock());
+    fn core(&self, change: impl FnOnce(&mut Core, Duration)) {
+        change(&mut self.shared.state.lock().core, self.start.elapsed());
         self.shared.changed.notify_waiters();
     }
 
-    /// Serves a socket to its end and returns its close code.
-    async fn serve(&mut self, mut socket: Socket) -> Option<u16> {
-        let mut waiting: Vec<(String, oneshot::Sender<Reply<Value>>)> = Vec::new();
-        let (mut live, mut move_at) = (false, None);
-        let unfinished = self.loading.clone();
+    /// Does what the core says; false when the client has ended.
+    async fn outputs(&mut self) -> bool {
         loop {
-            let frame = tokio::select! {
-                frame = socket.next() => frame,
-                () = sleep_until(move_at.unwrap_or_else(Instant::now)), if move_at.is_some() => {
-                    // The server may be gone already; the client leaves either way.
-                    let _ = socket.close().await;
-                    return Some(MOVED);
-                }
-                order = self.orders.recv(), if live => match order? {
-                    Order::Break => return Some(1006),
-                    Order::Command { mut frame, reply } => {
-                        self.next_ref += 1;
-                        let reference = self.next_ref.to_string();
-                        frame["ref"] = reference.as_str().into();
-                        waiting.push((reference, reply));
-                        if socket.send(&frame).await.is_err() {
-                            return Some(1006);
+            let output = self.shared.state.lock().core.next();
+            match output {
+                None => return true,
+                Some(Output::Stopped(_)) => return false,
+                Some(Output::Connect) => {
+                    let (base, token) = {
+                        let state = self.shared.state.lock();
+                        (state.base.clone(), state.token.clone())
+                    };
+                    match Socket::with_token(&base, &token).await {
+                        Ok(socket) => {
+                            self.socket = Some(socket);
+                            self.core(Core::opened);
                         }
-                        continue;
+                        Err(_) => self.core(Core::failed),
                     }
-                },
-            };
-            let frame = match frame {
-                Frame::Json(frame) => frame,
-                Frame::Closed(code) => return Some(code),
-                Frame::Broken => return Some(1006),
-            };
-            if frame["type"] == "reply" {
-                let Ok(reply) = serde_json::from_value::<Reply<Value>>(frame.clone()) else {
-                    self.update(|state| state.view.violations.push(format!("a malformed reply: {frame}")));
-                    continue;
-                };
-                let reference = reply.reference.clone().unwrap_or_default();
-                if reference == "hello" {
-                    if !reply.ok {
-                        self.update(|state| state.view.violations.push(format!("hello was refused: {frame}")));
-                        return Some(1006);
-                    }
-                    live = true;
-                    self.update(|state| {
-                        match serde_json::from_value(reply.data.unwrap_or_default()) {
-                            Ok(data) => state.view.hello(data),
-                            Err(error) => state.view.violations.push(format!("hello's reply: {error}")),
-                        }
-                        state.live = true;
-                        state.connections += 1;
-                    });
-                    for id in &unfinished {
-                        if socket.send(&load(*id, 0)).await.is_err() {
-                            return Some(1006);
-                        }
-                    }
-                } else if let Some(id) = reference.strip_prefix(LOAD).and_then(|id| id.parse().ok()) {
-                    match self.loaded(id, reply).await {
-                        Some(next) if socket.send(&next).await.is_err() => return Some(1006),
-                        Some(_) => {}
-                        None => self.loading.retain(|loading| *loading != id),
-                    }
-                } else if let Some(at) = waiting.iter().position(|(waits, _)| *waits == reference) {
-                    // Who asked may have given up.
-                    let _ = waiting.swap_remove(at).1.send(reply);
-                } else {
-                    self.update(|state| state.view.violations.push(format!("a reply that nobody waits for: {frame}")));
                 }
-                continue;
-            }
-            let connected = frame["type"] == "connected";
-            if frame["type"] == "reconnect" {
-                let after = Duration::from_millis(frame["data"]["after_ms"].as_u64().unwrap_or(0));
-                move_at = Some(Instant::now() + after);
-            }
-            // Where to resume from is what was known before this connection said anything.
-            let resume = self.shared.state.lock().view.resume();
-            self.update(|state| state.view.event(frame));
-            let new = self.shared.state.lock().view.take_to_load();
-            for id in new {
-                self.loading.push(id);
-                if socket.send(&load(id, 0)).await.is_err() {
-                    return Some(1006);
+                Some(Output::Leave { in_order }) => {
+                    if let Some(socket) = self.socket.take().filter(|_| in_order) {
+                        // The server may be gone already; the client leaves either way.
+                        let _ = socket.close().await;
+                    }
                 }
-            }
-            if connected {
-                let hello = match resume {
-                    Some(resume) => json!({"type": "hello", "ref": "hello", "resume": resume}),
-                    None => json!({"type": "hello", "ref": "hello"}),
-                };
-                if socket.send(&hello).await.is_err() {
-                    return Some(1006);
+                Some(Output::Send(frame)) => {
+                    let Some(socket) = &mut self.socket else { continue };
+                    if socket.send(&frame).await.is_err() {
+                        self.socket = None;
+                        self.core(|core, now| core.closed(now, BROKEN));
+                    }
+                }
+                Some(Output::Answered { number, outcome }) => {
+                    let waiting = self.shared.state.lock().waiting.remove(&number);
+                    if let (Some(waiting), Answered::Reply(reply)) = (waiting, outcome) {
+                        // Who asked may have given up. A lost answer is told by dropping the sender.
+                        let _ = waiting.send(reply);
+                    }
                 }
             }
         }
+    }
+}
+
+async fn next(socket: &mut Option<Socket>) -> Frame {
+    match socket {
+        Some(socket) => socket.next().await,
+        None => std::future::pending().await,
     }
 }

@@ -13,11 +13,15 @@ use protocol::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::core::{HELLO_REF, LOAD};
+
 /// One conversation.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
     /// Highest contiguous seq.
     pub cursor: Seq,
+    /// The cursor that it began with: what changed after it has come as events. 0 when all of it has come.
+    pub from: Seq,
     /// Present state by place: what events brought, and what was fetched.
     pub messages: BTreeMap<Seq, Message>,
     /// Every change in the order it was applied: its seq, what it was, which message.
@@ -51,6 +55,10 @@ pub struct View {
     early: HashMap<ConversationId, Vec<Value>>,
     /// Conversations that are new to the client: what was said before it knew them is to be fetched.
     to_load: Vec<ConversationId>,
+    /// Data of the last `connected`.
+    connected: Value,
+    /// Events are not kept.
+    forgetful: bool,
 }
 
 impl View {
@@ -88,8 +96,34 @@ impl View {
         self.early.keys().copied().collect()
     }
 
+    /// Keeps no copy of the events from now on: whoever writes all frames down has them.
+    pub fn without_events(&mut self) {
+        self.forgetful = true;
+    }
+
+    /// Takes any frame of the server: events, and the replies to `hello` and to what [`Core`](super::Core) fetches by
+    /// itself. Other replies tell it nothing.
+    pub fn take(&mut self, frame: Value) {
+        if frame["type"] != "reply" {
+            return self.event(frame);
+        }
+        let reference = frame["ref"].as_str().unwrap_or_default();
+        let taken = if frame["ok"] != true {
+            Ok(())
+        } else if reference == HELLO_REF {
+            data(&frame, "/data").map(|reply| self.hello(reply))
+        } else if reference.starts_with(LOAD) {
+            data(&frame, "/data").map(|page| self.loaded(page))
+        } else {
+            Ok(())
+        };
+        if let Err(error) = taken {
+            self.violations.push(format!("{error:#}: {frame}"));
+        }
+    }
+
     /// What to fetch, with `changes.get` after 0; asking clears it.
-    pub(super) fn take_to_load(&mut self) -> Vec<ConversationId> {
+    pub(crate) fn take_to_load(&mut self) -> Vec<ConversationId> {
         std::mem::take(&mut self.to_load)
     }
 
@@ -97,6 +131,9 @@ impl View {
     /// cursor and counts as no event.
     pub(super) fn loaded(&mut self, page: Changes) {
         let Some(timeline) = self.timelines.get_mut(&page.conversation_id) else { return };
+        if !page.more && page.to >= timeline.from {
+            timeline.from = 0;
+        }
         for Change { data, .. } in page.changes {
             let known = timeline.messages.get(&data.seq);
             if known.is_none_or(|known| known.changed_seq <= data.changed_seq) {
@@ -108,13 +145,16 @@ impl View {
     /// Takes the data of a reply to `hello`.
     pub(super) fn hello(&mut self, reply: HelloReply) {
         // As if they had come as events: markers are state, and these are what a resume tells of it.
-        for receipt in &reply.receipts {
+        for receipt in reply.receipts.iter().filter(|_| !self.forgetful) {
             self.events.push(json!({"type": "receipt.updated", "data": receipt}));
         }
         for (id, head) in reply.heads {
             let timeline = self.timelines.entry(id).or_default();
             if timeline.gone {
                 *timeline = Timeline::default();
+            }
+            if timeline.cursor == 0 {
+                timeline.from = head;
             }
             timeline.cursor = timeline.cursor.max(head);
             self.replay_early(id);
@@ -126,12 +166,15 @@ impl View {
         if let Err(error) = self.apply(&frame) {
             self.violations.push(format!("{error:#}: {frame}"));
         }
-        self.events.push(frame);
+        if !self.forgetful {
+            self.events.push(frame);
+        }
     }
 
     fn apply(&mut self, frame: &Value) -> Result<()> {
         match frame["type"].as_str().unwrap_or_default() {
             "connected" => {
+                self.connected = frame.clone();
                 if self.epoch.is_empty() {
                     self.epoch = data(frame, "/data/epoch")?;
                     self.user_seq = data(frame, "/data/user_seq")?;
@@ -151,7 +194,8 @@ impl View {
                 let conversation: Conversation = data(frame, "/data")?;
                 let timeline = self.timelines.entry(conversation.id).or_default();
                 if timeline.gone || timeline.cursor == 0 {
-                    *timeline = Timeline { cursor: conversation.last_seq, ..Timeline::default() };
+                    let head = conversation.last_seq;
+                    *timeline = Timeline { cursor: head, from: head, ..Timeline::default() };
                 }
                 self.to_load.push(conversation.id);
                 self.replay_early(conversation.id);
@@ -199,10 +243,8 @@ impl View {
     /// Starts anew from where this connection began: the reply to `hello` tells the heads.
     fn forget(&mut self) {
         self.timelines.clear();
-        if let Some(connected) = self.events_of("connected").last().cloned() {
-            self.epoch = data(&connected, "/data/epoch").unwrap_or_default();
-            self.user_seq = data(&connected, "/data/user_seq").unwrap_or_default();
-        }
+        self.epoch = data(&self.connected, "/data/epoch").unwrap_or_default();
+        self.user_seq = data(&self.connected, "/data/user_seq").unwrap_or_default();
     }
 
     /// Moves the feed's cursor; false for a repetition.

@@ -1,0 +1,282 @@
+//! What each connection heard: every step once, in order, and nothing that its user may not hear.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
+
+use protocol::{Changes, ConversationId, Message, ResyncReason, Seq, UserId, UserSeq};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Deed, DeviceLog, Happened, History, Kind, Log, Truth, Violation};
+
+pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
+    for (number, device) in log.devices.iter().enumerate() {
+        let mut replay = Replay {
+            log,
+            truth,
+            device,
+            number,
+            found,
+            now: Duration::ZERO,
+            channels: HashMap::new(),
+            feed: Feed::default(),
+            leaks: HashSet::new(),
+        };
+        for entry in &device.entries {
+            replay.now = entry.at;
+            match &entry.what {
+                Happened::Opened => {
+                    replay.channels.clear();
+                    replay.feed = Feed::default();
+                }
+                Happened::Said(frame) if frame["type"] == "hello" => replay.said_hello(frame),
+                Happened::Said(_) | Happened::Closed(_) => {}
+                Happened::Heard(frame) => replay.heard(frame),
+            }
+        }
+    }
+}
+
+/// One conversation on one connection.
+#[derive(Default)]
+struct Channel {
+    /// None until it is announced where it begins.
+    cursor: Option<Seq>,
+    /// The client named it: what is not above it has no business here.
+    named: Option<Seq>,
+    /// Where it was announced to begin.
+    begin: Seq,
+    /// What came, as events and within pages: from (exclusive), to.
+    came: BTreeSet<Seq>,
+    spans: Vec<(Seq, Seq)>,
+    gone: bool,
+    /// What came before the announcement.
+    early: Vec<Seq>,
+}
+
+#[derive(Default)]
+struct Feed {
+    named: UserSeq,
+    came: BTreeMap<UserSeq, String>,
+}
+
+struct Replay<'a> {
+    log: &'a Log,
+    truth: &'a Truth,
+    device: &'a DeviceLog,
+    number: usize,
+    found: &'a mut Vec<Violation>,
+    now: Duration,
+    channels: HashMap<ConversationId, Channel>,
+    feed: Feed,
+    /// Told once each.
+    leaks: HashSet<(ConversationId, Seq)>,
+}
+
+impl Replay<'_> {
+    fn tell(&mut self, kind: Kind, what: impl Into<String>, conversation: Option<ConversationId>) {
+        let violation = Violation::new(kind, what).user(self.device.user).device(self.number).at(self.now);
+        self.found.push(match conversation {
+            Some(conversation) => violation.of(conversation),
+            None => violation,
+        });
+    }
+
+    fn said_hello(&mut self, frame: &Value) {
+        let resume = &frame["resume"];
+        self.feed.named = resume["user_seq"].as_u64().unwrap_or_default();
+        for (id, cursor) in resume["cursors"].as_object().into_iter().flatten() {
+            if let (Ok(id), Some(cursor)) = (id.parse(), cursor.as_u64()) {
+                let channel = Channel { cursor: Some(cursor), named: Some(cursor), ..Channel::default() };
+                self.channels.insert(id, channel);
+            }
+        }
+    }
+
+    fn heard(&mut self, frame: &Value) {
+        let kind = frame["type"].as_str().unwrap_or_default();
+        if let Some(seq) = frame["user_seq"].as_u64() {
+            self.feed(seq, kind);
+        }
+        match kind {
+            "message.created" | "message.updated" | "message.deleted" | "reaction.added" | "reaction.removed" => {
+                match (frame["seq"].as_u64(), parse::<Message>(&frame["data"])) {
+                    (Some(seq), Some(message)) if seq == message.changed_seq => {
+                        self.message(&message, true);
+                        self.event(message.conversation_id, seq);
+                    }
+                    _ => self.tell(Kind::Protocol, format!("an event that is none: {frame}"), None),
+                }
+            }
+            "changes" => match parse::<Changes>(frame) {
+                Some(page) => self.page(&page),
+                None => self.tell(Kind::Protocol, format!("`changes` that are none: {frame}"), None),
+            },
+            "reply" => self.reply(frame),
+            "conversation.created" => {
+                if let (Some(id), Some(head)) = (parse(&frame["data"]["id"]), frame["data"]["last_seq"].as_u64()) {
+                    self.announce(id, head);
+                }
+            }
+            "participant.removed" => {
+                if let Some(id) = parse(&frame["data"]["conversation_id"]) {
+                    self.channels.insert(id, Channel { gone: true, ..Channel::default() });
+                }
+                if parse(&frame["data"]["user_id"]) != Some(self.device.user) {
+                    self.tell(Kind::Leaked, format!("the removal of somebody else: {frame}"), None);
+                }
+            }
+            "typing" | "receipt.updated" => self.ephemeral(frame),
+            "resync_required" => match parse::<ConversationId>(&frame["data"]["conversation_id"]) {
+                Some(id) => drop(self.channels.remove(&id)),
+                None => {
+                    self.channels.clear();
+                    self.feed = Feed::default();
+                    if parse::<ResyncReason>(&frame["data"]["reason"]).is_none() {
+                        self.tell(Kind::Protocol, format!("a resync without a reason: {frame}"), None);
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn reply(&mut self, frame: &Value) {
+        if frame["ok"] != true {
+            return;
+        }
+        if frame["ref"] == "hello" {
+            let heads: Option<HashMap<ConversationId, Seq>> = parse(&frame["data"]["heads"]);
+            for (id, head) in heads.into_iter().flatten() {
+                self.announce(id, head);
+            }
+        } else if frame["data"]["type"] == "changes"
+            && let Some(page) = parse::<Changes>(&frame["data"])
+        {
+            for change in &page.changes {
+                self.message(&change.data, false);
+            }
+        }
+    }
+
+    fn announce(&mut self, id: ConversationId, head: Seq) {
+        let channel = self.channels.entry(id).or_default();
+        if channel.gone {
+            *channel = Channel::default();
+        }
+        if channel.cursor.is_none() {
+            (channel.cursor, channel.begin) = (Some(head), head);
+        }
+        for seq in std::mem::take(&mut channel.early) {
+            if seq > head {
+                self.event(id, seq);
+            }
+        }
+    }
+
+    fn feed(&mut self, seq: UserSeq, kind: &str) {
+        let before = self.feed.came.last_key_value().map(|(last, _)| *last);
+        if seq <= self.feed.named || self.feed.came.contains_key(&seq) {
+            self.tell(Kind::Doubled, format!("step {seq} of the feed came again, as `{kind}`"), None);
+        } else if before.is_some_and(|before| before > seq) {
+            self.tell(Kind::Reordered, format!("step {seq} of the feed came after {before:?}"), None);
+        }
+        self.feed.came.insert(seq, kind.to_owned());
+    }
+
+    fn event(&mut self, id: ConversationId, seq: Seq) {
+        let channel = self.channels.entry(id).or_default();
+        if channel.gone {
+            return self.tell(Kind::Leaked, format!("event {seq} came after the removal"), Some(id));
+        }
+        let Some(cursor) = channel.cursor else { return channel.early.push(seq) };
+        let again =
+            channel.came.contains(&seq) || channel.spans.iter().any(|(from, to)| (from + 1..=*to).contains(&seq));
+        channel.came.insert(seq);
+        channel.cursor = Some(cursor.max(seq));
+        if again || channel.named.is_some_and(|named| seq <= named) {
+            self.tell(Kind::Doubled, format!("event {seq} came again"), Some(id));
+        } else if seq > cursor + 1 {
+            self.tell(Kind::Gap, format!("event {seq} came after {cursor}"), Some(id));
+        } else if seq <= cursor && seq > channel.begin {
+            self.tell(Kind::Reordered, format!("event {seq} came after {cursor}"), Some(id));
+        }
+    }
+
+    fn page(&mut self, page: &Changes) {
+        let id = page.conversation_id;
+        for change in &page.changes {
+            self.message(&change.data, false);
+        }
+        let steps: Vec<_> = page.changes.iter().map(|change| change.seq).collect();
+        let ascending = steps.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || steps.iter().any(|seq| !(page.from + 1..=page.to).contains(seq)) {
+            let what = format!("`changes` from {} to {} hold {steps:?}", page.from, page.to);
+            self.tell(Kind::Protocol, what, Some(id));
+        }
+        let channel = self.channels.entry(id).or_default();
+        if channel.gone {
+            return self.tell(Kind::Leaked, format!("`changes` to {} came after the removal", page.to), Some(id));
+        }
+        let Some(cursor) = channel.cursor else { return };
+        channel.spans.push((page.from.max(channel.named.unwrap_or_default()), page.to));
+        channel.cursor = Some(cursor.max(page.to));
+        if page.from > cursor {
+            self.tell(Kind::Gap, format!("`changes` from {} came at {cursor}", page.from), Some(id));
+        } else if page.to < cursor || page.to == cursor && !page.changes.is_empty() {
+            self.tell(Kind::Doubled, format!("`changes` to {} came at {cursor}", page.to), Some(id));
+        }
+    }
+
+    /// Whether the user may have this message in this state. `live`: told as it happened, not fetched afterwards.
+    fn message(&mut self, message: &Message, live: bool) {
+        let (id, seq) = (message.conversation_id, message.changed_seq);
+        let Some(history) = self.truth.conversations.get(&id) else { return };
+        let since_join = self.log.since_join.contains(&id);
+        if !may(history, self.device.user, message, live, since_join)
+            && !(history.public && self.joined(id))
+            && self.leaks.insert((id, seq))
+        {
+            let times = history.members.get(&self.device.user);
+            let what = format!("change {seq} of the message at {} was told; they were in it {times:?}", message.seq);
+            self.tell(Kind::Leaked, what, Some(id));
+            if let Some(last) = self.found.last_mut() {
+                last.message = Some(message.id);
+            }
+        }
+    }
+
+    /// Who comes and goes without a step of `seq` is known from what they did.
+    fn joined(&self, id: ConversationId) -> bool {
+        self.log.acts.iter().any(|act| {
+            matches!(&act.deed, Deed::Member { conversation, who, on: true }
+                if *conversation == id && *who == self.device.user)
+        })
+    }
+
+    fn ephemeral(&mut self, frame: &Value) {
+        let id = parse(&frame["conversation_id"]).or_else(|| parse(&frame["data"]["conversation_id"]));
+        let Some((id, history)) = id.and_then(|id| Some((id, self.truth.conversations.get(&id)?))) else { return };
+        if !history.members.contains_key(&self.device.user) && !(history.public && self.joined(id)) {
+            let what = format!("`{}` of a conversation that they were never in", frame["type"]);
+            self.tell(Kind::Leaked, what, Some(id));
+        }
+    }
+}
+
+fn may(history: &History, user: UserId, message: &Message, live: bool, since_join: bool) -> bool {
+    let Some(times) = history.members.get(&user) else { return false };
+    let (place, seq) = (message.seq, message.changed_seq);
+    let within = |value: Seq| times.iter().any(|(from, to)| *from <= value && to.is_none_or(|to| value <= to));
+    if since_join && !within(place) {
+        return false;
+    }
+    // Told as it happened: only while they were in it. Fetched: also what was before, and between.
+    if live { within(seq) } else { times.iter().any(|(_, to)| to.is_none_or(|to| seq <= to)) }
+}
+
+fn parse<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
+}
