@@ -22,7 +22,7 @@ impl Logs {
 
     /// What each node told an operator since, in the order of [`nodes`].
     pub(crate) fn told(&self, cluster: &Cluster) -> Result<Vec<Told>> {
-        nodes(cluster).zip(&self.0).map(|(node, from)| told(node, *from)).collect()
+        nodes(cluster).zip(&self.0).map(|(node, from)| told_by(node, *from)).collect()
     }
 
     /// Fails unless each node said each sentence at most so often.
@@ -35,7 +35,8 @@ impl Logs {
     }
 }
 
-fn told(node: &Node, from: usize) -> Result<Told> {
+/// What a node told an operator after so many lines.
+pub(crate) fn told_by(node: &Node, from: usize) -> Result<Told> {
     let mut told = Told::new();
     for line in node.log().lines().skip(from) {
         // A stack trace, or a text with a line end in it, would be lines that are none.

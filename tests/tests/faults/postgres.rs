@@ -272,8 +272,8 @@ async fn serialisation_failures_are_tried_again() {
         let sql = format!(r#"ALTER DATABASE "{name}" SET default_transaction_isolation = 'repeatable read'"#);
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await?;
         terminate(&mut admin).await?;
-        // A first call may find that its connection is gone.
-        all_say(cluster, 200, "ready").await;
+        // First calls may find that their connections are gone, and say so.
+        eventually("nodes connect anew", SOON, async || cluster.person("ann").await).await;
         let stage = Stage::set(cluster).await?;
         let rollbacks = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()";
         let before: i64 = sqlx::query_scalar(rollbacks).fetch_one(&mut admin).await?;
