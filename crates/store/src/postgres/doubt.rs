@@ -103,6 +103,6 @@ mod tests {
         doubt.if_cut_short().done();
         assert_eq!(doubt.age(), None);
         drop(doubt.clone().if_cut_short());
-        assert!(doubt.age().is_some_and(|age| age < Duration::from_secs(60)), "{doubt:?}");
+        assert!(doubt.age().is_some_and(|age| age < Duration::from_mins(1)), "{doubt:?}");
     }
 }
