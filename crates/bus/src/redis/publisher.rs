@@ -77,8 +77,8 @@ impl Publisher {
         let mut groups: Vec<(Option<&Arc<Server>>, Vec<Sent<'_>>)> = Vec::new();
         for event in events.drain(..) {
             let server = map.server(event.slot);
-            let same = |known: &Option<&Arc<Server>>| known.map(Arc::as_ptr) == server.map(Arc::as_ptr);
-            match groups.iter_mut().find(|(known, _)| same(known)) {
+            let same = |known: Option<&Arc<Server>>| known.map(Arc::as_ptr) == server.map(Arc::as_ptr);
+            match groups.iter_mut().find(|(known, _)| same(*known)) {
                 Some((_, group)) => group.push(event),
                 None => groups.push((server, vec![event])),
             }
