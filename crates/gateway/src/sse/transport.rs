@@ -1,7 +1,8 @@
 //! A response's body as transport: what goes out is text, and nothing comes in.
 //!
 //! The body takes one batch at a time and is asked for the next when the connection has room, so whoever does not read is
-//! as slow here as on a socket. A client shows no sign of life of its own: that its side takes what is sent counts.
+//! as slow here as on a socket. A client shows no sign of life of its own: one that is gone without a word shows when the
+//! kernel gives its connection up, or when nothing more can be written for two heartbeats.
 
 use std::{
     pin::Pin,
@@ -24,8 +25,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SseTransport {
     lines: mpsc::Sender<Bytes>,
-    /// Something was taken since the last sign of life.
-    taken: bool,
     /// The id that the client has.
     id: String,
 }
@@ -35,14 +34,11 @@ pub(super) fn open(retry: Duration, id: Option<String>) -> (SseTransport, Body) 
     let (lines, body) = mpsc::channel(1);
     // There is room for one.
     let _ = lines.try_send(encode::retry(retry).into());
-    (SseTransport { lines, taken: false, id: id.unwrap_or_default() }, Body::from_stream(Lines(body)))
+    (SseTransport { lines, id: id.unwrap_or_default() }, Body::from_stream(Lines(body)))
 }
 
 impl Transport for SseTransport {
     async fn receive(&mut self) -> Result<Inbound, End> {
-        if std::mem::take(&mut self.taken) {
-            return Ok(Inbound::Alive);
-        }
         self.lines.closed().await;
         Err(End::Gone)
     }
@@ -52,7 +48,6 @@ impl Transport for SseTransport {
         let lines = encode::batch(&batch.frames, batch.ping, id.as_deref());
         if !lines.is_empty() {
             self.lines.send(lines.into()).await.map_err(|_| End::Gone)?;
-            self.taken = true;
         }
         if let Some(id) = id {
             self.id = id;
@@ -99,8 +94,7 @@ mod tests {
         assert!(futures_util::poll!(&mut sending).is_pending(), "the first lines were not taken yet");
         assert_eq!(body.next().await.unwrap().unwrap(), "retry: 1000\n\n");
         sending.await.unwrap();
-        assert_eq!(transport.receive().await, Ok(Inbound::Alive), "what was taken is a sign of life");
-        assert!(futures_util::poll!(Box::pin(transport.receive())).is_pending(), "and only one");
+        assert!(futures_util::poll!(Box::pin(transport.receive())).is_pending(), "nothing ever comes in");
         drop(body);
         assert_eq!(transport.receive().await, Err(End::Gone));
         assert_eq!(transport.send(frame("{}")).await, Err(End::Gone));

@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<LocalBus>,
+    pub(crate) registry: prometheus::Registry,
     pub(crate) address: SocketAddr,
     _dir: TempDir,
 }
@@ -57,7 +58,7 @@ impl World {
         let address = listener.local_addr().unwrap();
         let router = gateway.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { chat, gateway, store, bus, address, _dir: dir }
+        Self { chat, gateway, store, bus, registry, address, _dir: dir }
     }
 
     pub(crate) async fn user(&self, name: &str) -> Person {
