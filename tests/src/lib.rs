@@ -2,6 +2,7 @@
 //! conformance suites of the seams. Everything starts on free ports and ends with the test.
 
 pub mod audit;
+pub mod chaos;
 pub mod client;
 pub mod cluster;
 pub mod conformance;

@@ -13,6 +13,7 @@ mod node;
 mod parts;
 mod serve;
 pub mod telemetry;
+mod testing;
 
 pub use failure::Failure;
 pub use node::Node;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use bus::Bus;
-use chat::{Chat, Env};
+use chat::Chat;
 use gateway::Gateway;
 use prometheus::Registry;
 use store::Store;
@@ -46,7 +46,7 @@ impl Node {
         let (bus, redis) = parts::bus(config)?;
         let registry = Registry::new();
         let wrong = |what: String| Failure::failed(format_args!("cannot start: {what}"));
-        let chat = Chat::new(store.clone(), bus.clone(), Env::system(), parts::chat(config)?, &registry)
+        let chat = Chat::new(store.clone(), bus.clone(), config.testing.env(), parts::chat(config)?, &registry)
             .map_err(|what| parts::key_failure(config, &what))?;
         let gateway = if role.has_gateway() {
             let wanted = parts::gateway(config, public);

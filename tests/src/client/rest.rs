@@ -33,8 +33,13 @@ pub struct Answer {
 impl Rest {
     /// Calls to `http://ADDRESS:PORT`, under `/v1`.
     pub fn new(base: &str, token: Option<&str>) -> Result<Self> {
+        Self::patient(base, token, Duration::from_secs(30))
+    }
+
+    /// The same, each of which fails when it takes longer than `patience`.
+    pub fn patient(base: &str, token: Option<&str>, patience: Duration) -> Result<Self> {
         // Of its own for each: no connection of one person carries another's request.
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?;
+        let http = reqwest::Client::builder().timeout(patience).no_proxy().build()?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token: token.map(str::to_owned) })
     }
 

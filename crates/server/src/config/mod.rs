@@ -23,7 +23,10 @@ pub use parse::{Address, Bad, LogFormat, Origins};
 pub use rules::{Mode, Purpose, Role};
 pub use table::{Fallback, Kind, Secrecy, Setting, Settings, TABLE};
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    testing::{self, Testing},
+};
 
 /// Environment variables.
 pub type Environment = BTreeMap<String, String>;
@@ -85,6 +88,8 @@ pub struct Config {
     pub mode: Mode,
     /// Typed values.
     pub settings: Settings,
+    /// What tests of our own tests want to be different.
+    pub(crate) testing: Testing,
     found: HashMap<&'static str, Found>,
 }
 
@@ -119,7 +124,8 @@ impl Config {
         let settings = Settings::read(|key| found.get(key).map(|found| found.text.clone()).unwrap_or_default())
             .map_err(|(key, bad)| refusal(key, &found, &bad))?;
         let mode = rules::check(&settings, &found, purpose)?;
-        Ok(Self { mode, settings, found })
+        let testing = Testing::read(&sources.environment)?;
+        Ok(Self { mode, settings, testing, found })
     }
 
     /// A setting's text and origin.
@@ -158,7 +164,9 @@ fn check_names(environment: &Environment) -> Result<(), Failure> {
             if value.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(Failure::configuration(name, "the value is not UTF-8", "set it again as UTF-8 text"));
             }
-        } else if name.starts_with("STARLING_") && !OF_SCRIPTS.contains(&name.as_str()) && !is_service_link(name, value)
+        } else if name.starts_with("STARLING_")
+            && !OF_SCRIPTS.iter().chain(testing::NAMES).any(|known| known == name)
+            && !is_service_link(name, value)
         {
             let mend = match suggest::nearest(name, known()) {
                 Some(near) => format!("did you mean {near}?"),
