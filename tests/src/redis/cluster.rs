@@ -68,8 +68,8 @@ impl RedisCluster {
                 cluster.command::<()>(port, &["ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).await?;
             }
         }
-        for place in 1..6 {
-            let (other, bus) = (cluster.servers[place].port().to_string(), buses[place].to_string());
+        for (server, bus) in cluster.servers.iter().zip(&buses).skip(1) {
+            let (other, bus) = (server.port().to_string(), bus.to_string());
             cluster.command::<()>(cluster.servers[0].port(), &["MEET", "127.0.0.1", &other, &bus]).await?;
         }
         for place in 3..6 {
