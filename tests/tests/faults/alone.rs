@@ -30,9 +30,9 @@ async fn one_gateway_without_the_bus() {
             let talk = stage.talk();
             talk.goes_on(10).await?;
             if swallow {
-                proxy.set(Flow::Swallow)
+                proxy.set(Flow::Swallow);
             } else {
-                proxy.down()
+                proxy.down();
             }
             says(cut, 200, "degraded").await;
             degraded(cut, true).await;

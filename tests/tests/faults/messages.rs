@@ -33,7 +33,11 @@ async fn with(name: &str, faults: MessageFaults, met: fn(&Counts) -> u64) {
             let before = total(cluster, met)?;
             for node in nodes(cluster) {
                 let proxy = cluster.redis_proxy(node)?;
-                if published { proxy.publishes(faults) } else { proxy.pushes(faults) }
+                if published {
+                    proxy.publishes(faults);
+                } else {
+                    proxy.pushes(faults);
+                }
             }
             let talk = stage.talk();
             talk.goes_on(60).await?;

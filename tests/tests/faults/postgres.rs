@@ -8,7 +8,7 @@ use protocol::ErrorCode;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use starling_tests::{
-    client::SOON,
+    client::{SOON, Socket},
     cluster::{Cluster, ClusterConfig},
     process::eventually,
     proxy::{Direction, Faults, Flow},
@@ -58,6 +58,17 @@ async fn outage(
         ensure!(device.command("ping", json!({})).await?.ok, "{}", device.summary());
     }
 
+    for path in ["conversations", &format!("conversations/{}/messages", stage.id)] {
+        let answer = stage.ann.rest.get(path).await?;
+        ensure!(answer.problem()? == (503, "unavailable".into()), "{answer:?}");
+        ensure!(answer.headers.contains_key("retry-after"), "no Retry-After: {answer:?}");
+    }
+    // A stranger cannot be signed in; the client is told to come again, not that the token is bad.
+    let bearer = format!("Bearer {}", cluster.token("stranger", Duration::from_mins(5))?);
+    let upgrade = Socket::open(&cluster.url(), "/v1/ws", &[("authorization", &bearer)]).await?;
+    let status = upgrade.err().map(|status| status.as_u16());
+    ensure!(status == Some(503), "an upgrade: {status:?}");
+
     back(cluster).await?;
     let returned = Instant::now();
     let fresh = fresh_sends_succeed(&stage).await?;
@@ -73,6 +84,9 @@ async fn outage(
     stage.whole_with(talk, fresh + stage.devices.len(), Duration::MAX).await?;
     stage.ensure_nobody_noticed()?;
     println!("  logged: {:?}", logs.ensure_calm(cluster, CALM)?);
+    let sql = "SELECT count(*), count(DISTINCT client_id) FROM messages WHERE client_id IS NOT NULL";
+    let (rows, different): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut cluster.rows().await?).await?;
+    ensure!(rows == different, "{rows} rows of {different} messages");
     Ok(())
 }
 

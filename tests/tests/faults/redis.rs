@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use crate::{
     logs::Logs,
-    stage::{Stage, all_say, degraded, nodes, on_a_cluster, recovered, seconds},
+    stage::{Stage, all_say, degraded, nodes, on_a_cluster, post, recovered, seconds},
+    world::agree,
 };
 
 /// No acknowledgement may wait for Redis; this is for a busy machine.
@@ -40,6 +41,10 @@ async fn outage(
         degraded(gateway, true).await;
     }
     talk.goes_on(20).await?;
+    // What is new meanwhile is found as well.
+    let made = stage.ann.group(&format!("made while {name}"), &[&stage.ben]).await?;
+    post(&stage.ann, made, "first").await?;
+    agree(&stage.ben, made, stage.devices.iter().map(AsRef::as_ref)).await?;
     println!("  meanwhile, everybody has what is committed after {}", seconds(stage.catches_up().await?));
 
     back(cluster).await?;
@@ -54,6 +59,8 @@ async fn outage(
     all_say(cluster, 200, "ready").await;
     talk.goes_on(10).await?;
     stage.whole(talk, PROMPT).await?;
+    post(&stage.ben, made, "last").await?;
+    agree(&stage.ben, made, stage.devices.iter().map(AsRef::as_ref)).await?;
     stage.ensure_nobody_noticed()?;
     for (node, told) in nodes(cluster).zip(logs.ensure_calm(cluster, 1)?) {
         ensure!(told.contains_key("degraded"), "{:?} does not tell of the outage: {told:?}", node.role());
@@ -98,6 +105,15 @@ async fn half_open_either_way() {
         outage_by_proxies(cluster, "redis does not hear", deaf).await?;
         let mute = Faults::one(Direction::ToClient, Flow::Swallow);
         outage_by_proxies(cluster, "redis is not heard", mute).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen() {
+    on_a_cluster(async |cluster| {
+        let thaw = async |cluster: &mut Cluster| cluster.redis()?.thaw();
+        outage(cluster, "redis frozen", async |cluster| cluster.redis()?.freeze(), thaw).await
     })
     .await;
 }
