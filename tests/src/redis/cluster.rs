@@ -174,7 +174,7 @@ impl RedisCluster {
             migrate.arg("KEYS").arg(keys);
             migrate.query_async::<()>(&mut self.connection(from).await?).await?;
         }
-        // All masters are told: left to gossip, one that has seen a later epoch may give the slot back to the old owner.
+        // All masters are told: left to gossip, one that saw a later epoch may give the slot back to the old owner.
         let mut masters: Vec<u16> = self.slots_of(from).await?.iter().map(|range| range.master.0).collect();
         masters.retain(|port| ![to, from].contains(port));
         masters.dedup();

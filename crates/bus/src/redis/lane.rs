@@ -140,7 +140,7 @@ impl LaneTask {
             state: self.state.clone(),
             notices,
         };
-        // Called by the task that reads the socket, so that events wait in the inbox, which is bounded, and nowhere else.
+        // Called by the task that reads the socket: events wait in the inbox, which is bounded, and nowhere else.
         let pushes = move |push: PushInfo| pushes.take(push);
         match timeout(limit, self.server.listen(pushes)).await {
             Ok(connected) => connected,

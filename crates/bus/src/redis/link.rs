@@ -2,8 +2,8 @@
 //! subscription where it belongs and brings it back.
 //!
 //! Promises the order that the rest of the node relies on: after a loss come all subscriptions, then
-//! [`Incoming::Lost`](crate::Incoming::Lost), then [`BusStatus::Up`]. Of several servers, one that is lost is a loss, and
-//! so is a slot that moved. Does not interpret events.
+//! [`Incoming::Lost`](crate::Incoming::Lost), then [`BusStatus::Up`]. Of several servers, one that is lost is a loss,
+//! and so is a slot that moved. Does not interpret events.
 
 use std::{
     collections::HashMap,

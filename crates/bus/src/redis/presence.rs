@@ -1,7 +1,7 @@
 //! Presence in Redis: leases in one sorted set, one hash per user with a field per node.
 //!
-//! Time is Redis' own, told by scripts, so that the clocks of nodes do not matter. Promises one round trip per call; in a
-//! cluster, where presence is in parts with a hash tag each, one to the server of each part, all at the same time.
+//! Time is Redis' own, told by scripts, so that the clocks of nodes do not matter. Promises one round trip per call; in
+//! a cluster, where presence is in parts with a hash tag each, one to the server of each part, all at the same time.
 //! What a node without a lease said is dropped when others speak of the same user: back, it says everything again.
 
 use std::{
