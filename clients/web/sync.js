@@ -227,6 +227,8 @@ export class Sync {
     const url = new URL('/v1/ws', location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     url.searchParams.set('ticket', ticket);
+    // Events are held until `hello`, however slow the network.
+    url.searchParams.set('await_hello', 'true');
     return url.href;
   }
 

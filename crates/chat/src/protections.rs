@@ -3,8 +3,10 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// What protects delivery; see `docs/RELIABILITY.md` for the promise that each one keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protections {
     /// Early events wait, and holes are filled from the store. Off: events go out as they come.
     pub gap_fill: bool,

@@ -30,7 +30,7 @@ use crate::{
     transport::{Batch, End, Inbound, Transport},
 };
 
-/// A client that says nothing at first goes live after this.
+/// A client that says nothing at first, and did not promise to, goes live after this.
 const FIRST_COMMAND: Duration = Duration::from_secs(1);
 /// Commands of one connection under way at once; beyond it its socket is not read.
 const IN_FLIGHT_MAX: usize = 32;
@@ -48,7 +48,7 @@ pub(crate) struct Connection<'a, T> {
     link: &'a Arc<Link>,
     transport: T,
     rate: Rate,
-    /// Where the start found everything, until the client's first command or [`FIRST_COMMAND`].
+    /// Where the start found everything, until the client's first command or its time for it is over.
     started: Option<Started>,
     first_command_by: Instant,
     next_heartbeat: Instant,
@@ -57,7 +57,6 @@ pub(crate) struct Connection<'a, T> {
     last_inbound: Instant,
     /// Something was read since the last write: of two that are ready, it is the other one's turn.
     read_last: bool,
-    said_hello: bool,
 }
 
 impl<'a, T: Transport> Connection<'a, T> {
@@ -70,12 +69,11 @@ impl<'a, T: Transport> Connection<'a, T> {
             transport,
             rate: Rate::new(limits.command_rate, limits.command_burst, now),
             started: None,
-            first_command_by: now + FIRST_COMMAND,
+            first_command_by: now,
             next_heartbeat: now + node.config.heartbeat,
             ping_due: false,
             last_inbound: now,
             read_last: false,
-            said_hello: false,
         }
     }
 
@@ -83,7 +81,11 @@ impl<'a, T: Transport> Connection<'a, T> {
     pub(crate) async fn run(mut self, started: Started, opening: Opening) -> End {
         self.greet(&started);
         match opening {
-            Opening::Silent => self.started = Some(started),
+            Opening::Silent { says_hello } => {
+                let patience = if says_hello { self.node.config.hello_timeout } else { FIRST_COMMAND };
+                self.first_command_by = Instant::now() + patience;
+                self.started = Some(started);
+            }
             Opening::Hello(reference, hello) => {
                 self.started = Some(started);
                 self.hello(reference, hello);
@@ -157,9 +159,11 @@ impl<'a, T: Transport> Connection<'a, T> {
         Ok(())
     }
 
-    /// Two missed heartbeats, and a little for the way.
+    /// Two missed heartbeats, and a little for the way. Whoever can say nothing is never silent: there only a write
+    /// that nobody takes shows a dead client.
     fn silent_after(&self) -> Instant {
-        self.last_inbound + self.node.config.heartbeat * 2
+        let heard = if self.link.mark.is_some() { Instant::now() } else { self.last_inbound };
+        heard + self.node.config.heartbeat * 2
     }
 
     // ---- reading
@@ -214,42 +218,40 @@ impl<'a, T: Transport> Connection<'a, T> {
     }
 
     fn hello(&mut self, reference: Option<String>, hello: Hello) {
-        if self.said_hello {
-            let error = ChatError::new(ErrorCode::Invalid, "hello comes once");
+        let Some(started) = self.started.take() else {
+            let error = ChatError::new(ErrorCode::Invalid, "hello comes first, and once");
             return self.push(dispatch::refused(reference, &error));
-        }
+        };
         if hello.resume.as_ref().is_some_and(|resume| resume.cursors.len() > RESUME_CURSORS_MAX) {
+            self.started = Some(started);
             let error = ChatError::field(
                 "resume.cursors",
                 format!("must name at most {RESUME_CURSORS_MAX} conversations; name the most recent"),
             );
             return self.push(dispatch::refused(reference, &error));
         }
-        self.said_hello = true;
-        // None: it comes late, as on a slow network, and events flow already.
-        let started = self.started.take();
         self.start_flow(started, Some(Asked { reference, resume: hello.resume }));
     }
 
     /// The client did not say `hello`: what was held goes out.
     fn go_live(&mut self) {
         if let Some(started) = self.started.take() {
-            self.start_flow(Some(started), None);
+            self.start_flow(started, None);
         }
     }
 
     /// Replays what was missed, if asked to, and lets events flow, in a task of its own.
-    fn start_flow(&self, started: Option<Started>, asked: Option<Asked>) {
+    fn start_flow(&self, started: Started, asked: Option<Asked>) {
         let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
         self.node.spawn_for_connection(async move {
             let (reference, resume) = match asked {
                 Some(Asked { reference, resume }) => (Some(reference), resume),
                 None => (None, None),
             };
-            // One at a time: of a start and a late `hello`, the second finds what the first one did.
-            let turn = link.reads.lock().await;
-            let live = node.flow(&link, started, resume).await;
-            drop(turn);
+            let live = match resume {
+                Some(resume) => node.resume(&link, started, &resume).await,
+                None => node.go_live(&link, started).await,
+            };
             if let (Some(reply), Some(reference)) = (flowing(&link, live), reference) {
                 link.outbox.push(dispatch::done(reference, reply), Class::Durable);
             }

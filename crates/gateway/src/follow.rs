@@ -40,10 +40,6 @@ impl Node {
     /// with the hub's feeds.
     pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         self.subscribe(&[Topic::User(link.user()), Topic::Org(link.org())]).await;
-        self.read_start(link).await
-    }
-
-    async fn read_start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         if !self.env().protections().subscribe_first {
             let memberships = self.chat.memberships(link.user()).await?;
             let announcement_seq = self.announcement_head(link.org()).await?;
@@ -94,29 +90,6 @@ impl Node {
         };
         if !unwanted.is_empty() {
             self.bus.unsubscribe(&unwanted);
-        }
-    }
-
-    /// Lets events flow, after a replay where one is asked for. Without `started` they flow already (the client said
-    /// `hello` late): where everything stands is read anew, and what went out meanwhile is in the replay too.
-    pub(crate) async fn flow(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        started: Option<Started>,
-        resume: Option<Resume>,
-    ) -> Result<HelloReply> {
-        match (started, resume) {
-            (Some(started), Some(resume)) => self.resume(link, started, &resume).await,
-            (Some(started), None) => self.go_live(link, started).await,
-            (None, Some(resume)) => self.resume(link, self.read_start(link).await?, &resume).await,
-            (None, None) => {
-                let mut started = self.read_start(link).await?;
-                for item in &mut started.memberships.items {
-                    // What is on its way is still to come: above this.
-                    item.last_seq = item.last_seq.min(self.hub.delivered(item.conversation_id).unwrap_or(Seq::MAX));
-                }
-                self.go_live(link, started).await
-            }
         }
     }
 

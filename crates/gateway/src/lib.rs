@@ -128,12 +128,14 @@ impl Gateway {
         router.with_state(Arc::clone(&self.node))
     }
 
-    /// Serves a client over any transport, in a task of its own. False when the node is draining: try another one.
+    /// Serves a client that will say `hello` over any transport, in a task of its own. False when the node is draining:
+    /// try another one.
     pub fn connect(&self, transport: impl Transport, caller: chat::Caller) -> bool {
         if self.node.is_draining() {
             return false;
         }
-        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, Opening::Silent));
+        let opening = Opening::Silent { says_hello: true };
+        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, opening));
         true
     }
 

@@ -22,10 +22,14 @@ use crate::{
 
 /// Frames that a socket without credentials may send before it must have said `hello`.
 const HELLO_FRAMES_MAX: usize = 10;
+
 /// How a connection begins.
 pub(crate) enum Opening {
     /// The client's first command, or its silence, decides.
-    Silent,
+    Silent {
+        /// It promised to say `hello`: there is more time for it, on however slow a network.
+        says_hello: bool,
+    },
     /// It has said `hello`.
     Hello(Option<String>, Hello),
     /// It says nothing, ever: it goes on from here at once.

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use axum::{
     extract::{
         Query, State, WebSocketUpgrade,
+        rejection::QueryRejection,
         ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, StatusCode},
     response::Response,
 };
 use protocol::ErrorCode;
+use serde::Deserialize;
 
 use crate::{
     admission::{Admission, Credentials, Door, admit, count_refusal, problem},
@@ -26,12 +28,24 @@ use crate::{
 const READ_BUFFER: usize = 2 * 1024;
 const WRITE_BUFFER: usize = 2 * 1024;
 
+/// What a client says of what it will say.
+#[derive(Deserialize)]
+pub(crate) struct Promise {
+    /// It will say `hello`: events are held for it until then.
+    #[serde(default)]
+    await_hello: bool,
+}
+
 pub(crate) async fn handle(
     State(node): State<Arc<Node>>,
     Query(credentials): Query<Credentials>,
+    promise: Result<Query<Promise>, QueryRejection>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    let Ok(Query(Promise { await_hello: says_hello })) = promise else {
+        return problem(StatusCode::BAD_REQUEST, ErrorCode::Invalid, "await_hello is true or false");
+    };
     let Ok(upgrade) = upgrade else {
         let detail = "this is a WebSocket: connect with an upgrade";
         return problem(StatusCode::UPGRADE_REQUIRED, ErrorCode::Invalid, detail);
@@ -63,9 +77,9 @@ pub(crate) async fn handle(
     let tracker = node.connections.clone();
     upgrade.on_upgrade(move |socket| {
         let transport = WsTransport(socket);
-        tracker.track_future(async {
+        tracker.track_future(async move {
             match caller {
-                Some(caller) => serve(node, transport, caller, Opening::Silent).await,
+                Some(caller) => serve(node, transport, caller, Opening::Silent { says_hello }).await,
                 None => serve_stranger(node, transport).await,
             }
         })

@@ -166,7 +166,8 @@ impl Replay<'_> {
         if channel.gone {
             *channel = Channel::default();
         }
-        if channel.cursor.is_none() {
+        // One that is known and was theirs only in between: it goes on from where it is shown.
+        if channel.cursor.is_none_or(|cursor| cursor < head) {
             (channel.cursor, channel.begin) = (Some(head), head);
         }
         for seq in std::mem::take(&mut channel.early) {

@@ -49,7 +49,16 @@ impl Socket {
 
     /// Opens `/v1/ws` with a bearer token.
     pub async fn with_token(base: &str, token: &str) -> Result<Self> {
-        match Self::open(base, "/v1/ws", &[("authorization", &format!("Bearer {token}"))]).await? {
+        Self::at(base, "/v1/ws", token).await
+    }
+
+    /// The same for who will say `hello`, however slow the network.
+    pub async fn awaiting_hello(base: &str, token: &str) -> Result<Self> {
+        Self::at(base, "/v1/ws?await_hello=true", token).await
+    }
+
+    async fn at(base: &str, path: &str, token: &str) -> Result<Self> {
+        match Self::open(base, path, &[("authorization", &format!("Bearer {token}"))]).await? {
             Ok(socket) => Ok(socket),
             Err(status) => bail!("the upgrade was refused with {status}"),
         }

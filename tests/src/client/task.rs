@@ -79,7 +79,7 @@ impl Task {
                         let state = self.shared.state.lock();
                         (state.base.clone(), state.token.clone())
                     };
-                    match Socket::with_token(&base, &token).await {
+                    match Socket::awaiting_hello(&base, &token).await {
                         Ok(socket) => {
                             self.socket = Some(socket);
                             self.core(Core::opened);

@@ -38,7 +38,8 @@ pub(super) fn asyncapi() -> Value {
             "address": "/v1/ws",
             "description": "One socket: commands from the client, replies and events from the server, as JSON text \
                             frames. Authenticate by the header `Authorization: Bearer …`, by `?ticket=` (see \
-                            `POST /v1/tickets`) or by the first command `hello`.",
+                            `POST /v1/tickets`) or by the first command `hello`. \
+                            With `?await_hello=true` events are held until `hello` comes.",
             "messages": parts.references,
             "bindings": { "ws": { "method": "GET", "bindingVersion": "0.1.0" } },
         } },

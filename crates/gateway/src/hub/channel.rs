@@ -226,13 +226,8 @@ impl Channel {
         };
         let subscriber = &mut self.subscribers[at];
         subscriber.visible_from = visible_from;
-        let held = match &mut subscriber.stage {
-            Stage::Starting(held) => held,
-            // It said late how far it is.
-            Stage::Live(live) => {
-                *live = (*live).max(cursor);
-                return Ok(false);
-            }
+        let Stage::Starting(held) = &mut subscriber.stage else {
+            return Ok(false);
         };
         let overflowed = held.overflowed && self.protections.subscribe_first;
         // Another connection may have set the order's beginning further on, from a younger read than this one's.
