@@ -25,6 +25,8 @@ pub(super) struct Local {
 struct Here {
     seats: Vec<Seat>,
     said: Option<Said>,
+    /// Something was said and not confirmed: the bus may have heard it or not.
+    unsure: bool,
     /// The generation in which it was said.
     generation: u32,
     /// It stands in `changed`.
@@ -68,6 +70,7 @@ impl Local {
         let here = self.users.entry(user).or_insert_with(|| Here {
             seats: Vec::with_capacity(1),
             said: None,
+            unsure: false,
             generation: 0,
             queued: false,
             left: None,
@@ -148,7 +151,7 @@ impl Local {
                 }
                 continue;
             };
-            if here.said.as_ref() != Some(&says) || here.generation != self.generation {
+            if here.unsure || here.said.as_ref() != Some(&says) || here.generation != self.generation {
                 users.push(NodePresence { user, state: says.state, focus: says.focus });
             }
         }
@@ -159,6 +162,7 @@ impl Local {
     pub(super) fn said(&mut self, words: Words) {
         for said in words.users {
             let Some(here) = self.users.get_mut(&said.user) else { continue };
+            here.unsure = false;
             if said.state == PresenceState::Offline {
                 here.said = None;
                 if here.seats.is_empty() || self.ended {
@@ -171,9 +175,12 @@ impl Local {
         }
     }
 
-    /// It could not be said.
+    /// It could not be said, or nobody knows: it is said again, even if it is taken back meanwhile.
     pub(super) fn unsaid(&mut self, words: &Words) {
         for said in &words.users {
+            if let Some(here) = self.users.get_mut(&said.user) {
+                here.unsure = true;
+            }
             self.queue(said.user);
         }
     }
@@ -191,7 +198,8 @@ impl Here {
     /// What there is to say of the user; nothing of somebody who came and went unsaid.
     fn says(&self, gone: bool) -> Option<Said> {
         if gone {
-            return self.said.as_ref().map(|_| Said { state: PresenceState::Offline, focus: Vec::new() });
+            let offline = Said { state: PresenceState::Offline, focus: Vec::new() };
+            return (self.said.is_some() || self.unsure).then_some(offline);
         }
         if self.seats.is_empty() {
             // In their grace they are there as they were, but look at nothing.
@@ -222,6 +230,29 @@ mod tests {
         let said = words.users.iter().map(|said| (said.user, said.state, said.focus.len())).collect();
         local.said(words);
         said
+    }
+
+    #[test]
+    fn what_may_have_been_heard_is_taken_back_or_said_again() {
+        use PresenceState::{Offline, Online};
+        let (mut local, now, user) = (Local::new(GRACE), Instant::now(), UserId::generate());
+        // It came, nobody knows whether that was heard, and it is gone.
+        local.came(user, ConnectionId::generate());
+        let words = local.take(now, 100);
+        local.unsaid(&words);
+        let connection = local.users[&user].seats[0].connection;
+        local.left(user, connection, now);
+        assert_eq!(say(&mut local, now + GRACE), [(user, Offline, 0)]);
+        assert_eq!(say(&mut local, now + GRACE), []);
+        // Its end was said, nobody knows whether that was heard, and it is back.
+        let connection = ConnectionId::generate();
+        local.came(user, connection);
+        assert_eq!(say(&mut local, now), [(user, Online, 0)]);
+        local.left(user, connection, now);
+        let words = local.take(now + GRACE, 100);
+        local.unsaid(&words);
+        local.came(user, ConnectionId::generate());
+        assert_eq!(say(&mut local, now + GRACE), [(user, Online, 0)]);
     }
 
     #[test]
