@@ -197,6 +197,8 @@ impl View {
                     let head = conversation.last_seq;
                     *timeline = Timeline { cursor: head, from: head, ..Timeline::default() };
                 }
+                // Theirs again, and nothing said that it had not been: what is between is fetched.
+                timeline.cursor = timeline.cursor.max(conversation.last_seq);
                 self.to_load.push(conversation.id);
                 self.replay_early(conversation.id);
             }
