@@ -222,9 +222,12 @@ impl Replay<'_> {
             return self.tell(Kind::Leaked, format!("`changes` to {} came after the removal", page.to), Some(id));
         }
         let Some(cursor) = channel.cursor else { return };
+        let begin = channel.begin;
         channel.spans.push((page.from.max(channel.named.unwrap_or_default()), page.to));
         channel.cursor = Some(cursor.max(page.to));
-        if page.from > cursor {
+        if page.to <= begin {
+            // Of a time before it was shown, and on its way meanwhile.
+        } else if page.from > cursor {
             self.tell(Kind::Gap, format!("`changes` from {} came at {cursor}", page.from), Some(id));
         } else if page.to < cursor || page.to == cursor && !page.changes.is_empty() {
             self.tell(Kind::Doubled, format!("`changes` to {} came at {cursor}", page.to), Some(id));
