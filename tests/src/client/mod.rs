@@ -7,6 +7,7 @@ mod core;
 mod list;
 mod rest;
 mod socket;
+mod sse;
 mod task;
 mod view;
 
@@ -29,6 +30,7 @@ pub use self::{
     list::List,
     rest::{Answer, Rest},
     socket::{Frame, Socket},
+    sse::{EventStream, Item, Pass, SseClient},
     view::{Timeline, View, shared},
 };
 use crate::audit::Entry;

@@ -25,6 +25,7 @@ mod redis_kinds;
 mod redis_outage;
 mod search;
 mod sign_in;
+mod sse;
 mod threads_reactions;
 mod typing;
 mod world;
