@@ -1234,7 +1234,7 @@ export interface Resync {
 }
 
 /** Why a client must fetch by REST instead. */
-export type ResyncReason = "epoch_changed" | "cursor_ahead" | "too_far_behind";
+export type ResyncReason = "epoch_changed" | "cursor_ahead" | "bad_cursor" | "too_far_behind";
 
 /** Role of a participant. */
 export type Role = "member" | "admin" | "owner";
@@ -1375,12 +1375,12 @@ export interface ThreadPage {
 export interface Ticket {
   /** Seconds that it lives. */
   expires_in: number;
-  /** Pass it as `?ticket=`; it works once. */
+  /** Pass it as `?ticket=`. One for `ws` works once. */
   ticket: string;
 }
 
 /** What a ticket opens. */
-export type TicketPurpose = "ws";
+export type TicketPurpose = "ws" | "events";
 
 /** `POST /v1/tickets`. */
 export interface TicketRequest {
@@ -2088,7 +2088,7 @@ export interface Operations {
     };
     response: User;
   };
-  /** A ticket that opens one socket within 30 s, for browsers: `GET /v1/ws?ticket=…`. The body may be absent. */
+  /** A ticket, for browsers: one that opens one socket within 30 s (`GET /v1/ws?ticket=…`), or one for events that is good until the token that bought it ends (`GET /v1/events?ticket=…`). The body may be absent. */
   issue_ticket: {
     method: "POST";
     path: "/v1/tickets";

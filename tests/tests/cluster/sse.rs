@@ -66,6 +66,7 @@ async fn a_stream_tells_what_a_socket_tells(cluster: &mut Cluster) -> Result<()>
     let id = ann.group("plans", &[&ben]).await?;
     raw.until("conversation.created").await?;
     client.reaches(id, 1).await?;
+    socket.reaches(id, 1).await?;
     for number in 0..20 {
         let sent = say(&ann, id, &format!("text {number}"), json!({})).await?;
         let item = raw.until("message.created").await?;

@@ -62,6 +62,10 @@ fn description() -> String {
         "A command is `{\"type\", \"ref\", …its fields}`; its reply repeats `ref` and has `ok` with `data`, or `error` \
          with a stable `code`. Durable events of a conversation carry `seq`, dense; those of a user carry `user_seq`. \
          Reply and event come in either order. Unknown fields and unknown event types are to be ignored.\n\n\
+         `GET /v1/events` brings the same events as Server-Sent Events (`event:` is the type, `data:` the frame), \
+         signed in by the header or by `?ticket=` of `POST /v1/tickets {\"for\": \"events\"}`. It is as if a socket had \
+         said `hello` at once: `reply` is its answer. `id:` comes back as `Last-Event-ID` (or `?last_event_id=`) and \
+         resumes on any node; the last event is `close` with `code` and `reason`. Refusals are 401, 403 and 503.\n\n\
          Close codes:",
     );
     for code in CloseCode::ALL {

@@ -98,7 +98,7 @@ fn bodies(operation: &str) -> Vec<(&'static str, Value)> {
         "login" => vec![("login", json!({ "username": "bea", "password": password, "device": "laptop" }))],
         "refresh" => vec![("refresh", json!({ "refresh_token": REFRESH_TOKEN }))],
         "logout" => vec![("this_session", json!({})), ("all_sessions", json!({ "all": true }))],
-        "issue_ticket" => vec![("socket", json!({ "for": "ws" }))],
+        "issue_ticket" => vec![("socket", json!({ "for": "ws" })), ("events", json!({ "for": "events" }))],
         "update_me" => {
             vec![("profile", json!({ "display_name": "Ann A.", "status_text": "On the road", "avatar_url": null }))]
         }

@@ -19,7 +19,7 @@ const PROBLEM: &str = "Problem";
     info(
         title = "Starling",
         description = "Chat: conversations, messages, receipts, presence, notifications. Events come over \
-                       `GET /v1/ws`, see `/v1/asyncapi.json`. Every error is `application/problem+json` with a \
+                       `GET /v1/ws`, or as Server-Sent Events over `GET /v1/events`: see `/v1/asyncapi.json`. Every error is `application/problem+json` with a \
                        stable `code`; see docs/errors.md.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),

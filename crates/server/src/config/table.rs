@@ -191,7 +191,7 @@ settings! {
         /// Life of a refresh token.
         refresh_ttl: Duration = parse::duration::<60_000, 31_536_000_000>, "STARLING_REFRESH_TTL", Duration, Open,
             Same("30d");
-        /// Accept `?token=` in the URL of a socket. URLs end up in logs of proxies: tickets are better.
+        /// Accept `?token=` in the URL of a socket or a stream of events. URLs end up in logs of proxies: tickets are better.
         allow_query_token: bool = parse::boolean, "STARLING_ALLOW_QUERY_TOKEN", Switch, Open, Same("false");
     }
     "Limits" {
