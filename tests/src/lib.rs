@@ -14,3 +14,4 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod seed;
+pub mod sim;

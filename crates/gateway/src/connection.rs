@@ -93,9 +93,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             Opening::Stream(last) => {
                 let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
                 self.node.spawn_for_connection(async move {
-                    if let Some(reply) = flowing(&link, node.stream(&link, started, last).await) {
-                        link.outbox.push(dispatch::done(None, reply), Class::Durable);
-                    }
+                    answer(&link, node.stream(&link, started, last).await, Some(None));
                 });
             }
         }
@@ -252,9 +250,7 @@ impl<'a, T: Transport> Connection<'a, T> {
                 Some(resume) => node.resume(&link, started, &resume).await,
                 None => node.go_live(&link, started).await,
             };
-            if let (Some(reply), Some(reference)) = (flowing(&link, live), reference) {
-                link.outbox.push(dispatch::done(reference, reply), Class::Durable);
-            }
+            answer(&link, live, reference);
         });
     }
 
@@ -331,13 +327,22 @@ impl<'a, T: Transport> Connection<'a, T> {
     }
 }
 
-/// What events flow from; none when they cannot, and the connection is ended.
-fn flowing(link: &Link, live: chat::Result<HelloReply>) -> Option<HelloReply> {
-    live.inspect_err(|error| {
-        log_failure(link, error);
-        link.outbox.close(close_code(error));
-    })
-    .ok()
+/// Tells what events flow from, if it was asked (under the inner reference); ends the connection when they cannot.
+fn answer(link: &Link, live: chat::Result<HelloReply>, asked: Option<Option<String>>) {
+    match live {
+        Ok(mut reply) => {
+            let Some(reference) = asked else { return };
+            // Held: the news that a conversation is lost goes out before this answer, which then does not name it, or
+            // after it. Who leaves one takes the lock before telling.
+            let following = link.following.lock();
+            reply.heads.retain(|id, _| following.contains(*id));
+            link.outbox.push(dispatch::done(reference, reply), Class::Durable);
+        }
+        Err(error) => {
+            log_failure(link, &error);
+            link.outbox.close(close_code(&error));
+        }
+    }
 }
 
 /// A `hello` that waits for its answer.

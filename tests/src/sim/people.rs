@@ -1,0 +1,335 @@
+//! What people do in a run, and what they were answered: acts for the auditor.
+
+use std::{sync::Arc, time::Duration};
+
+use chat::{Caller, Chat, ChatError, Spawn};
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use protocol::{
+    AddParticipants, ConversationId, ConversationKind, ConversationPatch, CreateConversation, ErrorCode, History,
+    Message, MessageId, Posting, SendMessage, User,
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    chance::Chance,
+    device::Device,
+    plan::{Step, What},
+    world::{World, caller},
+};
+use crate::{
+    audit::{Act, Deed, Outcome, token},
+    client::is_passing,
+};
+
+/// An answer that takes longer is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// One try over REST.
+const TRY: Duration = Duration::from_secs(12);
+
+/// Everybody, what they know of each other, and what they did.
+pub struct People {
+    world: Arc<World>,
+    /// Everybody.
+    pub users: Vec<User>,
+    /// Everybody's devices.
+    pub devices: Vec<Arc<Device>>,
+    began: Instant,
+    chance: Chance,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    conversations: Vec<ConversationId>,
+    /// Messages that were acknowledged, whose they are, and their first word.
+    messages: Vec<(ConversationId, MessageId, usize, String)>,
+    since_join: Vec<ConversationId>,
+    acts: Vec<Act>,
+    next: u64,
+}
+
+/// A use case, called as REST would.
+type Call<T> = Box<dyn Fn(Chat, Caller) -> BoxFuture<'static, Result<T, ChatError>> + Send + Sync>;
+
+impl People {
+    /// Nobody has done anything yet.
+    pub fn new(world: Arc<World>, users: Vec<User>, devices: Vec<Arc<Device>>, began: Instant) -> Arc<Self> {
+        let chance = Chance::new(world.setting.seed, "people");
+        Arc::new(Self { world, users, devices, began, chance, known: Mutex::default() })
+    }
+
+    /// What they did.
+    pub fn acts(&self) -> Vec<Act> {
+        self.known.lock().acts.clone()
+    }
+
+    /// Conversations where newcomers do not see what was before them.
+    pub fn since_join(&self) -> Vec<ConversationId> {
+        self.known.lock().since_join.clone()
+    }
+
+    /// Makes a conversation; some of its participants.
+    pub async fn create(&self, creator: usize, others: &[usize], kind: ConversationKind, history: History) {
+        let number = self.next();
+        let request = CreateConversation {
+            kind,
+            title: (kind != ConversationKind::Direct).then(|| format!("room {number}")),
+            description: None,
+            avatar_url: None,
+            participant_ids: others.iter().map(|user| self.users[*user].id).collect(),
+            subject: None,
+            posting: Posting::Everyone,
+            history,
+            slow_mode_seconds: 0,
+        };
+        let key = format!("create-{number}");
+        let call: Call<ConversationId> = Box::new(move |chat, caller| {
+            let (request, key) = (request.clone(), key.clone());
+            Box::pin(async move { Ok(chat.create_conversation(&caller, request, Some(&key)).await?.0.id) })
+        });
+        if let Some(Ok(id)) = self.rest(creator, call).await {
+            let mut known = self.known.lock();
+            if !known.conversations.contains(&id) {
+                known.conversations.push(id);
+            }
+            if history == History::SinceJoin {
+                known.since_join.push(id);
+            }
+        }
+    }
+
+    /// Does one step, to its answer.
+    pub async fn step(self: Arc<Self>, step: Step) {
+        let device = Arc::clone(&self.devices[step.device]);
+        let Some(actor) = self.users.iter().position(|user| user.id == device.user.id) else { return };
+        match step.what {
+            What::Break => device.break_off(),
+            What::Away(time) => {
+                device.want(false);
+                sleep(time).await;
+                device.want(true);
+            }
+            What::Stall(time) => device.stall(time),
+            What::Create(mask) => {
+                let others: Vec<_> =
+                    (0..self.users.len()).filter(|user| *user != actor && mask & (1 << user) != 0).collect();
+                if !others.is_empty() {
+                    let history = if mask & 32 == 0 { History::All } else { History::SinceJoin };
+                    self.create(actor, &others, ConversationKind::Group, history).await;
+                }
+            }
+            what => self.deed(&device, actor, what).await,
+        }
+    }
+
+    async fn deed(&self, device: &Device, actor: usize, what: What) {
+        let Some(conversation) = self.conversation(what) else { return };
+        match what {
+            What::Send(_) => {
+                let (deed, frame) = self.text(conversation);
+                self.say(device, actor, deed, frame).await;
+            }
+            What::Post(_) => {
+                let (deed, frame) = self.text(conversation);
+                let field = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
+                let (content, client_id) = (field("content"), field("client_id"));
+                self.act(actor, deed, move |chat, caller| {
+                    let client_id = Some(client_id.clone());
+                    let request = SendMessage { content: content.clone(), client_id, ..SendMessage::default() };
+                    Box::pin(async move { Ok(Some(chat.send(&caller, conversation, request).await?.0)) })
+                })
+                .await;
+            }
+            What::Edit(_, nth) => {
+                let Some((message, first)) = self.message(conversation, nth, Some(actor)) else { return };
+                let content = format!("{first} e{}", self.next());
+                let frame = json!({"type": "message.edit", "message_id": message, "content": content});
+                self.say(device, actor, Deed::Edit { conversation, message, content }, frame).await;
+            }
+            What::Delete(_, nth) => {
+                let Some((message, _)) = self.message(conversation, nth, Some(actor)) else { return };
+                let frame = json!({"type": "message.delete", "message_id": message});
+                self.say(device, actor, Deed::Delete { conversation, message }, frame).await;
+            }
+            What::React(_, nth, on) => {
+                let Some((message, _)) = self.message(conversation, nth, None) else { return };
+                let kind = if on { "reaction.add" } else { "reaction.remove" };
+                let emoji = ["👍", "❤️", "🎉"][nth % 3].to_owned();
+                let frame = json!({"type": kind, "message_id": message, "emoji": emoji});
+                self.say(device, actor, Deed::React { conversation, message, emoji, on }, frame).await;
+            }
+            What::Pin(_, nth, on) => {
+                let Some((message, _)) = self.message(conversation, nth, None) else { return };
+                let kind = if on { "message.pin" } else { "message.unpin" };
+                let frame = json!({"type": kind, "message_id": message});
+                self.say(device, actor, Deed::Pin { conversation, message, on }, frame).await;
+            }
+            What::Read(_) => {
+                let Some(seq) = device.with(|core, _| core.view.cursor(conversation)) else { return };
+                let frame = json!({"type": "receipt.read", "conversation_id": conversation, "seq": seq});
+                self.say(device, actor, Deed::Read { conversation, seq }, frame).await;
+            }
+            What::Type(_) => {
+                let frame = json!({"type": "typing.start", "conversation_id": conversation});
+                device.command(frame, PATIENCE).await;
+            }
+            What::Add(_, who) => {
+                let who = self.users[who % self.users.len()].id;
+                self.act(actor, Deed::Member { conversation, who, on: true }, move |chat, caller| {
+                    let request = AddParticipants { user_ids: vec![who] };
+                    Box::pin(async move { chat.add_participants(&caller, conversation, request).await.map(|_| None) })
+                })
+                .await;
+            }
+            What::Remove(_, who) => {
+                let who = self.users[who % self.users.len()].id;
+                self.act(actor, Deed::Member { conversation, who, on: false }, move |chat, caller| {
+                    Box::pin(async move { chat.remove_participant(&caller, conversation, who).await.map(|()| None) })
+                })
+                .await;
+            }
+            What::Leave(_) => {
+                let who = self.users[actor].id;
+                self.act(actor, Deed::Member { conversation, who, on: false }, move |chat, caller| {
+                    Box::pin(async move { chat.leave(&caller, conversation).await.map(|()| None) })
+                })
+                .await;
+            }
+            What::Join(_) => {
+                let who = self.users[actor].id;
+                self.act(actor, Deed::Member { conversation, who, on: true }, move |chat, caller| {
+                    Box::pin(async move { chat.join(&caller, conversation).await.map(|_| None) })
+                })
+                .await;
+            }
+            What::Rename(_) => {
+                let title = format!("title {}", self.next());
+                let call: Call<()> = Box::new(move |chat, caller| {
+                    let patch = ConversationPatch { title: Some(title.clone()), ..ConversationPatch::default() };
+                    Box::pin(async move { chat.update_conversation(&caller, conversation, patch).await.map(drop) })
+                });
+                self.rest(actor, call).await;
+            }
+            What::Create(_) | What::Break | What::Away(_) | What::Stall(_) => {}
+        }
+    }
+
+    /// A new text, and the command that sends it.
+    fn text(&self, conversation: ConversationId) -> (Deed, Value) {
+        let number = self.next();
+        let (client_id, content) = (format!("c-{number}"), format!("m{number} says something"));
+        let frame = json!({
+            "type": "message.send", "conversation_id": conversation, "content": content, "client_id": client_id,
+        });
+        (Deed::Send { conversation, client_id, content }, frame)
+    }
+
+    /// Over the socket.
+    async fn say(&self, device: &Device, actor: usize, deed: Deed, frame: Value) {
+        let at = self.began.elapsed();
+        let outcome = match device.command(frame, PATIENCE).await {
+            Some(reply) => match (reply.ok, reply.error) {
+                (true, _) => {
+                    let message = reply.data.and_then(|data| serde_json::from_value::<Message>(data).ok());
+                    Outcome::Done(message.map(Box::new))
+                }
+                (false, Some(error)) => Outcome::Refused(error.code),
+                (false, None) => Outcome::Unknown,
+            },
+            None => Outcome::Unknown,
+        };
+        self.note(at, actor, deed, outcome);
+    }
+
+    /// Over REST.
+    async fn act(
+        &self,
+        actor: usize,
+        deed: Deed,
+        call: impl Fn(Chat, Caller) -> BoxFuture<'static, Result<Option<Message>, ChatError>> + Send + Sync + 'static,
+    ) {
+        let at = self.began.elapsed();
+        let outcome = match self.rest(actor, Box::new(call)).await {
+            Some(Ok(message)) => Outcome::Done(message.map(Box::new)),
+            Some(Err(code)) => Outcome::Refused(code),
+            None => Outcome::Unknown,
+        };
+        self.note(at, actor, deed, outcome);
+    }
+
+    /// Calls a use case on any node, again while that may help. None: nobody knows what came of it.
+    async fn rest<T: Send + 'static>(&self, actor: usize, call: Call<T>) -> Option<Result<T, ErrorCode>> {
+        let deadline = Instant::now() + PATIENCE;
+        let call = Arc::new(call);
+        while Instant::now() < deadline {
+            if let Some(node) = self.world.any_node(&self.chance) {
+                let (sender, answer) = oneshot::channel();
+                let (call, chat, caller) = (Arc::clone(&call), node.chat.clone(), caller(&self.users[actor]));
+                node.gate.spawn(Box::pin(async move {
+                    let _ = sender.send(call(chat, caller).await);
+                }));
+                match timeout(TRY, answer).await {
+                    Ok(Ok(Ok(done))) => return Some(Ok(done)),
+                    Ok(Ok(Err(error))) if !is_passing(error.code) => return Some(Err(error.code)),
+                    _ => {}
+                }
+            }
+            sleep(self.chance.time(Duration::from_millis(50)..Duration::from_millis(800))).await;
+        }
+        None
+    }
+
+    fn note(&self, at: Duration, actor: usize, deed: Deed, outcome: Outcome) {
+        let mut known = self.known.lock();
+        if let (Deed::Send { conversation, content, .. }, Outcome::Done(Some(message))) = (&deed, &outcome) {
+            known.messages.push((*conversation, message.id, actor, token(content).to_owned()));
+        }
+        let (until, user) = (self.began.elapsed(), self.users[actor].id);
+        known.acts.push(Act { at, until, user, deed, outcome });
+    }
+
+    fn next(&self) -> u64 {
+        let mut known = self.known.lock();
+        known.next += 1;
+        known.next
+    }
+
+    fn conversation(&self, what: What) -> Option<ConversationId> {
+        let (What::Send(number)
+        | What::Post(number)
+        | What::Edit(number, _)
+        | What::Delete(number, _)
+        | What::React(number, ..)
+        | What::Pin(number, ..)
+        | What::Read(number)
+        | What::Type(number)
+        | What::Add(number, _)
+        | What::Remove(number, _)
+        | What::Leave(number)
+        | What::Join(number)
+        | What::Rename(number)) = what
+        else {
+            return None;
+        };
+        let known = self.known.lock();
+        let count = known.conversations.len();
+        (count > 0).then(|| known.conversations[number % count])
+    }
+
+    /// A message that is known, and its first word; of one's own, where that is wanted.
+    fn message(&self, conversation: ConversationId, nth: usize, of: Option<usize>) -> Option<(MessageId, String)> {
+        let known = self.known.lock();
+        let here: Vec<_> = known
+            .messages
+            .iter()
+            .filter(|(id, _, sender, _)| *id == conversation && of.is_none_or(|of| of == *sender))
+            .collect();
+        let (_, id, _, first) = here.get(nth % here.len().max(1))?;
+        Some((*id, first.clone()))
+    }
+}

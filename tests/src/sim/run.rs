@@ -1,0 +1,279 @@
+//! Runs a plan: everybody does what they do while things go wrong, then everything settles, then the auditor looks.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use protocol::{ConversationFilter, ConversationKind, History, OrgId, PresenceState, User, UserId};
+use store::{NewUser, Store};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::{
+    bus::BusFaults,
+    chance::Chance,
+    device::Device,
+    people::People,
+    plan::{Fault, Plan, Wrong},
+    store::{ORG, StoreFaults},
+    world::{World, caller},
+};
+use crate::audit::{self, DeviceLog, Log, Looked, PresenceSeen, Violation};
+
+/// After the faults everything is whole within this and the sweep: reconnects (2 s), holes filled, markers told again (7 s).
+const SETTLES: Duration = Duration::from_secs(20);
+/// After everybody has left: the grace of a connection that ended, and what is said a little later.
+const EMPTIES: Duration = Duration::from_secs(15);
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the auditor found.
+    pub violations: Vec<Violation>,
+    /// What everybody did and saw.
+    pub log: Log,
+    /// The log's fingerprint: the same plan has the same.
+    pub trace: u64,
+}
+
+/// Runs it on a runtime of its own, in virtual time.
+pub fn run(plan: &Plan) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    runtime.block_on(simulate(plan))
+}
+
+async fn simulate(plan: &Plan) -> Result<Outcome> {
+    let began = Instant::now();
+    let world = World::start(plan.setting.clone())?;
+    let store = world.database.truth();
+    let users = users(&*store, plan).await?;
+    let devices: Vec<_> = plan
+        .devices
+        .iter()
+        .enumerate()
+        .map(|(number, user)| Device::start(&world, &users[*user], number, began))
+        .collect();
+    let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), began);
+    first_conversations(&people).await;
+    let start = Instant::now();
+    let mut steps = JoinSet::new();
+    for step in &plan.steps {
+        let (people, step) = (Arc::clone(&people), *step);
+        steps.spawn(async move {
+            sleep_until(start + step.at).await;
+            people.step(step).await;
+        });
+    }
+    for fault in &plan.faults {
+        let (world, fault) = (Arc::clone(&world), *fault);
+        steps.spawn(async move {
+            sleep_until(start + fault.at).await;
+            go_wrong(&world, fault).await;
+        });
+    }
+    sleep_until(start + plan.length).await;
+    // Faults end with the plan; acts have their own patience.
+    timeout(Duration::from_secs(120), async { while steps.join_next().await.is_some() {} })
+        .await
+        .context("people are still waiting for their answers")?;
+    heal(&world)?;
+    let quiet_since = Some(began.elapsed());
+    sleep(SETTLES + plan.setting.sweep).await;
+    let looked = look(&world, &users).await?;
+    let settled: Vec<_> = devices.iter().map(|device| device.with(|core, _| core.is_live())).collect();
+    let mut presence = Vec::new();
+    presence_of(&world, &users, &devices, began, true, &mut presence).await;
+    for device in &devices {
+        device.want(false);
+    }
+    sleep(EMPTIES + plan.setting.lease).await;
+    presence_of(&world, &users, &devices, began, false, &mut presence).await;
+    let log = Log {
+        users: users.iter().map(|user| user.id).collect(),
+        devices: devices
+            .iter()
+            .zip(settled)
+            .map(|(device, settled)| DeviceLog {
+                user: device.user.id,
+                entries: device.with(|core, _| core.take_log()),
+                settled,
+            })
+            .collect(),
+        acts: people.acts(),
+        looked,
+        presence,
+        quiet_since,
+        since_join: people.since_join().into_iter().collect(),
+    };
+    let violations = audit::audit(&log, &*store).await?;
+    let trace = fingerprint(&log)?;
+    Ok(Outcome { violations, log, trace })
+}
+
+async fn users(store: &dyn Store, plan: &Plan) -> Result<Vec<User>> {
+    let chance = Chance::new(plan.setting.seed, "users");
+    let org: OrgId = store.ensure_org(ORG).await?;
+    let mut users = Vec::new();
+    for number in 0..plan.people {
+        let name = format!("user{number}");
+        users.push(
+            store
+                .create_user(NewUser {
+                    id: UserId(chat::Chance::id(&chance)),
+                    org_id: org,
+                    username: name.clone(),
+                    display_name: name,
+                    password_hash: None,
+                    guest: false,
+                    now: chat::Clock::now(&chance),
+                })
+                .await?,
+        );
+    }
+    Ok(users)
+}
+
+/// A group of all, a room of one, a conversation of two, a group where newcomers see only what comes.
+async fn first_conversations(people: &People) {
+    let all: Vec<_> = (1..people.users.len()).collect();
+    people.create(0, &all, ConversationKind::Group, History::All).await;
+    people.create(1, &[], ConversationKind::Public, History::All).await;
+    people.create(0, &[1], ConversationKind::Direct, History::All).await;
+    people.create(1, &[0], ConversationKind::Group, History::SinceJoin).await;
+}
+
+async fn go_wrong(world: &World, fault: Fault) {
+    let (lasts, nodes) = (fault.lasts, world.setting.nodes);
+    match fault.what {
+        Wrong::Kill(place) => {
+            world.kill(place);
+            sleep(lasts).await;
+            // It cannot fail twice in a way that it did not fail the first time: the settings are the same.
+            let _ = world.start_node(place);
+        }
+        Wrong::Drain(place) => {
+            world.drain(place).await;
+            sleep(lasts).await;
+            let _ = world.start_node(place);
+        }
+        Wrong::Pause(place) => {
+            let Some(node) = world.node(place) else { return };
+            node.gate.pause();
+            sleep(lasts).await;
+            node.gate.resume();
+        }
+        Wrong::CutBus(place) => {
+            if let Some(node) = world.node(place) {
+                node.bus.cut();
+            }
+        }
+        Wrong::Bus(place, faults) => {
+            let Some(node) = world.node(place) else { return };
+            node.bus.set(faults);
+            sleep(lasts).await;
+            node.bus.set(BusFaults::default());
+        }
+        Wrong::CrashBus => {
+            world.broker.crash();
+            sleep(lasts).await;
+            world.broker.restart();
+        }
+        Wrong::Store(place, faults) => {
+            let Some(node) = world.node(place) else { return };
+            node.store.set(faults);
+            sleep(lasts).await;
+            node.store.set(StoreFaults::default());
+        }
+        Wrong::CrashStore => {
+            let down = StoreFaults { down: true, ..StoreFaults::default() };
+            let at = |faults| (0..nodes).filter_map(|place| world.node(place)).for_each(|node| node.store.set(faults));
+            at(down);
+            sleep(lasts).await;
+            at(StoreFaults::default());
+        }
+        Wrong::Clock(place, by_ms) => {
+            let Some(node) = world.node(place) else { return };
+            node.chance.step_clock(by_ms);
+            sleep(lasts).await;
+            node.chance.step_clock(-by_ms);
+        }
+    }
+}
+
+/// Nothing is wrong any more, whatever the plan did.
+fn heal(world: &World) -> Result<()> {
+    world.broker.restart();
+    for place in 0..world.setting.nodes {
+        world.start_node(place)?;
+    }
+    for node in world.up() {
+        node.gate.resume();
+        node.bus.set(BusFaults::default());
+        node.store.set(StoreFaults::default());
+    }
+    Ok(())
+}
+
+/// What everybody is answered at the end.
+async fn look(world: &World, users: &[User]) -> Result<Vec<Looked>> {
+    let mut looked = Vec::new();
+    for user in users {
+        let node = world.any_node(&world.chance).context("no node is up")?;
+        let (mut conversations, mut cursor, caller) = (Vec::new(), None, caller(user));
+        let all = ConversationFilter::default();
+        loop {
+            let page = node.chat.conversations(&caller, &all, cursor.as_deref(), Some(100));
+            let page = page.await.map_err(|error| anyhow::anyhow!("the list at the end: {error}"))?;
+            conversations.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let unread = node.chat.unread(&caller).await.map_err(|error| anyhow::anyhow!("unread at the end: {error}"))?;
+        looked.push(Looked { user: user.id, conversations, unread: Some(unread) });
+    }
+    Ok(looked)
+}
+
+/// What the bus says of everybody.
+async fn presence_of(
+    world: &World,
+    users: &[User],
+    devices: &[Arc<Device>],
+    began: Instant,
+    connected: bool,
+    seen: &mut Vec<PresenceSeen>,
+) {
+    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
+    for (place, node) in world.up().into_iter().enumerate() {
+        let Ok(told) = ::bus::Bus::presence(&*node.bus, &ids).await else { continue };
+        for said in told {
+            let live = |device: &&Arc<Device>| device.user.id == said.user && device.with(|core, _| core.is_live());
+            let expected = connected && devices.iter().any(|device| live(&device));
+            if connected != expected {
+                // On their way back, or just gone: either answer is right.
+                continue;
+            }
+            seen.push(PresenceSeen {
+                at: began.elapsed(),
+                user: said.user,
+                online: said.state != PresenceState::Offline,
+                expected,
+                by: format!("node {place}"),
+            });
+        }
+    }
+}
+
+fn fingerprint(log: &Log) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(log)?.hash(&mut hasher);
+    Ok(hasher.finish())
+}

@@ -1,0 +1,188 @@
+//! One node's way to the store of a simulation: the embedded store itself, on a memory disk, with faults on the way.
+//!
+//! The store runs beside the simulation's runtime, and each call of it is one instant of virtual time, so that the same
+//! seed gives the same answers. What can happen is on the way: a call that does not get there, an answer that does not
+//! come back though the commit was done, and the time that both take. What a store must promise is the conformance
+//! suite's affair (`tests/tests/store_conformance.rs`); this one is that store.
+
+mod through;
+
+use std::{
+    future::Future,
+    path::Path,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, Wake, Waker},
+    thread::Thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use store::{
+    Store as _, StoreError,
+    sqlite::{SqliteConfig, SqliteStore},
+};
+use tokio::{runtime::Runtime, time::sleep};
+
+use super::{chance::Chance, gate::Gate};
+
+/// A call that does not get there fails after this, as a driver's time limit would have it.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+
+/// The org of everybody in a simulation.
+pub const ORG: &str = "default";
+
+/// What happens on the way to the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreFaults {
+    /// Nothing gets there.
+    pub down: bool,
+    /// So many calls in a thousand are done, and their answer is lost.
+    pub lost_answers: u32,
+    /// So many in a thousand fail before they are done.
+    pub failures: u32,
+    /// The longest time that each way takes.
+    pub delay: Duration,
+}
+
+/// The database of a simulation; removed with it.
+pub struct Database {
+    store: Arc<SqliteStore>,
+    _dir: tempfile::TempDir,
+}
+
+impl Database {
+    /// A fresh one: migrated, empty.
+    pub fn open() -> Result<Self> {
+        static TEMPLATE: OnceLock<std::result::Result<Vec<u8>, String>> = OnceLock::new();
+        let template = TEMPLATE.get_or_init(|| template().map_err(|error| format!("{error:#}")));
+        let template = template.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+        let dir = memory_dir()?;
+        std::fs::write(dir.path().join("starling.db"), template)?;
+        let store = Arc::new(blocking(SqliteStore::open(config(dir.path())))?);
+        Ok(Self { store, _dir: dir })
+    }
+
+    /// The store without anything on the way: for whoever looks at what is true.
+    pub fn truth(&self) -> Arc<dyn store::Store> {
+        Arc::new(SimStore::new(Arc::clone(&self.store), Chance::new(0, "truth"), None))
+    }
+
+    /// One node's way to it.
+    pub fn node(&self, chance: Chance, gate: Gate) -> Arc<SimStore> {
+        Arc::new(SimStore::new(Arc::clone(&self.store), chance, Some(gate)))
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        blocking(self.store.close());
+    }
+}
+
+/// See the module.
+pub struct SimStore {
+    store: Arc<SqliteStore>,
+    chance: Chance,
+    /// None: whoever looks from outside.
+    gate: Option<Gate>,
+    faults: Mutex<StoreFaults>,
+}
+
+impl SimStore {
+    fn new(store: Arc<SqliteStore>, chance: Chance, gate: Option<Gate>) -> Self {
+        Self { store, chance, gate, faults: Mutex::default() }
+    }
+
+    /// From now on this happens on the way.
+    pub fn set(&self, faults: StoreFaults) {
+        *self.faults.lock() = faults;
+    }
+
+    fn inner(&self) -> &SqliteStore {
+        &self.store
+    }
+
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = store::Result<T>> + Send,
+    ) -> store::Result<T> {
+        self.on_the_way(name, |faults| faults.failures).await?;
+        if self.gate.as_ref().is_some_and(Gate::is_dead) {
+            return Err(StoreError::Unavailable("the process was killed".into()));
+        }
+        let answer = blocking(call);
+        self.on_the_way(name, |faults| faults.lost_answers).await?;
+        answer
+    }
+
+    /// One way of a call.
+    async fn on_the_way(&self, name: &'static str, fails: fn(&StoreFaults) -> u32) -> store::Result<()> {
+        let faults = *self.faults.lock();
+        if !faults.delay.is_zero() {
+            sleep(self.chance.time(Duration::ZERO..faults.delay)).await;
+        }
+        // Looked at anew: it may have gone down meanwhile.
+        let faults = *self.faults.lock();
+        if faults.down {
+            sleep(TIME_LIMIT).await;
+        } else if !self.chance.per_mille(fails(&faults)) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(format!("a simulated fault of `{name}`").into()))
+    }
+}
+
+/// Runs a future of the store to its end, without the simulation's clock moving or its other tasks running.
+fn blocking<F: Future>(future: F) -> F::Output {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    // The driver's own tasks and timers live on a runtime of their own, in real time.
+    let runtime = RUNTIME.get_or_init(|| {
+        let builder = &mut tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("sim-store").enable_all().build().expect("a runtime starts")
+    });
+    let _context = runtime.enter();
+    // It must not use up the budget of the task that it is polled in, which nobody would fill again.
+    let mut future = pin!(tokio::task::unconstrained(future));
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The file of an empty, migrated database.
+fn template() -> Result<Vec<u8>> {
+    let dir = memory_dir()?;
+    let store = blocking(SqliteStore::open(config(dir.path())))?;
+    blocking(store.migrate())?;
+    // Its id is drawn by the store itself: once, so that every run of this process has the same.
+    blocking(store.ensure_org(ORG))?;
+    blocking(store.close());
+    std::fs::read(dir.path().join("starling.db")).context("the template cannot be read")
+}
+
+fn config(dir: &Path) -> SqliteConfig {
+    SqliteConfig { durable: false, readers: 1, ..SqliteConfig::new(dir) }
+}
+
+/// A directory in memory, where there is one.
+fn memory_dir() -> Result<tempfile::TempDir> {
+    let shared_memory = Path::new("/dev/shm");
+    let dir = tempfile::Builder::new().prefix("starling-sim-").tempdir_in(shared_memory);
+    Ok(dir.or_else(|_| tempfile::Builder::new().prefix("starling-sim-").tempdir())?)
+}

@@ -1,0 +1,121 @@
+//! Each call of the store's traits, handed through [`SimStore::call`]. Nothing else.
+
+use async_trait::async_trait;
+use protocol::{
+    Announcement, AnnouncementList, AuditEntry, Changes, Conversation, ConversationFilter, ConversationId,
+    HistoryWindow, Message, MessageId, MessageNotification, MessageReceipts, MessageVersion, Notification,
+    NotificationId, NotificationPreferences, NotificationPreferencesPatch, OrgId, OrgRole, Page, Participant,
+    Preferences, PreferencesPatch, ProfilePatch, Reactor, Receipt, Report, ReportId, ReportStatus, SearchHit, Seq,
+    SessionId, Timestamp, Unread, User, UserId, UserSeq,
+};
+use store::{
+    Access, Announced, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, Inbox, Library, MarkRow,
+    Marked, Memberships, MessageSearch, NewAnnouncement, NewAudit, NewConversation, NewEpoch, NewReport, NewSession,
+    NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, SessionState, Since,
+    Store, StoreHealth, Watermark,
+};
+
+use super::SimStore;
+
+/// Writes a trait's calls that only go through.
+macro_rules! through {
+    ($trait:ident { $($(#[$attr:meta])* fn $name:ident($($arg:ident: $ty:ty),*) -> $answer:ty;)+ } $($rest:tt)*) => {
+        #[async_trait]
+        impl $trait for SimStore {
+            $(async fn $name(&self, $($arg: $ty),*) -> Result<$answer> {
+                self.call(stringify!($name), self.inner().$name($($arg),*)).await
+            })+
+            $($rest)*
+        }
+    };
+}
+
+through! {
+    Store {
+        fn migrate() -> ();
+        fn health() -> StoreHealth;
+        fn new_epoch() -> NewEpoch;
+        fn ensure_org(slug: &str) -> OrgId;
+        fn create_user(user: NewUser) -> User;
+        fn upsert_external_user(user: ExternalUser) -> User;
+        fn user(id: UserId) -> Option<User>;
+        fn users(org: OrgId, ids: &[UserId]) -> Vec<User>;
+        fn credentials(org: OrgId, username: &str) -> Option<(User, Option<String>)>;
+        fn update_profile(id: UserId, patch: &ProfilePatch) -> Option<User>;
+        fn create_session(session: NewSession) -> ();
+        fn rotate_session(old_hash: &[u8], new_hash: &[u8], expires_at: Timestamp, now: Timestamp) -> Rotation;
+        fn session(id: SessionId, now: Timestamp) -> Option<SessionState>;
+        fn sessions(user: UserId, now: Timestamp) -> Vec<SessionRecord>;
+        fn revoke_sessions(user: UserId, session: Option<SessionId>, now: Timestamp) -> Option<UserSeq>;
+        fn create_conversation(new: NewConversation) -> CreatedConversation;
+        fn change(scope: &Scope, decide: Decide<'_>) -> Committed;
+        fn mark(rows: &[MarkRow]) -> Vec<Option<Marked>>;
+        fn access(viewer: UserId, conversation: ConversationId) -> Option<Access>;
+        fn locate(message: MessageId) -> Option<ConversationId>;
+        fn conversation(viewer: UserId, id: ConversationId) -> Option<Conversation>;
+        fn conversations(viewer: UserId, filter: &ConversationFilter, cursor: Option<&str>, limit: u32) -> Page<Conversation>;
+        fn public_conversations(viewer: UserId, query: &str, cursor: Option<&str>, limit: u32) -> Page<Conversation>;
+        fn participants(viewer: UserId, conversation: ConversationId, query: &str, cursor: Option<&str>, limit: u32) -> Page<Participant>;
+        fn participant(viewer: UserId, conversation: ConversationId, user: UserId) -> Option<Participant>;
+        fn history(viewer: UserId, conversation: ConversationId, window: HistoryWindow, limit: u32) -> Vec<Message>;
+        fn message(viewer: UserId, id: MessageId) -> Option<Message>;
+        fn changes(viewer: Option<UserId>, conversation: ConversationId, after: Seq, limit: u32) -> Option<Changes>;
+        fn catch_up(viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Vec<Changes>;
+        fn memberships(user: UserId, limit: u32) -> Memberships;
+        fn changed_since(user: UserId, since: &Watermark, limit: u32) -> Since;
+        fn heads(ids: &[ConversationId]) -> Heads;
+        fn feed_heads(ids: &[UserId]) -> Vec<(UserId, UserSeq)>;
+        fn feed(user: UserId, after: UserSeq) -> Feed;
+        fn receipts(user: UserId, conversations: &[ConversationId]) -> Vec<Receipt>;
+    }
+
+    async fn close(&self) {}
+}
+
+through! {
+    Library {
+        fn thread(viewer: UserId, root: MessageId, after: Seq, limit: u32) -> Option<(Message, Vec<Message>)>;
+        fn pins(viewer: UserId, conversation: ConversationId) -> Vec<Message>;
+        fn versions(viewer: UserId, message: MessageId) -> Option<Vec<MessageVersion>>;
+        fn reactors(viewer: UserId, message: MessageId, emoji: Option<&str>, cursor: Option<&str>, limit: u32) -> Option<Page<Reactor>>;
+        fn message_receipts(viewer: UserId, message: MessageId, cursor: Option<&str>, limit: u32) -> Option<MessageReceipts>;
+        fn search(viewer: UserId, search: &MessageSearch, cursor: Option<&str>, limit: u32) -> Page<SearchHit>;
+        fn mentionable(conversation: ConversationId, usernames: &[String], ids: &[UserId]) -> Vec<User>;
+    }
+}
+
+through! {
+    Inbox {
+        fn set_preferences(user: UserId, conversation: ConversationId, patch: &PreferencesPatch, now: Timestamp) -> Option<(Preferences, Option<UserSeq>)>;
+        fn notification_preferences(user: UserId) -> NotificationPreferences;
+        fn set_notification_preferences(user: UserId, patch: &NotificationPreferencesPatch, now: Timestamp) -> (NotificationPreferences, Option<UserSeq>);
+        fn unread(user: UserId, now: Timestamp) -> Unread;
+        fn notifications(user: UserId, unread_only: bool, cursor: Option<&str>, limit: u32) -> Page<Notification>;
+        fn message_notifications(user: UserId, now: Timestamp, limit: u32) -> Vec<MessageNotification>;
+        fn read_notifications(user: UserId, ids: Option<&[NotificationId]>, now: Timestamp) -> Option<UserSeq>;
+        fn unread_notifications(user: UserId) -> u64;
+        fn announce(new: NewAnnouncement, audit: NewAudit) -> Announced;
+        fn announcements(org: OrgId, user: UserId, cursor: Option<&str>, limit: u32) -> AnnouncementList;
+        fn announcements_after(org: OrgId, after: u64, limit: u32) -> Vec<Announcement>;
+        fn announcement_heads(orgs: &[OrgId]) -> Vec<(OrgId, u64)>;
+        fn read_announcements(org: OrgId, user: UserId, seq: u64) -> u64;
+    }
+}
+
+through! {
+    People {
+        fn set_blocked(user: UserId, other: UserId, blocked: bool, now: Timestamp) -> Option<UserSeq>;
+        fn blocked_users(user: UserId, cursor: Option<&str>, limit: u32) -> Page<User>;
+        fn blocked_between(one: UserId, other: UserId) -> bool;
+        fn note_seen(seen: &[Seen]) -> ();
+        fn visible(viewer: UserId, ids: &[UserId]) -> Vec<Seen>;
+        fn contacts(viewer: UserId, limit: u32) -> Vec<Seen>;
+        fn org_users(org: OrgId, filter: &OrgUsersFilter, after: Option<&str>, limit: u32) -> Page<User>;
+        fn set_disabled(org: OrgId, id: UserId, disabled: bool, audit: Option<NewAudit>, now: Timestamp) -> Option<(User, Option<UserSeq>)>;
+        fn set_org_role(org: OrgId, id: UserId, role: OrgRole, audit: Option<NewAudit>) -> Option<User>;
+        fn report(new: NewReport) -> (Report, bool);
+        fn reports(org: OrgId, filter: ReportsFilter, cursor: Option<&str>, limit: u32) -> Page<Report>;
+        fn decide_report(org: OrgId, id: ReportId, status: ReportStatus, audit: NewAudit) -> Option<Report>;
+        fn audit_log(org: OrgId, cursor: Option<&str>, limit: u32) -> Page<AuditEntry>;
+    }
+}

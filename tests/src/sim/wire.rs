@@ -1,0 +1,89 @@
+//! A connection without a network: what a client and a node say to each other, late, cut, or not read at all.
+
+use std::time::Duration;
+
+use gateway::{Batch, End, Inbound, Transport, Utf8Bytes};
+use protocol::CloseCode;
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+
+use super::chance::Chance;
+
+/// Batches that are on their way to a client that does not read; beyond it the node waits.
+const IN_FLIGHT: usize = 2;
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What comes to a client.
+#[derive(Debug)]
+pub enum ToClient {
+    /// Frames, in order, and whether a ping came with them.
+    Frames(Vec<Utf8Bytes>, bool),
+    /// The node ended it, with this code.
+    Closed(u16),
+}
+
+/// A client's end. Dropped, the connection is broken.
+#[derive(Debug)]
+pub struct Wire {
+    to_node: mpsc::UnboundedSender<Inbound>,
+    from_node: mpsc::Receiver<ToClient>,
+}
+
+/// The node's end.
+pub struct SimTransport {
+    from_client: mpsc::UnboundedReceiver<Inbound>,
+    to_client: mpsc::Sender<ToClient>,
+    chance: Chance,
+    /// The longest time that each way takes.
+    delay: Duration,
+}
+
+/// Both ends of a connection.
+pub fn wire(chance: Chance, delay: Duration) -> (Wire, SimTransport) {
+    let (to_node, from_client) = mpsc::unbounded_channel();
+    let (to_client, from_node) = mpsc::channel(IN_FLIGHT);
+    (Wire { to_node, from_node }, SimTransport { from_client, to_client, chance, delay })
+}
+
+impl Wire {
+    /// Says something; whether it arrives shows by its answer.
+    pub fn say(&self, frame: String) {
+        let _ = self.to_node.send(Inbound::Text(frame.into()));
+    }
+
+    /// Answers a ping.
+    pub fn pong(&self) {
+        let _ = self.to_node.send(Inbound::Alive);
+    }
+
+    /// What comes next; none when the connection broke.
+    pub async fn hear(&mut self) -> Option<ToClient> {
+        self.from_node.recv().await
+    }
+}
+
+impl SimTransport {
+    async fn way(&self) {
+        if !self.delay.is_zero() {
+            sleep(self.chance.time(Duration::ZERO..self.delay)).await;
+        }
+    }
+}
+
+impl Transport for SimTransport {
+    async fn receive(&mut self) -> Result<Inbound, End> {
+        self.from_client.recv().await.ok_or(End::Gone)
+    }
+
+    async fn send(&mut self, batch: Batch) -> Result<(), End> {
+        self.way().await;
+        self.to_client.send(ToClient::Frames(batch.frames, batch.ping)).await.map_err(|_| End::Gone)
+    }
+
+    async fn close(&mut self, code: CloseCode) {
+        let _ = timeout(FAREWELL, self.to_client.send(ToClient::Closed(code.code()))).await;
+    }
+}

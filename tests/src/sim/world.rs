@@ -1,0 +1,198 @@
+//! The world of one simulated run: nodes of the real code over a simulated bus and store, and what can be done to them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, anyhow};
+use chat::{AuthConfig, Caller, Chat, ChatConfig, Env, Protections, WriterConfig};
+use gateway::{Gateway, GatewayConfig, PresenceConfig};
+use parking_lot::Mutex;
+use protocol::{Limits, NodeId, Timestamp, User};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bus::{Broker, SimBus},
+    chance::Chance,
+    gate::Gate,
+    store::{Database, SimStore},
+    wire::{Wire, wire},
+};
+
+/// What a run draws before it begins, besides its steps and faults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Everything else is drawn from it.
+    pub seed: u64,
+    /// Gateways, each with its part of the domain.
+    pub nodes: usize,
+    /// How often a task that could go on is put behind the others first, per mille.
+    pub detours: u32,
+    /// Lanes of each node's writer.
+    pub lanes: usize,
+    /// Most durable events that wait for one connection.
+    pub outbox_events: usize,
+    /// Most messages of the bus that wait for a node's reader.
+    pub bus_queue: usize,
+    /// Every conversation is compared with the store within this.
+    pub sweep: Duration,
+    /// How long a node that died is believed.
+    pub lease: Duration,
+    /// The longest time that each way of a client's connection takes.
+    pub latency: Duration,
+    /// What is protected.
+    pub protections: Protections,
+}
+
+/// One life of a node.
+pub struct Node {
+    /// Its tasks.
+    pub gate: Gate,
+    /// Its chance and its clock.
+    pub chance: Chance,
+    /// Its way to the bus.
+    pub bus: Arc<SimBus>,
+    /// Its way to the store.
+    pub store: Arc<SimStore>,
+    /// Its domain, as REST would call it.
+    pub chat: Chat,
+    /// Its sockets.
+    pub gateway: Gateway,
+}
+
+/// See the module.
+pub struct World {
+    /// How it is.
+    pub setting: Setting,
+    /// The bus's server.
+    pub broker: Arc<Broker>,
+    /// What is true.
+    pub database: Database,
+    nodes: Mutex<Vec<Place>>,
+    /// For what happens outside of the nodes.
+    pub chance: Chance,
+}
+
+/// Where a node is, or was.
+struct Place {
+    node: Option<Arc<Node>>,
+    lives: u64,
+}
+
+impl World {
+    /// All nodes up. Inside a runtime with paused time.
+    pub fn start(setting: Setting) -> Result<Arc<Self>> {
+        let broker = Broker::start(Chance::new(setting.seed, "broker"));
+        let database = Database::open()?;
+        let chance = Chance::new(setting.seed, "world");
+        let places = (0..setting.nodes).map(|_| Place { node: None, lives: 0 }).collect();
+        let world = Arc::new(Self { setting, broker, database, nodes: Mutex::new(places), chance });
+        (0..world.setting.nodes).try_for_each(|place| world.start_node(place))?;
+        Ok(world)
+    }
+
+    /// Starts the node of this place, unless it is up.
+    pub fn start_node(&self, place: usize) -> Result<()> {
+        let mut nodes = self.nodes.lock();
+        let slot = &mut nodes[place];
+        if slot.node.is_none() {
+            slot.lives += 1;
+            slot.node = Some(Arc::new(self.new_node(place, slot.lives)?));
+        }
+        Ok(())
+    }
+
+    fn new_node(&self, place: usize, life: u64) -> Result<Node> {
+        let Setting { seed, detours, .. } = self.setting;
+        let chance = |part| Chance::new(seed, (place, life, part));
+        let gate = Gate::new(chance("gate"), detours);
+        let bus = SimBus::join(&self.broker, &gate, chance("bus"), self.setting.bus_queue);
+        let store = self.database.node(chance("store"), gate.clone());
+        let chance = chance("node");
+        let env = Env::system()
+            .with_clock(Arc::new(chance.clone()))
+            .with_chance(Arc::new(chance.clone()))
+            .with_tasks(Arc::new(gate.clone()))
+            .with_protections(self.setting.protections);
+        let config = ChatConfig {
+            auth: AuthConfig {
+                secret: Some(b"a secret of the simulation, long enough".to_vec()),
+                ..AuthConfig::default()
+            },
+            limits: Limits { command_rate: 0, ..Limits::default() },
+            writer: WriterConfig { lanes: self.setting.lanes, ..WriterConfig::default() },
+        };
+        let registry = prometheus::Registry::new();
+        let chat = Chat::new(store.clone(), bus.clone(), env, config, &registry).map_err(|error| anyhow!(error))?;
+        let config = GatewayConfig {
+            node: NodeId(chat::Chance::id(&chance)),
+            outbox_events: self.setting.outbox_events,
+            sweep_interval: self.setting.sweep,
+            drain_window: Duration::from_secs(3),
+            presence: PresenceConfig { lease: self.setting.lease, ..PresenceConfig::default() },
+            ..GatewayConfig::default()
+        };
+        let gateway = Gateway::start(chat.clone(), bus.clone(), config, &registry).map_err(|error| anyhow!(error))?;
+        Ok(Node { gate, chance, bus, store, chat, gateway })
+    }
+
+    /// The node of this place, when it is up.
+    pub fn node(&self, place: usize) -> Option<Arc<Node>> {
+        self.nodes.lock()[place].node.clone()
+    }
+
+    /// Any node that is up.
+    pub fn any_node(&self, chance: &Chance) -> Option<Arc<Node>> {
+        let up: Vec<_> = self.nodes.lock().iter().filter_map(|place| place.node.clone()).collect();
+        chance.pick(&up).cloned()
+    }
+
+    /// Every node that is up.
+    pub fn up(&self) -> Vec<Arc<Node>> {
+        self.nodes.lock().iter().filter_map(|place| place.node.clone()).collect()
+    }
+
+    /// kill -9.
+    pub fn kill(&self, place: usize) {
+        if let Some(node) = self.nodes.lock()[place].node.take() {
+            node.gate.kill();
+            node.bus.cut();
+        }
+    }
+
+    /// SIGTERM: drains, commits what was taken, ends. Returns when it has ended.
+    pub async fn drain(&self, place: usize) {
+        let Some(node) = self.node(place) else { return };
+        let (done, ended) = tokio::sync::oneshot::channel();
+        let draining = Arc::clone(&node);
+        chat::Spawn::spawn(
+            &node.gate,
+            Box::pin(async move {
+                draining.gateway.drain().await;
+                draining.chat.shutdown().await;
+                let _ = done.send(());
+            }),
+        );
+        // Killed meanwhile, or paused for longer than anybody waits: then it is killed, as an orchestrator does.
+        let _ = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        let mut nodes = self.nodes.lock();
+        if nodes[place].node.as_ref().is_some_and(|now| Arc::ptr_eq(now, &node)) {
+            nodes[place].node = None;
+            drop(nodes);
+            node.gate.kill();
+            node.bus.cut();
+        }
+    }
+
+    /// A connection of this person to any node, as a load balancer would choose; none when it was refused.
+    pub fn connect(&self, user: &User, chance: &Chance) -> Option<Wire> {
+        let node = self.any_node(chance)?;
+        let (wire, transport) = wire(chance.clone(), self.setting.latency);
+        node.gateway.connect(transport, caller(user)).then_some(wire)
+    }
+}
+
+/// Somebody whose token does not end within a run.
+pub fn caller(user: &User) -> Caller {
+    let expires_at = Timestamp::from_unix_millis(super::chance::BEGIN_MS + 86_400_000);
+    let expires_at = expires_at.unwrap_or_else(|| time::OffsetDateTime::UNIX_EPOCH.into());
+    Caller { user: user.clone(), session: None, expires_at }
+}

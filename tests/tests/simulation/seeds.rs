@@ -1,0 +1,98 @@
+//! Many seeds, none of which may break a promise.
+
+use std::{
+    env,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use starling_tests::{
+    audit::summary,
+    sim::{Outcome, Plan, run, shrink},
+};
+
+/// How many seeds `make test` runs.
+const SEEDS: u64 = 2_000;
+/// Runs that shrinking a failing plan may take.
+const SHRINK: usize = 200;
+/// Failing seeds that are told; further ones are only counted.
+const TOLD: usize = 3;
+
+/// A number from the environment.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is not a number")))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log() {
+    for seed in 1..=12 {
+        let plan = Plan::draw(seed);
+        let (one, two) = (run(&plan).unwrap(), run(&plan).unwrap());
+        if one.trace != two.trace {
+            panic!("seed {seed} gave two logs; {}", first_difference(&one, &two));
+        }
+    }
+}
+
+fn first_difference(one: &Outcome, two: &Outcome) -> String {
+    for (device, (one, two)) in one.log.devices.iter().zip(&two.log.devices).enumerate() {
+        for (a, b) in one.entries.iter().zip(&two.entries) {
+            if a != b {
+                return format!("device {device}:\n{a:?}\n{b:?}");
+            }
+        }
+    }
+    "they differ in what was answered".into()
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let (from, seeds) = (number("FROM", 1), number("SEEDS", SEEDS));
+    let (next, failed) = (AtomicU64::new(from), Mutex::new(Vec::new()));
+    let (began, acts) = (Instant::now(), AtomicU64::new(0));
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds {
+                        return;
+                    }
+                    let outcome = run(&Plan::draw(seed)).unwrap_or_else(|error| panic!("seed {seed}: {error:#}"));
+                    acts.fetch_add(outcome.log.acts.len() as u64, Ordering::Relaxed);
+                    if !outcome.violations.is_empty() {
+                        failed.lock().push((seed, outcome));
+                    }
+                    tell_progress(seed - from + 1, seeds, began.elapsed());
+                }
+            });
+        }
+    });
+    let (failed, acts) = (failed.into_inner(), acts.into_inner());
+    eprintln!("{seeds} seeds from {from}: {acts} acts, {} failed, {:?}", failed.len(), began.elapsed());
+    if !failed.is_empty() {
+        let told: Vec<_> = failed.iter().take(TOLD).map(|(seed, outcome)| tell(*seed, outcome)).collect();
+        panic!("{} seeds broke a promise\n{}", failed.len(), told.join("\n"));
+    }
+}
+
+fn tell_progress(done: u64, seeds: u64, time: Duration) {
+    if done % 10_000 == 0 {
+        eprintln!("{done} of {seeds} seeds after {time:?}");
+    }
+}
+
+/// The smallest plan that still fails, where it was written, and its timeline.
+fn tell(seed: u64, outcome: &Outcome) -> String {
+    let (plan, outcome) = shrink(&Plan::draw(seed), outcome.violations[0].kind, SHRINK).unwrap();
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../simulation");
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(format!("seed-{seed}.json"));
+    std::fs::write(&path, serde_json::to_string_pretty(&plan).unwrap()).unwrap();
+    let left = format!("{} steps and {} faults left", plan.steps.len(), plan.faults.len());
+    format!("seed {seed}, {left}: {}\n{}", path.display(), summary(&outcome.violations))
+}
