@@ -407,7 +407,7 @@ mod tests {
         channel.rearm(&late);
         channel.offer(event(3), 3);
         assert_eq!(channel.release(&late, 2, 0), Ok(false));
-        assert_eq!(late.outbox.take(1_000).0, ["3"]);
-        assert_eq!(early.outbox.take(1_000).0, ["3"]);
+        assert_eq!(late.outbox.take(1_000).frames, ["3"]);
+        assert_eq!(early.outbox.take(1_000).frames, ["3"]);
     }
 }

@@ -210,7 +210,7 @@ mod tests {
     const PAUSE: Duration = Duration::from_secs(5);
 
     fn told(link: &Link) -> Vec<String> {
-        let (frames, _) = link.outbox.take(usize::MAX);
+        let frames = link.outbox.take(usize::MAX).frames;
         let state = |frame: Utf8Bytes| {
             let frame: serde_json::Value = serde_json::from_str(&frame).unwrap();
             assert_eq!(frame["type"], "presence.updated");
