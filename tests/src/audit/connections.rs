@@ -52,8 +52,13 @@ struct Channel {
     came: BTreeSet<Seq>,
     spans: Vec<(Seq, Seq)>,
     gone: bool,
-    /// What came before the announcement.
-    early: Vec<Seq>,
+    /// What came before the announcement: events, and pages from (exclusive) – to.
+    early: Vec<Early>,
+}
+
+enum Early {
+    Event(Seq),
+    Page(Changes),
 }
 
 #[derive(Default)]
@@ -170,9 +175,12 @@ impl Replay<'_> {
         if channel.cursor.is_none_or(|cursor| cursor < head) {
             (channel.cursor, channel.begin) = (Some(head), head);
         }
-        for seq in std::mem::take(&mut channel.early) {
-            if seq > head {
-                self.event(id, seq);
+        for early in std::mem::take(&mut channel.early) {
+            match early {
+                Early::Event(seq) if seq > head => self.event(id, seq),
+                Early::Page(page) if page.to > head => self.step(&page),
+                // Of before the place that was announced.
+                Early::Event(_) | Early::Page(_) => {}
             }
         }
     }
@@ -192,7 +200,7 @@ impl Replay<'_> {
         if channel.gone {
             return self.tell(Kind::Leaked, format!("event {seq} came after the removal"), Some(id));
         }
-        let Some(cursor) = channel.cursor else { return channel.early.push(seq) };
+        let Some(cursor) = channel.cursor else { return channel.early.push(Early::Event(seq)) };
         let again =
             channel.came.contains(&seq) || channel.spans.iter().any(|(from, to)| (from + 1..=*to).contains(&seq));
         channel.came.insert(seq);
@@ -217,11 +225,16 @@ impl Replay<'_> {
             let what = format!("`changes` from {} to {} hold {steps:?}", page.from, page.to);
             self.tell(Kind::Protocol, what, Some(id));
         }
+        self.step(page);
+    }
+
+    fn step(&mut self, page: &Changes) {
+        let id = page.conversation_id;
         let channel = self.channels.entry(id).or_default();
         if channel.gone {
             return self.tell(Kind::Leaked, format!("`changes` to {} came after the removal", page.to), Some(id));
         }
-        let Some(cursor) = channel.cursor else { return };
+        let Some(cursor) = channel.cursor else { return channel.early.push(Early::Page(page.clone())) };
         let begin = channel.begin;
         channel.spans.push((page.from.max(channel.named.unwrap_or_default()), page.to));
         channel.cursor = Some(cursor.max(page.to));

@@ -266,3 +266,17 @@ fn a_violation_comes_with_what_everybody_did_and_saw_of_it() {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
 }
+
+#[test]
+fn what_comes_before_its_announcement_is_judged_from_there() {
+    let mut world = World::new();
+    // As after a resume that did not name the conversation: its page, then the feed that makes it theirs.
+    let page = json!({"type": "changes", "conversation_id": world.id, "from": 1, "to": 3, "more": false, "changes": [
+        {"type": "message.created", "seq": 2, "data": world.message(2, 2, "t1 hello")},
+        {"type": "message.created", "seq": 3, "data": world.message(3, 3, "t2 ho")},
+    ]});
+    let entries = &mut world.log.devices[1].entries;
+    entries.drain(5..7);
+    world.insert(1, 4, page);
+    assert_eq!(kinds(&world), [], "{}", super::summary(&world.judge()));
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Happened, Log, Truth, Violation};
 
 /// Most lines.
-const LINES: usize = 80;
+const LINES: usize = 60;
 /// Around a violation without a message, so much of its conversation on its device is shown.
 const AROUND: Duration = Duration::from_secs(3);
 
@@ -49,10 +49,11 @@ pub(super) fn of(log: &Log, truth: &Truth, violation: &Violation) -> Vec<String>
         }
     }
     lines.sort();
-    let left_out = lines.len().saturating_sub(LINES);
-    let mut told: Vec<_> = lines.into_iter().take(LINES).map(|(at, line)| spell(at, &line)).collect();
-    if left_out > 0 {
-        told.push(format!("… and {left_out} lines more"));
+    let mut told: Vec<_> = lines.into_iter().map(|(at, line)| spell(at, &line)).collect();
+    if told.len() > LINES {
+        // How it began, and how it ended.
+        let left_out = told.len() - LINES;
+        told.splice(LINES / 2..LINES / 2 + left_out, [format!("… {left_out} lines more …")]);
     }
     if let Some(kept) = violation.message.and_then(|id| truth.message(id)) {
         told.push(format!("the store has it at {}, changed at {}: {:?}", kept.seq, kept.changed_seq, kept.content));
@@ -65,6 +66,10 @@ fn spell(at: Duration, line: &str) -> String {
 }
 
 fn about(frame: &Value, message: Option<&str>, conversation: Option<&str>, near: bool) -> bool {
+    // What is not kept tells nothing of what is lost.
+    if matches!(frame["type"].as_str(), Some("receipt.updated" | "typing" | "presence.updated")) {
+        return false;
+    }
     match message {
         Some(id) => {
             let changes = frame["changes"].as_array().or_else(|| frame["data"]["changes"].as_array());

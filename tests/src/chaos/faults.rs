@@ -51,11 +51,13 @@ pub enum Fault {
     SwallowPostgres,
     /// Commits happen, and their answers are lost.
     LoseCommits,
+    /// The same, and for a while nobody can ask what became of them.
+    LoseCommitsAndPostgres,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::KillGateway,
         Self::KillApi,
         Self::RollingRestart,
@@ -75,6 +77,7 @@ impl Fault {
         Self::KillPostgres,
         Self::SwallowPostgres,
         Self::LoseCommits,
+        Self::LoseCommitsAndPostgres,
     ];
 
     /// Its name in tables.
@@ -99,6 +102,7 @@ impl Fault {
             Self::KillPostgres => "kill -9 of Postgres",
             Self::SwallowPostgres => "Postgres: black hole",
             Self::LoseCommits => "Postgres: answers to COMMIT lost",
+            Self::LoseCommitsAndPostgres => "Postgres: gone after a COMMIT",
         }
     }
 
@@ -172,9 +176,9 @@ impl Fault {
                 let proxies = stage.postgres_proxies(&some(stage, draw))?;
                 proxies.iter().for_each(|proxy| proxy.set(Flow::Swallow));
                 lasts(draw).await;
+                // What lost bytes is dead; to find that out is the node's business.
                 for proxy in proxies {
                     proxy.heal()?;
-                    // What lost bytes is dead; waiting for its ends to find out is the node's business, not for long.
                 }
             }
             Self::LoseCommits => {
@@ -186,6 +190,17 @@ impl Fault {
                     }
                     sleep(Duration::from_millis(100)).await;
                 }
+                for proxy in &proxies {
+                    proxy.heal()?;
+                }
+            }
+            Self::LoseCommitsAndPostgres => {
+                let proxies = stage.postgres_proxies(&stage.places())?;
+                for proxy in &proxies {
+                    proxy.break_commit(1, CommitFault::AnswerLostAndDown);
+                }
+                // Longer than a node itself tries.
+                sleep(Duration::from_millis(draw.random_range(2_500..5_000))).await;
                 for proxy in &proxies {
                     proxy.heal()?;
                 }
