@@ -1,5 +1,6 @@
 # One command per habit; `make help` lists them. CI (.ci/run) calls the same.
-# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench, test-schema), N and TEST (soak-test).
+# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench, test-schema), N and TEST (soak-test),
+# MINUTES and SEED (soak).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,10 +11,12 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 STARLING := $(TARGET_DIR)/debug/starling
 N ?= 20
 TEST ?= cluster
+MINUTES ?= 30
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 ARGS ?=
 
 .PHONY: help run cluster build test test-rust test-web test-guide test-schema check check-format check-lints \
-	check-dependencies check-generated check-deploy generate generate-guide soak-test bench load
+	check-dependencies check-generated check-deploy generate generate-guide soak-test soak bench load
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -82,6 +85,10 @@ generate-guide: build ## Runs the steps of docs/guide.md and writes it anew, wit
 
 soak-test: build ## The cluster tests N times in a row (N=20 TEST=cluster); prints how many passed
 	@scripts/soak-test $(N) $(TEST)
+
+soak: build ## A cluster of real processes under faults (MINUTES=30 SEED=1), audited; logs of a failure: target/soak/SEED
+	@STARLING_BIN=$(STARLING) MINUTES=$(MINUTES) SEED=$(SEED) \
+		cargo test --workspace --test chaos -- --ignored --exact soak --nocapture
 
 bench: ## Speed and memory, side by side in one run, printed with the command
 	@scripts/install-deps cluster

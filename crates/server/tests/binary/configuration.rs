@@ -16,6 +16,7 @@ async fn a_configuration_that_cannot_work_is_one_line_and_exit_code_2() {
         (&["serve"][..], &[("STARLING_LISTEN", "nonsense")][..], "STARLING_LISTEN: "),
         (&["serve", "--listen", "nonsense"], &[], "STARLING_LISTEN: "),
         (&["serve"], &[("STARLING_LISSTEN", "x")], "STARLING_LISSTEN: "),
+        (&["serve"], &[("STARLING_TEST_WEAKEN", "everything")], "STARLING_TEST_WEAKEN: "),
         (&["serve"], &[("STARLING_JWT_SECRET", "hunter2")], "STARLING_JWT_SECRET: "),
         (&["serve"], &[("STARLING_CONFIG", "/nowhere.toml")], "STARLING_CONFIG: "),
         (&["serve"], &[postgres], "REDIS_URL: "),
