@@ -134,16 +134,17 @@ impl Replay<'_> {
                 }
             }
             "typing" | "receipt.updated" => self.ephemeral(frame),
-            "resync_required" => match parse::<ConversationId>(&frame["data"]["conversation_id"]) {
-                Some(id) => drop(self.channels.remove(&id)),
-                None => {
+            "resync_required" => {
+                if let Some(id) = parse::<ConversationId>(&frame["data"]["conversation_id"]) {
+                    self.channels.remove(&id);
+                } else {
                     self.channels.clear();
                     self.feed = Feed::default();
-                    if parse::<ResyncReason>(&frame["data"]["reason"]).is_none() {
-                        self.tell(Kind::Protocol, format!("a resync without a reason: {frame}"), None);
-                    }
                 }
-            },
+                if parse::<ResyncReason>(&frame["data"]["reason"]).is_none() {
+                    self.tell(Kind::Protocol, format!("a resync without a reason: {frame}"), None);
+                }
+            }
             _ => {}
         }
     }
@@ -252,10 +253,8 @@ impl Replay<'_> {
         let (id, seq) = (message.conversation_id, message.changed_seq);
         let Some(history) = self.truth.conversations.get(&id) else { return };
         let since_join = self.log.since_join.contains(&id);
-        if !may(history, self.device.user, message, live, since_join)
-            && !(history.public && self.joined(id))
-            && self.leaks.insert((id, seq))
-        {
+        let allowed = may(history, self.device.user, message, live, since_join) || history.public && self.joined(id);
+        if !allowed && self.leaks.insert((id, seq)) {
             let times = history.members.get(&self.device.user);
             let what = format!("change {seq} of the message at {} was told; they were in it {times:?}", message.seq);
             self.tell(Kind::Leaked, what, Some(id));
@@ -276,7 +275,8 @@ impl Replay<'_> {
     fn ephemeral(&mut self, frame: &Value) {
         let id = parse(&frame["conversation_id"]).or_else(|| parse(&frame["data"]["conversation_id"]));
         let Some((id, history)) = id.and_then(|id| Some((id, self.truth.conversations.get(&id)?))) else { return };
-        if !history.members.contains_key(&self.device.user) && !(history.public && self.joined(id)) {
+        let theirs = history.members.contains_key(&self.device.user) || history.public && self.joined(id);
+        if !theirs {
             let what = format!("`{}` of a conversation that they were never in", frame["type"]);
             self.tell(Kind::Leaked, what, Some(id));
         }

@@ -250,7 +250,7 @@ fn counts_and_markers_that_do_not_follow_from_the_messages_are_told() {
 fn ghosts_and_those_who_are_told_gone_are_told() {
     for (online, expected) in [(true, false), (false, true)] {
         let mut world = World::new();
-        let (at, user, by) = (Duration::from_secs(60), world.ana, "the api".to_owned());
+        let (at, user, by) = (Duration::from_mins(1), world.ana, "the api".to_owned());
         world.log.presence.push(PresenceSeen { at, user, online, expected, by });
         assert_eq!(kinds(&world), [Kind::GhostPresence]);
     }

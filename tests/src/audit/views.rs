@@ -72,7 +72,6 @@ fn differences<'a>(
                 let what = format!("the message at {place}, changed at {}, never came", kept.changed_seq);
                 found.push((Kind::Missing, kept, what));
             }
-            None => {}
             Some(known) if known.id != kept.id => {
                 found.push((Kind::Diverged, kept, format!("another message is at {place} on the device")));
             }
@@ -80,7 +79,7 @@ fn differences<'a>(
                 let what = format!("the device shows another state of the message at {place}: {known:?}, not {kept:?}");
                 found.push((Kind::Missing, kept, what));
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
     }
     for (place, known) in &timeline.messages {

@@ -145,7 +145,7 @@ impl Fault {
                 redis(stage, draw, |proxy| proxy.set_one(Direction::ToClient, Flow::Swallow)).await?;
             }
             Self::DropPublishes => {
-                publishes(stage, draw, |every| MessageFaults { drop_every: every, ..none() }).await?
+                publishes(stage, draw, |every| MessageFaults { drop_every: every, ..none() }).await?;
             }
             Self::DuplicatePublishes => {
                 publishes(stage, draw, |every| MessageFaults { duplicate_every: every, ..none() }).await?;
@@ -174,7 +174,9 @@ impl Fault {
             }
             Self::SwallowPostgres => {
                 let proxies = stage.postgres_proxies(&some(stage, draw))?;
-                proxies.iter().for_each(|proxy| proxy.set(Flow::Swallow));
+                for proxy in &proxies {
+                    proxy.set(Flow::Swallow);
+                }
                 lasts(draw).await;
                 // What lost bytes is dead; to find that out is the node's business.
                 for proxy in proxies {
@@ -238,7 +240,9 @@ fn some(stage: &Stage, draw: &mut StdRng) -> Vec<Place> {
 /// For a while, between some nodes and Redis.
 async fn redis(stage: &Stage, draw: &mut StdRng, set: impl Fn(&crate::proxy::Proxy)) -> Result<()> {
     let proxies = stage.redis_proxies(&some(stage, draw))?;
-    proxies.iter().for_each(|proxy| set(proxy));
+    for proxy in &proxies {
+        set(proxy);
+    }
     lasts(draw).await;
     for proxy in proxies {
         proxy.heal()?;
@@ -250,7 +254,9 @@ async fn redis(stage: &Stage, draw: &mut StdRng, set: impl Fn(&crate::proxy::Pro
 async fn publishes(stage: &Stage, draw: &mut StdRng, faults: impl Fn(u64) -> MessageFaults) -> Result<()> {
     let faults = faults(draw.random_range(2..=4));
     let proxies = stage.redis_proxies(&stage.places())?;
-    proxies.iter().for_each(|proxy| proxy.publishes(faults));
+    for proxy in &proxies {
+        proxy.publishes(faults);
+    }
     lasts(draw).await;
     for proxy in proxies {
         proxy.heal()?;

@@ -23,7 +23,7 @@ use crate::{
 /// A REST call that takes longer is tried again.
 const CALL: Duration = Duration::from_secs(6);
 /// Everybody is connected within this, at the beginning of a round.
-const ARRIVE: Duration = Duration::from_secs(60);
+const ARRIVE: Duration = Duration::from_mins(1);
 
 /// Somebody.
 pub(super) struct Someone {

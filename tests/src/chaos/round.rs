@@ -107,12 +107,9 @@ async fn strike(plan: &Plan, stage: &mut Stage, people: &People, draw: &mut StdR
         };
         let at = people.book.now();
         fault.strike(stage, draw).await.with_context(|| format!("{fault}, at {at:?}"))?;
+        let lasted = people.book.now().saturating_sub(at).as_secs_f64();
         let took = probe::recovered(people, RECOVER).await;
-        eprintln!(
-            "{:8.1} s  {fault}, for {:.1} s; heard again after {took:?}",
-            at.as_secs_f64(),
-            (people.book.now() - at).as_secs_f64() - took.unwrap_or(RECOVER).as_secs_f64()
-        );
+        eprintln!("{:8.1} s  {fault}, for {lasted:.1} s; heard again after {took:?}", at.as_secs_f64());
         report.faults.entry(fault).or_default().push(took);
         sleep(plan.calm.mul_f64(rand::RngExt::random_range(draw, 1.0..2.0))).await;
     }

@@ -2,7 +2,7 @@
 //! `client_id`, leaves when it is asked to, and backs off.
 //!
 //! Sans-IO: whoever owns a socket, a real one or a simulated one, tells the [`Core`] what happened and does what
-//! [`Core::next`] says, until it says nothing more; at [`Core::wakes_at`] it calls [`Core::tick`]. Times are offsets
+//! [`Iterator::next`] says, until it says nothing more; at [`Core::wakes_at`] it calls [`Core::tick`]. Times are offsets
 //! from a moment of the owner's choice. It writes down all that it said and heard when it is told to.
 
 use std::{
@@ -159,11 +159,6 @@ impl Core {
     }
 
     // ---- what the owner does
-
-    /// What to do next, if anything.
-    pub fn next(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
 
     /// When [`Core::tick`] is due.
     pub fn wakes_at(&self) -> Option<Duration> {
@@ -469,6 +464,15 @@ impl Core {
         }
         let number = self.commands.remove(at).number;
         self.outputs.push_back(Output::Answered { number, outcome: Answered::Reply(reply) });
+    }
+}
+
+/// What to do next. `None`: nothing for now.
+impl Iterator for Core {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
     }
 }
 

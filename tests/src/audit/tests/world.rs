@@ -118,8 +118,8 @@ impl World {
         for theirs in self.truth.users.values_mut() {
             let mut of_one = history.clone();
             change(&mut of_one, theirs);
-            if theirs.sees.contains_key(&self.id) {
-                theirs.sees.insert(self.id, of_one.messages.clone());
+            if let Some(sees) = theirs.sees.get_mut(&self.id) {
+                sees.clone_from(&of_one.messages);
             }
         }
         change(&mut history, &mut Theirs::default());
@@ -131,7 +131,7 @@ impl World {
         self.log.looked.clear();
         let message = message.clone();
         self.truth(|history, _| {
-            let messages = history.messages.values().cloned().filter(|old| old.seq != message.seq);
+            let messages = history.messages.values().filter(|old| old.seq != message.seq).cloned();
             let members = history.members.clone();
             *history = History::of(history.head.max(message.changed_seq), messages.chain([message.clone()]));
             if history.members.is_empty() {
