@@ -24,7 +24,9 @@ impl Node {
         }
         for behind in behind.chunks(CATCH_UP_CURSORS) {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
-            behind.iter().for_each(|(item, _)| self.hub.rearm(item.conversation_id, link));
+            for (item, _) in behind {
+                self.hub.rearm(item.conversation_id, link);
+            }
             let cursors: Vec<_> = behind.iter().map(|(item, cursor)| (item.conversation_id, *cursor)).collect();
             let pages = self.chat.catch_up(&link.caller, &cursors).await?.into_iter();
             let mut pages: Map<_, _> = pages.map(|page| (page.conversation_id, page)).collect();

@@ -93,7 +93,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             Opening::Stream(last) => {
                 let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
                 self.node.spawn_for_connection(async move {
-                    answer(&link, node.stream(&link, started, last).await, Some(None));
+                    tell(&link, node.stream(&link, started, last).await, |reply| Some(dispatch::done(None, reply)));
                 });
             }
         }
@@ -250,7 +250,7 @@ impl<'a, T: Transport> Connection<'a, T> {
                 Some(resume) => node.resume(&link, started, &resume).await,
                 None => node.go_live(&link, started).await,
             };
-            answer(&link, live, reference);
+            tell(&link, live, |reply| reference.map(|reference| dispatch::done(reference, reply)));
         });
     }
 
@@ -327,16 +327,17 @@ impl<'a, T: Transport> Connection<'a, T> {
     }
 }
 
-/// Tells what events flow from, if it was asked (under the inner reference); ends the connection when they cannot.
-fn answer(link: &Link, live: chat::Result<HelloReply>, asked: Option<Option<String>>) {
+/// Tells what events flow from, in the frame that `answer` makes of it; ends the connection when they cannot.
+fn tell(link: &Link, live: chat::Result<HelloReply>, answer: impl FnOnce(HelloReply) -> Option<Utf8Bytes>) {
     match live {
         Ok(mut reply) => {
-            let Some(reference) = asked else { return };
             // Held: the news that a conversation is lost goes out before this answer, which then does not name it, or
             // after it. Who leaves one takes the lock before telling.
             let following = link.following.lock();
             reply.heads.retain(|id, _| following.contains(*id));
-            link.outbox.push(dispatch::done(reference, reply), Class::Durable);
+            if let Some(frame) = answer(reply) {
+                link.outbox.push(frame, Class::Durable);
+            }
         }
         Err(error) => {
             log_failure(link, &error);

@@ -8,20 +8,13 @@ use chat::{Map, Set};
 use std::sync::Arc;
 
 use bus::Topic;
-use chat::{FeedEffect, FeedEvent, Result};
+use chat::Result;
 use protocol::{
-    CloseCode, ConversationId, ErrorCode, Event, EventType, HelloReply, ParticipantRemoved, Resume, ResyncReason, Seq,
-    UserSeq,
+    CloseCode, ConversationId, ErrorCode, Event, EventType, HelloReply, ParticipantRemoved, ResyncReason, Seq, UserSeq,
 };
 use store::{Membership, Memberships};
 
-use crate::{
-    fill::{DISTANCE_MAX, resync},
-    link::Link,
-    marks::Settling,
-    node::Node,
-    outbox::Class,
-};
+use crate::{link::Link, marks::Settling, node::Node, outbox::Class, resume::ask_resync};
 
 /// Changes read at once on resume.
 const PAGE: u32 = 200;
@@ -70,7 +63,7 @@ impl Node {
         Ok(Started { memberships, announcement_seq })
     }
 
-    async fn attach_all(self: &Arc<Self>, link: &Arc<Link>, items: &[Membership]) {
+    pub(crate) async fn attach_all(self: &Arc<Self>, link: &Arc<Link>, items: &[Membership]) {
         let ids = items.iter().map(|item| item.conversation_id);
         let ids: Vec<_> = ids.filter(|id| self.hub.attach(*id, link)).collect();
         self.subscribe_for(link, &ids).await;
@@ -103,133 +96,6 @@ impl Node {
         self.feed_live(link, started.memberships.user_seq).await?;
         reply.announcement_seq = self.announcements_live(link, started.announcement_seq).await?;
         Ok(reply)
-    }
-
-    /// Sends what was missed since the client's cursors, then goes live.
-    pub(crate) async fn resume(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        started: Started,
-        resume: &Resume,
-    ) -> Result<HelloReply> {
-        let Started { memberships: Memberships { epoch, user_seq, watermark, items }, announcement_seq } = started;
-        if resume.epoch != epoch || resume.user_seq > user_seq {
-            let reason = if resume.epoch == epoch { ResyncReason::CursorAhead } else { ResyncReason::EpochChanged };
-            let memberships = Memberships { epoch, user_seq, watermark, items };
-            return self.start_anew(link, Started { memberships, announcement_seq }, reason).await;
-        }
-        self.metrics.resumes.with_label_values(&["replayed"]).inc();
-        let items = self.unchecked(link, items, resume).await?;
-        // Read before anything goes live: a conversation that is new to the client goes live from where its frame
-        // shows it.
-        let (feed_head, events) = self.chat.feed(link.user(), resume.user_seq).await?;
-        let shown: Map<_, _> = events
-            .iter()
-            .filter_map(|event| match event.effect {
-                FeedEffect::Joined(id, seq) => Some((id, seq)),
-                _ => None,
-            })
-            .collect();
-        let mut reply = HelloReply::default();
-        let mut behind = Vec::new();
-        for item in &items {
-            let id = item.conversation_id;
-            // Of one that is about to be shown anew, a client that did not name its cursors itself has none.
-            let known = |_: &&Seq| link.mark.is_none() || !shown.contains_key(&id);
-            match resume.cursors.get(&id).filter(known) {
-                Some(cursor) if *cursor <= item.last_seq && item.last_seq - cursor <= DISTANCE_MAX => {
-                    behind.push((*item, *cursor));
-                }
-                cursor => {
-                    if let Some(cursor) = cursor {
-                        let ahead = *cursor > item.last_seq;
-                        let reason = if ahead { ResyncReason::CursorAhead } else { ResyncReason::TooFarBehind };
-                        ask_resync(link, Some(id), reason);
-                    }
-                    let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
-                    reply.heads.insert(id, head);
-                    self.release(link, *item, head).await?;
-                }
-            }
-        }
-        self.catch_up(link, behind).await?;
-        self.tell_lost(link, resume, &items, &events);
-        for event in &events {
-            self.push_feed(link, event);
-        }
-        for event in events {
-            self.apply(link, event.effect);
-        }
-        self.feed_live(link, feed_head).await?;
-        let cursor = self.announcement_cursor(link, announcement_seq, resume.announcement_seq).await?;
-        reply.announcement_seq = self.announcements_live(link, cursor).await?;
-        let all = items.iter().map(|item| item.conversation_id).collect();
-        reply.receipts = self.receipts(link, all).await?;
-        Ok(reply)
-    }
-
-    /// Asks the client to fetch everything by REST, and goes live.
-    pub(crate) async fn start_anew(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        started: Started,
-        reason: ResyncReason,
-    ) -> Result<HelloReply> {
-        self.metrics.resumes.with_label_values(&["resync"]).inc();
-        ask_resync(link, None, reason);
-        let mut reply = self.go_live(link, started).await?;
-        reply.receipts = self.receipts(link, reply.heads.keys().copied().collect()).await?;
-        Ok(reply)
-    }
-
-    /// Conversations that the client named and that are not the user's: gone, deleted, or never theirs. All look the
-    /// same, so that nobody learns from it which ones exist. What the feed tells is not told twice.
-    fn tell_lost(&self, link: &Link, resume: &Resume, items: &[Membership], events: &[FeedEvent]) {
-        if !self.env().protections().membership {
-            return;
-        }
-        let limit = self.chat.limits().connection_conversations as usize;
-        if limit != 0 && items.len() >= limit {
-            // The list was cut: what is not in it may still be theirs.
-            return;
-        }
-        let mine: Set<_> = items.iter().map(|item| item.conversation_id).collect();
-        let told = events.iter().filter_map(|event| match event.effect {
-            FeedEffect::Left(id) | FeedEffect::Joined(id, _) => Some(id),
-            _ => None,
-        });
-        let told: Set<_> = told.collect();
-        for id in resume.cursors.keys().filter(|id| !mine.contains(id) && !told.contains(id)) {
-            tell_gone(link, *id);
-        }
-    }
-
-    /// Where membership is not protected: what the client names is theirs.
-    async fn unchecked(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        mut items: Vec<Membership>,
-        resume: &Resume,
-    ) -> Result<Vec<Membership>> {
-        if !self.env().protections().membership {
-            let named = resume.cursors.keys().filter(|id| !items.iter().any(|item| item.conversation_id == **id));
-            let named: Vec<_> = named.copied().collect();
-            let heads = self.chat.heads(&named).await?.into_iter();
-            let more: Vec<_> = heads
-                .map(|(conversation_id, last_seq)| Membership { conversation_id, last_seq, access_since_seq: 0 })
-                .collect();
-            self.attach_all(link, &more).await;
-            more.iter().for_each(|item| {
-                self.after(item.conversation_id, self.hub.establish(item.conversation_id, item.last_seq))
-            });
-            items.extend(more);
-        }
-        Ok(items)
-    }
-
-    async fn receipts(&self, link: &Link, mut ids: Vec<ConversationId>) -> Result<Vec<protocol::Receipt>> {
-        ids.sort_unstable();
-        self.chat.receipts(link.user(), &ids).await
     }
 
     /// Follows a conversation that was added while the connection lives; the client knows it up to `after`. Attached at
@@ -377,7 +243,7 @@ impl Node {
     }
 
     /// Sends feed events after `cursor` and goes live.
-    async fn feed_live(self: &Arc<Self>, link: &Arc<Link>, mut cursor: UserSeq) -> Result<()> {
+    pub(crate) async fn feed_live(self: &Arc<Self>, link: &Arc<Link>, mut cursor: UserSeq) -> Result<()> {
         loop {
             if let Ok(fetch) = self.hub.feeds.go_live(link, cursor) {
                 if fetch {
@@ -397,16 +263,10 @@ impl Node {
 }
 
 /// Tells a client that a conversation is not theirs, without a place in their feed.
-fn tell_gone(link: &Link, id: ConversationId) {
+pub(crate) fn tell_gone(link: &Link, id: ConversationId) {
     let data = ParticipantRemoved { conversation_id: id, user_id: link.user() };
     let event = Event { conversation_id: Some(id), ..Event::plain(EventType::ParticipantRemoved, data) };
     if let Ok(frame) = serde_json::to_string(&event) {
         link.outbox.push(frame.into(), Class::Durable);
-    }
-}
-
-fn ask_resync(link: &Link, conversation: Option<ConversationId>, reason: ResyncReason) {
-    if let Some(frame) = resync(conversation, reason) {
-        link.outbox.push(frame, Class::Durable);
     }
 }

@@ -13,6 +13,7 @@ mod close;
 mod connection;
 mod dispatch;
 mod drain;
+mod epoch;
 mod feed;
 mod fill;
 mod follow;
@@ -27,6 +28,7 @@ mod probe;
 mod rate;
 mod reader;
 mod receipts;
+mod resume;
 mod serve;
 mod sse;
 mod sweep;
@@ -72,6 +74,9 @@ pub struct GatewayConfig {
     pub drain_window: Duration,
     /// Every conversation with local subscribers is compared with the store within this.
     pub sweep_interval: Duration,
+    /// Most changes of one conversation that a client that comes back, or a hole in a stream, gets by itself; of more
+    /// it is told to fetch (`resync_required`). At most 1,000,000.
+    pub resume_distance: protocol::Seq,
     /// Times of presence.
     pub presence: PresenceConfig,
 }
@@ -89,6 +94,7 @@ impl Default for GatewayConfig {
             outbox_events: 4_096,
             drain_window: Duration::from_secs(10),
             sweep_interval: Duration::from_secs(10),
+            resume_distance: 10_000,
             presence: PresenceConfig::default(),
         }
     }
