@@ -1,14 +1,18 @@
 //! The outermost layer: each request gets an id, a span and its place in the metrics, and each refusal its request
-//! id and, when it is ours, its one line in the log. Query strings, headers and bodies are never logged.
+//! id and, when it is a defect, its one line in the log; an outage is one line, and one when it is over. Query strings, headers and bodies are never logged.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use chat::Outage;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use protocol::ErrorCode;
 use tracing::{Instrument, Span, field};
@@ -22,10 +26,17 @@ const REQUEST_ID_MAX: usize = 64;
 /// The route of requests that match none, so that a scanner does not make a metric per path.
 const UNMATCHED: &str = "unmatched";
 
+/// What cannot be served for a while, and comes back: `starling_http_requests_total` counts each.
+const OUTAGES: [ErrorCode; 3] = [ErrorCode::Unavailable, ErrorCode::Timeout, ErrorCode::Overloaded];
+/// One of them is over when nothing has failed for so long: some requests need little, and are served all the while.
+const QUIET: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 pub(crate) struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
+    /// In the order of [`OUTAGES`].
+    outages: Arc<[Outage; OUTAGES.len()]>,
 }
 
 impl Metrics {
@@ -41,7 +52,8 @@ impl Metrics {
             )?;
             registry.register(Box::new(requests.clone()))?;
             registry.register(Box::new(seconds.clone()))?;
-            Ok(Self { requests, seconds })
+            let outages = Arc::new(OUTAGES.map(|_| Outage::new(QUIET)));
+            Ok(Self { requests, seconds, outages })
         };
         made().map_err(|e| format!("the REST metrics cannot be registered: {e}"))
     }
@@ -57,7 +69,7 @@ pub(crate) async fn observe(metrics: Metrics, request: Request, next: Next) -> R
     let span =
         tracing::info_span!("request", method, route, request.id = id, user.id = field::Empty, status = field::Empty);
     let response = next.run(request).instrument(span.clone()).await;
-    let response = span.in_scope(|| finish(response, &id));
+    let response = span.in_scope(|| finish(&metrics, response, &id));
     let status = response.status();
     span.record("status", status.as_u16());
     metrics.requests.with_label_values(&[method, &route, status.as_str()]).inc();
@@ -67,9 +79,12 @@ pub(crate) async fn observe(metrics: Metrics, request: Request, next: Next) -> R
 }
 
 /// Puts the request's id into a refusal, logs what is our fault, and adds the headers that every answer has.
-fn finish(mut response: Response, id: &str) -> Response {
+fn finish(metrics: &Metrics, mut response: Response, id: &str) -> Response {
+    if !response.status().is_server_error() {
+        metrics.served();
+    }
     if let Some(mut failure) = response.extensions_mut().remove::<Failure>() {
-        log(&failure);
+        metrics.log(&failure);
         failure.problem.request_id = Some(id.to_owned());
         let full = render(&failure.problem);
         // CORS and `Allow` were set on the first rendering: only the body and its length are exchanged.
@@ -85,15 +100,27 @@ fn finish(mut response: Response, id: &str) -> Response {
     response
 }
 
-fn log(failure: &Failure) {
-    let (code, cause) = (failure.problem.code.as_str(), failure.cause.as_deref().unwrap_or("none"));
-    Span::current().record("status", failure.problem.status);
-    if failure.problem.code == ErrorCode::Internal {
-        tracing::error!(code, cause, "a request failed");
-    } else if failure.problem.status >= StatusCode::INTERNAL_SERVER_ERROR.as_u16() {
-        tracing::warn!(code, cause, "a request could not be served now");
-    } else {
-        tracing::debug!(code, cause, "a request was refused");
+impl Metrics {
+    fn log(&self, failure: &Failure) {
+        let (code, cause) = (failure.problem.code.as_str(), failure.cause.as_deref().unwrap_or("none"));
+        Span::current().record("status", failure.problem.status);
+        let outage = OUTAGES.iter().position(|outage| *outage == failure.problem.code);
+        if failure.problem.code == ErrorCode::Internal {
+            tracing::error!(code, cause, "a request failed");
+        } else if outage.is_some_and(|place| self.outages[place].failed()) {
+            tracing::warn!(code, cause, "requests are not served now; clients are told to try again");
+        } else {
+            tracing::debug!(code, cause, "a request was refused");
+        }
+    }
+
+    /// A request was served.
+    fn served(&self) {
+        for (code, outage) in OUTAGES.iter().zip(&*self.outages) {
+            if let Some(failures) = outage.worked() {
+                tracing::info!(code = code.as_str(), failures, "requests are served again");
+            }
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod moderation_tests;
 mod notifications;
 #[cfg(test)]
 mod notifications_tests;
+mod outage;
 mod page;
 mod policy;
 mod presence;
@@ -62,6 +63,7 @@ pub use config::{ChatConfig, WriterConfig};
 pub use env::{Chance, Clock, Env, Map, Set, Spawn, SystemChance, SystemClock, Task};
 pub use error::{ChatError, Result};
 pub use follow::{FeedEffect, FeedEvent};
+pub use outage::Outage;
 pub use protections::Protections;
 pub use search::SearchRequest;
 pub use store::{OrgUsersFilter, Seen};

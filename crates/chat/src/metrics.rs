@@ -19,6 +19,8 @@ pub(crate) struct Metrics {
     pub(crate) changes: IntCounterVec,
     /// Events that were not published: refused by the bus, or dropped before it.
     pub(crate) publish_failures: IntCounter,
+    /// Transactions that were tried again because the store was out of reach.
+    pub(crate) commit_retries: IntCounter,
     /// Changes that were refused or failed, by error code.
     pub(crate) refused: IntCounterVec,
     /// Markers that somebody asked to move.
@@ -67,6 +69,10 @@ impl Metrics {
                 publish_failures: add(
                     registry,
                     IntCounter::new("starling_publish_failures_total", "Events that were not published")?,
+                )?,
+                commit_retries: add(
+                    registry,
+                    IntCounter::new("starling_writer_retries_total", "Transactions that were tried again")?,
                 )?,
                 refused: add(
                     registry,

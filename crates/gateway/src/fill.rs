@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
 use bus::Topic;
-use protocol::{ConversationId, Event, EventType, Resync, ResyncReason, Seq};
+use protocol::{ConversationId, Event, EventType, Resync, ResyncReason};
 
 use crate::{
     hub::{After, FillWhen},
@@ -16,8 +16,6 @@ use crate::{
 const LATE: Duration = Duration::from_millis(100);
 /// Changes read at once.
 const PAGE: u32 = 200;
-/// A hole wider than this is not filled: clients fetch by REST.
-pub(crate) const DISTANCE_MAX: Seq = 10_000;
 
 impl Node {
     /// Does what a call of the hub left to do.
@@ -39,7 +37,7 @@ impl Node {
     async fn fill(self: &Arc<Self>, id: ConversationId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while let Some((from, head)) = self.hub.fill_from(id) {
-            if head - from > DISTANCE_MAX {
+            if head - from > self.config.resume_distance {
                 self.give_up(id).await;
                 continue;
             }
@@ -51,7 +49,15 @@ impl Node {
                 Ok(_) => {
                     // The store has less than was announced: somebody published what is not committed, or the
                     // database was restored. Clients find out by the epoch; here the hole is declared void.
-                    tracing::warn!(conversation.id = %id, after = from, "the bus told of a change that the store does not have");
+                    let unknown = self.metrics.bus_events.with_label_values(&["unknown"]);
+                    unknown.inc();
+                    if unknown.get() == 1 {
+                        tracing::warn!(
+                            conversation.id = %id,
+                            after = from,
+                            "the bus told of a change that the store does not have; further ones are only counted"
+                        );
+                    }
                     self.give_up(id).await;
                 }
                 Err(error) => {

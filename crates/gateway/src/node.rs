@@ -37,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) draining: AtomicBool,
     /// Why events do not flow; none when they do. One log line per change.
     degraded: Mutex<Option<&'static str>>,
+    /// The database's, as it was read last; none before the first reading. See [`crate::epoch`].
+    pub(crate) epoch: Mutex<Option<Arc<str>>>,
 }
 
 impl Node {
@@ -56,6 +58,7 @@ impl Node {
             receipts_lost: Notify::new(),
             draining: AtomicBool::new(false),
             degraded: Mutex::new(None),
+            epoch: Mutex::new(None),
         }
     }
 

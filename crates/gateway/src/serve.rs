@@ -60,7 +60,10 @@ pub(crate) async fn serve(node: Arc<Node>, mut transport: impl Transport, caller
     let mut open = Open::new(&node, &link);
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
     let end = match node.start(&link).await {
-        Ok(started) => Connection::new(&node, &link, transport).run(started, opening).await,
+        Ok(started) => {
+            node.saw_epoch(&started.memberships.epoch);
+            Connection::new(&node, &link, transport).run(started, opening).await
+        }
         Err(error) => {
             log_failure(&link, &error);
             farewell(&mut transport, End::Close(close_code(&error))).await;

@@ -48,6 +48,10 @@ pub(crate) async fn run(node: Arc<Node>) {
             }
             rotation.conversations(compare_conversations(&node, batch).await);
         }
+        if conversations.is_empty() && !users.is_empty() {
+            // Who takes part in nothing is told of another epoch too.
+            compare_conversations(&node, &[]).await;
+        }
         for batch in users.chunks(BATCH) {
             if pause(&node, step).await {
                 return;
@@ -128,6 +132,7 @@ async fn compare_conversations(
 ) -> Option<(Heads, Vec<(ConversationId, Seq)>)> {
     let ids: Vec<_> = batch.iter().map(|(id, _)| *id).collect();
     let heads = node.chat.heads_seen(&ids).await.ok()?;
+    node.saw_epoch(&heads.epoch);
     let known: Map<_, _> = batch.iter().copied().collect();
     let mut behind = Vec::new();
     for (id, head) in heads.items.iter().copied() {

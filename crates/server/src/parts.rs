@@ -164,6 +164,7 @@ pub(crate) fn gateway(config: &Config, public: SocketAddr) -> GatewayConfig {
         outbox_events: s.outbox_events as usize,
         drain_window: s.drain_window,
         sweep_interval: s.sweep_interval,
+        resume_distance: s.resume_distance.into(),
         presence: PresenceConfig { lease: s.presence_lease, ..PresenceConfig::default() },
     }
 }

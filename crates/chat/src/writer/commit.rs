@@ -14,7 +14,7 @@ use super::{
     publisher::{Outgoing, Publisher},
 };
 use crate::{
-    ChatError, Env, Result,
+    ChatError, Env, Outage, Result,
     change::{Done, Kind, Outcome, scope},
     decide::decide,
     metrics::Metrics,
@@ -49,6 +49,8 @@ pub(super) struct Committer<S: ?Sized = dyn Store> {
     pub(super) limits: Arc<Limits>,
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
+    /// Of all lanes of the node together: one line when the store goes, one when it is back.
+    pub(super) outage: Arc<Outage>,
 }
 
 impl<S: Commit + ?Sized> Committer<S> {
@@ -76,10 +78,19 @@ impl<S: Commit + ?Sized> Committer<S> {
         loop {
             let error = match self.transaction(jobs).await {
                 Err(error @ StoreError::Unavailable(_)) => error,
-                decided => return decided,
+                decided => {
+                    if let Some(failures) = self.outage.worked() {
+                        tracing::info!(failures, "changes are committed again");
+                    }
+                    return decided;
+                }
             };
+            if self.outage.failed() {
+                tracing::warn!(error = %Chain(&error), "changes are not committed; clients are told to try again");
+            }
             let Some(pause) = pauses.next().filter(|_| began.elapsed() < TRY_FOR) else { return Err(error) };
-            tracing::warn!(changes = jobs.len(), error = %Chain(&error), "a batch may not be committed: trying again");
+            tracing::debug!(changes = jobs.len(), error = %Chain(&error), "a batch may not be committed: trying again");
+            self.metrics.commit_retries.inc();
             for job in jobs.iter_mut() {
                 job.request.again = true;
             }
@@ -171,7 +182,9 @@ fn fail(mut jobs: Vec<Job>, error: StoreError) {
         let _ = job.reply.send(Err(error.into()));
         return;
     }
-    tracing::error!(changes = jobs.len(), error = %Chain(&error), "a batch of changes was not committed");
+    if !matches!(error, StoreError::Unavailable(_)) {
+        tracing::error!(changes = jobs.len(), error = %Chain(&error), "a batch of changes was not committed");
+    }
     let error = Arc::new(error);
     for job in jobs {
         let answer = ChatError::new(ErrorCode::Unavailable, "the database is out of reach or too busy; try again")

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{commit::Committer, publisher::Publisher};
 use crate::{
-    ChatError, Env, Result,
+    ChatError, Env, Outage, Result,
     change::{Done, Request},
     metrics::Metrics,
 };
@@ -37,6 +37,7 @@ pub(super) struct Lane {
     pub(super) publisher: Publisher,
     pub(super) max_batch: usize,
     pub(super) metrics: Metrics,
+    pub(super) outage: Arc<Outage>,
 }
 
 impl Lane {
@@ -48,6 +49,7 @@ impl Lane {
             limits: self.limits,
             publisher: self.publisher,
             metrics: self.metrics.clone(),
+            outage: self.outage,
         };
         loop {
             let mut batch = Vec::new();

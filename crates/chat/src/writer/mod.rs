@@ -24,7 +24,7 @@ use self::{
     publisher::{Outgoing, Publisher},
 };
 use crate::{
-    ChatConfig, ChatError, Env, Result,
+    ChatConfig, ChatError, Env, Outage, Result,
     change::{Done, Request},
     metrics::Metrics,
 };
@@ -34,6 +34,8 @@ use crate::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 /// When to try again after a full queue: a few batches later.
 const OVERLOADED_RETRY_MS: u64 = 500;
+/// An outage is over when nothing has failed for so long.
+const QUIET: Duration = Duration::from_secs(1);
 /// When to try again while this node ends: another one takes over.
 const CLOSING_RETRY_MS: u64 = 1_000;
 
@@ -58,11 +60,12 @@ impl Writer {
     ) -> Self {
         let (closing, closed) = watch::channel(false);
         let tasks = TaskTracker::new();
+        let (outage, silence) = (Arc::new(Outage::new(QUIET)), Arc::new(Outage::new(QUIET)));
         let limits = Arc::new(config.limits.clone());
         let lanes = (0..config.writer.lanes.max(1)).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
             // It ends when its lane does, having published what the lane gave it.
-            let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &tasks, None);
+            let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, None);
             let lane = Lane {
                 number,
                 store: Arc::clone(store),
@@ -71,12 +74,13 @@ impl Writer {
                 publisher,
                 max_batch: config.writer.max_batch.max(1),
                 metrics: metrics.clone(),
+                outage: Arc::clone(&outage),
             };
             env.spawn(tasks.track_future(lane.run(receiver, closed.clone())));
             sender
         });
         let lanes = lanes.collect();
-        let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &tasks, Some(closed));
+        let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, Some(closed));
         Self { lanes, aside, closing, tasks, metrics }
     }
 

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::Chain;
 use crate::{
-    Env,
+    Env, Outage,
     change::Reacted,
     envelope::{ConversationEvent, FeedMoved},
     metrics::Metrics,
@@ -39,16 +39,17 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts its task. It ends when the publisher is dropped, or `closing` says so, after publishing what waits.
+    /// Starts its task; `outage` is of all publishers of the node together. It ends when the publisher is dropped, or `closing` says so, after publishing what waits.
     pub(super) fn start(
         bus: Arc<dyn Bus>,
         metrics: Metrics,
         env: &Env,
+        outage: &Arc<Outage>,
         tasks: &TaskTracker,
         closing: Option<watch::Receiver<bool>>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        env.spawn(tasks.track_future(run(bus, metrics.clone(), waiting, closing)));
+        env.spawn(tasks.track_future(run(bus, metrics.clone(), Arc::clone(outage), waiting, closing)));
         Self { queue, metrics }
     }
 
@@ -63,6 +64,7 @@ impl Publisher {
 async fn run(
     bus: Arc<dyn Bus>,
     metrics: Metrics,
+    outage: Arc<Outage>,
     mut waiting: mpsc::Receiver<Outgoing>,
     mut closing: Option<watch::Receiver<bool>>,
 ) {
@@ -84,11 +86,14 @@ async fn run(
             result = bus.publish(&batch).await;
         }
         match &result {
-            Ok(()) if !works => tracing::info!("events are published again"),
-            Ok(()) => {}
+            Ok(()) => {
+                if let Some(failures) = outage.worked() {
+                    tracing::info!(failures, "events are published again");
+                }
+            }
             Err(error) => {
                 metrics.publish_failures.inc_by(batch.len() as u64);
-                if works {
+                if outage.failed() {
                     tracing::warn!(error = %Chain(error), "events are not published; nodes fill from the store");
                 }
             }

@@ -205,8 +205,16 @@ async fn commit(world: &World, lost: u32, requests: Vec<Request>) -> Vec<Result<
         store: Arc::new(LosesAnswers { store: Arc::clone(&world.store), left: AtomicU32::new(lost) }),
         env: Env::system(),
         limits: Arc::new(protocol::Limits::default()),
-        publisher: Publisher::start(Arc::clone(&world.bus), metrics.clone(), &Env::system(), &tasks, None),
+        publisher: Publisher::start(
+            Arc::clone(&world.bus),
+            metrics.clone(),
+            &Env::system(),
+            &Arc::new(Outage::new(QUIET)),
+            &tasks,
+            None,
+        ),
         metrics,
+        outage: Arc::new(Outage::new(QUIET)),
     };
     let (jobs, answers): (Vec<_>, Vec<_>) = requests
         .into_iter()

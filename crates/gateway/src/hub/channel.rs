@@ -147,6 +147,11 @@ impl Channel {
         }
     }
 
+    /// Forgets how far it was delivered, and what waits. A fill that is under way finds nothing to do.
+    pub(crate) fn forget_position(&mut self) {
+        self.order = Sequencer::default();
+    }
+
     /// The head as read after the subscription was confirmed.
     pub(crate) fn establish(&mut self, head: Seq) -> (Next, Vec<Arc<Link>>) {
         let events = self.order.establish(head);
@@ -170,7 +175,9 @@ impl Channel {
 
     /// What the store had after a hole. Cut at every removal, so that who is removed gets nothing after it.
     pub(crate) fn fill(&mut self, page: Changes) -> Vec<Arc<Link>> {
-        let mut from = self.order.delivered().unwrap_or(page.from).max(page.from);
+        // Without a position there is no hole: it was forgotten while the store was read.
+        let Some(delivered) = self.order.delivered() else { return Vec::new() };
+        let mut from = delivered.max(page.from);
         let mut gone = Vec::new();
         let mut segment = Vec::new();
         for change in page.changes {
@@ -197,8 +204,8 @@ impl Channel {
     /// Gives up on a hole that is too wide to fill, or that the store does not have: who missed something fetches
     /// by REST.
     pub(crate) fn skip_to(&mut self, head: Seq, resync: &Utf8Bytes) {
-        let skips = self.order.delivered().is_some_and(|delivered| delivered < head);
-        for subscriber in self.subscribers.iter_mut().filter(|_| skips) {
+        let Some(delivered) = self.order.delivered() else { return };
+        for subscriber in self.subscribers.iter_mut().filter(|_| delivered < head) {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor < head => {
                     subscriber.link.outbox.push(resync.clone(), Class::Durable);

@@ -86,7 +86,7 @@ impl Feeds {
     /// The node has the feed up to `head`: calls `each` with the connections that are live and their cursors.
     pub(crate) fn fetched(&self, user: UserId, head: UserSeq, mut each: impl FnMut(&Arc<Link>, UserSeq)) {
         let mut users = self.users.lock();
-        let Some(entry) = users.get_mut(&user) else { return };
+        let Some(entry) = users.get_mut(&user).filter(|entry| entry.delivered.is_some()) else { return };
         for link in &entry.links {
             if let Some(cursor) = link.feed_cursor() {
                 each(link, cursor);
@@ -95,6 +95,13 @@ impl Feeds {
         }
         entry.delivered = entry.delivered.max(Some(head));
         entry.head = entry.head.max(head);
+    }
+
+    /// Forgets how far feeds were delivered. A fetch that is under way finds nothing to do.
+    pub(crate) fn forget_positions(&self) {
+        for entry in self.users.lock().values_mut() {
+            (entry.delivered, entry.head) = (None, 0);
+        }
     }
 
     /// Every local user whose feed's position is known, with it.

@@ -192,6 +192,16 @@ impl Hub {
         Ok(After { fill: None, references: self.forget(id, &gone) })
     }
 
+    /// Forgets how far everything was delivered: what comes next begins where the store is read next. Every connection is
+    /// about to be closed.
+    pub(crate) fn forget_positions(&self) {
+        for shard in &self.shards {
+            shard.lock().values_mut().for_each(Channel::forget_position);
+        }
+        self.feeds.forget_positions();
+        self.orgs.forget_positions();
+    }
+
     /// How far a conversation was delivered here.
     pub(crate) fn delivered(&self, id: ConversationId) -> Option<Seq> {
         self.with(id, |channel| channel.delivered())

@@ -97,7 +97,7 @@ impl Orgs {
         each: impl Fn(&Link, u64),
     ) {
         let mut orgs = self.orgs.lock();
-        let Some(entry) = orgs.get_mut(&org) else { return };
+        let Some(entry) = orgs.get_mut(&org).filter(|entry| entry.delivered.is_some()) else { return };
         for link in &links() {
             if let Some(cursor) = link.announced() {
                 each(link, cursor);
@@ -111,6 +111,13 @@ impl Orgs {
     pub(crate) fn nothing_after(&self, org: OrgId, from: u64, head: u64) {
         if let Some(entry) = self.orgs.lock().get_mut(&org).filter(|entry| entry.head == head) {
             entry.head = from;
+        }
+    }
+
+    /// Forgets how far announcements were delivered. A fetch that is under way finds nothing to do.
+    pub(crate) fn forget_positions(&self) {
+        for entry in self.orgs.lock().values_mut() {
+            (entry.delivered, entry.head) = (None, 0);
         }
     }
 

@@ -11,7 +11,7 @@ use protocol::{ConversationId, HelloReply, Resume, ResyncReason, Seq};
 use store::Memberships;
 
 use super::{BadPosition, Position};
-use crate::{fill::DISTANCE_MAX, follow::Started, link::Link, node::Node};
+use crate::{follow::Started, link::Link, node::Node};
 
 impl Node {
     /// Replays what was missed and goes live. The reply, which names every conversation of the user and where its events
@@ -61,11 +61,12 @@ impl Node {
         position: &Position,
         heads: &[(ConversationId, Seq)],
     ) -> Result<std::result::Result<HashMap<ConversationId, Seq>, ResyncReason>> {
-        let since = self.chat.changed_since(link.user(), &position.watermark, DISTANCE_MAX as u32).await?;
+        let most = self.config.resume_distance;
+        let since = self.chat.changed_since(link.user(), &position.watermark, most as u32).await?;
         if *since.epoch != *position.epoch {
             return Ok(Err(ResyncReason::EpochChanged));
         }
-        let is_foreign = since.items.iter().any(|item| item.cursor.is_none() && item.last_seq <= DISTANCE_MAX);
+        let is_foreign = since.items.iter().any(|item| item.cursor.is_none() && item.last_seq <= most);
         if is_foreign {
             return Ok(Err(ResyncReason::CursorAhead));
         }

@@ -217,6 +217,9 @@ settings! {
             Same("1MiB");
         /// Durable events that may wait for one connection; as above.
         outbox_events: u32 = parse::whole::<16, 10_000_000>, "STARLING_OUTBOX_EVENTS", Number, Open, Same("4096");
+        /// Most changes of one conversation that a client which comes back gets by itself; of more it is told to fetch
+        /// them (`resync_required`, `too_far_behind`).
+        resume_distance: u32 = parse::whole::<0, 1_000_000>, "STARLING_RESUME_DISTANCE", Number, Open, Same("10000");
     }
     "Times" {
         /// Between two heartbeats; silence of two closes a connection with 4002.
