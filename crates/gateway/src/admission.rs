@@ -1,5 +1,7 @@
 //! Who may open a connection, over whatever transport: where it comes from, and what it shows.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -8,11 +10,16 @@ use axum::{
 use chat::{Caller, ChatError};
 use protocol::{CloseCode, ErrorCode, Problem};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::{close::close_code, node::Node};
 
 /// Clients that are refused for now come back after this, seconds.
 const RETRY_AFTER: u64 = 1;
+
+/// A store that takes longer than this to say who it is counts as out of reach: other nodes may reach it, and a client
+/// that waits here does not find them.
+const SIGN_IN: Duration = Duration::from_secs(3);
 
 /// Credentials in the URL.
 #[derive(Deserialize)]
@@ -48,14 +55,20 @@ pub(crate) async fn admit(node: &Node, door: Door, credentials: &Credentials, he
         return Admission::Refused(CloseCode::OriginRefused);
     }
     let bearer = headers.get(header::AUTHORIZATION).map(bearer);
-    let caller = match (bearer, &credentials.ticket, &credentials.token) {
-        (Some(Some(token)), _, _) => node.chat.authenticate(token).await,
-        (None, Some(ticket), _) => redeem(node, door, ticket).await,
-        (None, None, Some(token)) if node.config.allow_query_token => node.chat.authenticate(token).await,
-        (None, None, None) => return Admission::Unknown,
-        // A header that is no bearer token, or a token in the URL where the operator forbids it.
-        _ => return Admission::Refused(CloseCode::NotAuthenticated),
+    let caller = async {
+        match (bearer, &credentials.ticket, &credentials.token) {
+            (Some(Some(token)), _, _) => Some(node.chat.authenticate(token).await),
+            (None, Some(ticket), _) => Some(redeem(node, door, ticket).await),
+            (None, None, Some(token)) if node.config.allow_query_token => Some(node.chat.authenticate(token).await),
+            // A header that is no bearer token, or a token in the URL where the operator forbids it.
+            _ => None,
+        }
     };
+    if bearer.is_none() && credentials.ticket.is_none() && credentials.token.is_none() {
+        return Admission::Unknown;
+    }
+    let Ok(caller) = timeout(SIGN_IN, caller).await else { return Admission::NotNow };
+    let Some(caller) = caller else { return Admission::Refused(CloseCode::NotAuthenticated) };
     match caller {
         Ok(caller) => Admission::Caller(Box::new(caller)),
         Err(error) if error.code == ErrorCode::Unavailable => Admission::NotNow,
