@@ -1,5 +1,6 @@
 # One command per habit; `make help` lists them. CI (.ci/run) calls the same.
-# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench, test-schema), N and TEST (soak-test),
+# Variables: PORT, GATEWAYS, APIS (cluster), ARGS (run, load, bench, test-schema), N and TEST (soak-test), SEEDS and
+# FROM (simulate),
 # MINUTES and SEED (soak).
 
 SHELL := bash
@@ -11,12 +12,14 @@ TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
 STARLING := $(TARGET_DIR)/debug/starling
 N ?= 20
 TEST ?= cluster
+SEEDS ?= 20000
+FROM ?= 1
 MINUTES ?= 30
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 ARGS ?=
 
 .PHONY: help run cluster build test test-rust test-web test-guide test-schema check check-format check-lints \
-	check-dependencies check-generated check-deploy generate generate-guide soak-test soak bench load
+	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench load
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -89,6 +92,11 @@ soak-test: build ## The cluster tests N times in a row (N=20 TEST=cluster); prin
 soak: build ## A cluster of real processes under faults (MINUTES=30 SEED=1), audited; logs of a failure: target/soak/SEED
 	@STARLING_BIN=$(STARLING) MINUTES=$(MINUTES) SEED=$(SEED) \
 		cargo test --workspace --test chaos -- --ignored --exact soak --nocapture
+
+# In release: three times as many seeds per second.
+simulate: ## The deterministic simulation: make simulate SEEDS=20000 FROM=1 (see docs/RELIABILITY.md)
+	@scripts/install-deps test
+	SEEDS=$(SEEDS) FROM=$(FROM) cargo test --release --workspace --test simulation -- --nocapture
 
 bench: ## Speed and memory, side by side in one run, printed with the command
 	@scripts/install-deps cluster

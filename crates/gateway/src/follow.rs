@@ -101,7 +101,8 @@ impl Node {
     /// Follows a conversation that was added while the connection lives; the client knows it up to `after`. Attached at
     /// once, so that a later departure finds it; the rest goes on by itself.
     pub(crate) fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
-        if self.hub.attach(id, link) {
+        // Attached already: they were removed and added again, and neither came here yet.
+        if self.hub.attach(id, link) || self.hub.shown(id, link, after) {
             let settling = Settling::begin(self, link);
             let joined = Arc::clone(self).joined(Arc::clone(link), id, after);
             self.spawn_for_connection(async move {
@@ -165,7 +166,12 @@ impl Node {
     }
 
     /// Sends what is after `cursor` and goes live; the common case reads nothing.
-    pub(crate) async fn release(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
+    pub(crate) async fn release(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        mut item: Membership,
+        mut cursor: Seq,
+    ) -> Result<()> {
         let id = item.conversation_id;
         if !self.env().protections().subscribe_first {
             return self.release_late(link, item, cursor).await;
@@ -205,6 +211,11 @@ impl Node {
             if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
                 self.after(id, after);
                 return Ok(());
+            }
+            // They may have been out and in again in between: what they may read began anew then.
+            match self.chat.membership(link.user(), id).await? {
+                Some(now) => item = now,
+                None => return self.over_already(link, id).await,
             }
         }
         // More events than can be held came during each of the reads: let the client fetch at its own pace.

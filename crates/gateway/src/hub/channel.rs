@@ -58,6 +58,8 @@ struct Held {
     bytes: usize,
     /// Something did not fit (or came as a fill): the store must be read again.
     overflowed: bool,
+    /// It was shown the conversation as of this seq meanwhile: what came before it may be its removal of another time.
+    shown: Seq,
 }
 
 /// What an offered event calls for.
@@ -221,7 +223,29 @@ impl Channel {
     /// Starts holding anew: the subscriber is about to read the store.
     pub(crate) fn rearm(&mut self, link: &Arc<Link>) {
         if let Some(subscriber) = self.find(link) {
-            subscriber.stage = Stage::Starting(Box::default());
+            let shown = match &subscriber.stage {
+                Stage::Starting(held) => held.shown,
+                Stage::Live(_) => 0,
+            };
+            subscriber.stage = Stage::Starting(Box::new(Held { shown, ..Held::default() }));
+        }
+    }
+
+    /// The subscriber was shown the conversation as of `seq`, which may be after a removal of theirs that did not come
+    /// here yet and must not end what began after it. True when it is to go live anew from there.
+    pub(crate) fn shown(&mut self, link: &Arc<Link>, seq: Seq) -> bool {
+        let delivered = self.order.delivered().unwrap_or_default();
+        let Some(subscriber) = self.find(link) else { return false };
+        match &mut subscriber.stage {
+            Stage::Starting(held) => {
+                held.shown = held.shown.max(seq);
+                false
+            }
+            Stage::Live(cursor) if delivered.max(*cursor) >= seq => false,
+            Stage::Live(_) => {
+                subscriber.stage = Stage::Starting(Box::new(Held { shown: seq, ..Held::default() }));
+                true
+            }
         }
     }
 
@@ -236,7 +260,7 @@ impl Channel {
         let Stage::Starting(held) = &mut subscriber.stage else {
             return Ok(false);
         };
-        let overflowed = held.overflowed && self.protections.subscribe_first;
+        let overflowed = (held.overflowed || held.shown > cursor) && self.protections.subscribe_first;
         // Another connection may have set the order's beginning further on, from a younger read than this one's.
         let next = held.events.first().map(|(seq, _)| *seq).or(self.order.delivered().map(|delivered| delivered + 1));
         let hole = next.is_some_and(|next| next > cursor + 1) && self.protections.subscribe_first;
@@ -399,6 +423,33 @@ mod tests {
     }
 
     #[test]
+    fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_again() {
+        let (old, new) = (link(), link());
+        let mut channel = Channel::new(ConversationId::generate(), Protections::default());
+        channel.attach(&old);
+        channel.establish(10);
+        assert_eq!(channel.release(&old, 10, 0), Ok(false));
+        channel.forget_position();
+        // A fill that read the database of before the restore comes too late.
+        let page = Changes {
+            tag: ChangesTag::Changes,
+            conversation_id: channel.id,
+            from: 10,
+            to: 12,
+            more: false,
+            changes: Vec::new(),
+        };
+        assert!(channel.fill(page).is_empty());
+        assert_eq!(channel.delivered(), None);
+        channel.attach(&new);
+        channel.establish(3);
+        assert_eq!(channel.release(&new, 3, 0), Ok(false));
+        channel.offer(event(4), 4);
+        assert_eq!(new.outbox.take(1_000).frames, ["4"]);
+        assert!(old.outbox.take(1_000).frames.is_empty(), "its connection is closed; it resumes");
+    }
+
+    #[test]
     fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole() {
         let (early, late) = (link(), link());
         let mut channel = Channel::new(ConversationId::generate(), Protections::default());
@@ -416,5 +467,26 @@ mod tests {
         assert_eq!(channel.release(&late, 2, 0), Ok(false));
         assert_eq!(late.outbox.take(1_000).frames, ["3"]);
         assert_eq!(early.outbox.take(1_000).frames, ["3"]);
+    }
+
+    #[test]
+    fn a_removal_from_before_it_was_shown_again_does_not_end_a_subscription() {
+        let one = link();
+        let mut channel = Channel::new(ConversationId::generate(), Protections::default());
+        channel.attach(&one);
+        channel.establish(2);
+        assert_eq!(channel.release(&one, 2, 0), Ok(false));
+        // Removed at 3 and added again at 4; the news of it is here first.
+        assert!(channel.shown(&one, 4), "it goes live anew from there");
+        assert!(!channel.shown(&one, 4), "once");
+        let removal = ConversationEvent { removed: vec![one.user()], ..event(3) };
+        assert!(channel.offer(removal, 3).1.is_empty());
+        channel.offer(event(4), 4);
+        assert_eq!(channel.release(&one, 2, 0), Err(Behind), "it does not know 4 yet");
+        channel.rearm(&one);
+        assert_eq!(channel.release(&one, 4, 0), Ok(false));
+        channel.offer(event(5), 5);
+        assert_eq!(one.outbox.take(1_000).frames, ["5"]);
+        assert!(!channel.shown(&one, 4), "it is past that");
     }
 }

@@ -173,6 +173,11 @@ impl Hub {
         self.with(id, |channel| channel.skip_to(head, resync));
     }
 
+    /// A connection was shown a conversation that it follows, as of `seq`. True when it is to go live anew from there.
+    pub(crate) fn shown(&self, id: ConversationId, link: &Arc<Link>, seq: Seq) -> bool {
+        self.with(id, |channel| channel.shown(link, seq))
+    }
+
     /// Starts holding anew for a connection that is about to read the store.
     pub(crate) fn rearm(&self, id: ConversationId, link: &Arc<Link>) {
         self.with(id, |channel| channel.rearm(link));
