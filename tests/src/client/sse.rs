@@ -77,8 +77,8 @@ impl EventStream {
     pub async fn next(&mut self) -> Option<Item> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let item = parse(block);
-                self.text = rest.to_owned();
+                let (item, rest) = (parse(block), self.text.len() - rest.len());
+                self.text.drain(..rest);
                 return Some(item);
             }
             let bytes = self.response.chunk().await.ok().flatten()?;

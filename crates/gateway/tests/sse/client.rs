@@ -61,8 +61,8 @@ impl Stream {
     pub(crate) async fn next(&mut self) -> Option<Item> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let item = parse(block);
-                self.text = rest.to_owned();
+                let (item, rest) = (parse(block), self.text.len() - rest.len());
+                self.text.drain(..rest);
                 self.id = item.id.clone().or(self.id.take());
                 self.seen.push(item.clone());
                 return Some(item);

@@ -127,7 +127,7 @@ async fn who_does_not_read_is_cut_off_and_comes_back_to_everything() {
 fn closed_as_slow(world: &World) -> bool {
     let families = world.registry.gather();
     let closed = families.iter().find(|family| family.name() == "starling_connections_closed_total");
-    closed.into_iter().flat_map(|family| family.get_metric()).any(|metric| {
+    closed.into_iter().flat_map(prometheus::proto::MetricFamily::get_metric).any(|metric| {
         metric.get_label().iter().any(|label| label.value() == "4001") && metric.get_counter().get_value() >= 1.0
     })
 }

@@ -94,9 +94,7 @@ async fn an_id_never_stands_for_more_than_was_sent_before_it() {
                 let known = known.entry(serde_json::from_value(id.as_str().into()).unwrap()).or_default();
                 *known = (*known).max(head.as_u64().unwrap());
             }
-            if item.event == "resync_required" {
-                panic!("nobody was away for long: {item:?}");
-            }
+            assert_ne!(item.event, "resync_required", "nobody was away for long: {item:?}");
             if let Some(id) = item.id {
                 stands.push((id, known.clone()));
             }
