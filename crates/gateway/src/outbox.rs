@@ -208,6 +208,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn outbox(events: usize) -> Outbox {
@@ -285,5 +287,85 @@ mod tests {
         tokio::task::yield_now().await;
         outbox.push("x".repeat(600).into(), Class::Durable);
         assert!(!overflowed.await.unwrap());
+    }
+
+    /// What somebody does with an outbox.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push(usize, Class),
+        Take(usize),
+        Written,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let push = |class| (0..600_usize).prop_map(move |bytes| Step::Push(bytes, class));
+        prop_oneof![
+            6 => push(Class::Durable),
+            3 => push(Class::Ephemeral),
+            2 => (1..2_000_usize).prop_map(Step::Take),
+            2 => Just(Step::Written),
+        ]
+    }
+
+    proptest! {
+        /// Durable frames come out in order and whole, or the connection ends with a code that resumes and what came
+        /// out is a beginning of what was put in; the bounds hold at every moment; nothing durable is lost while
+        /// something ephemeral waits.
+        #[test]
+        fn durable_frames_come_out_in_order_or_the_connection_is_closed(
+            steps in proptest::collection::vec(step(), 0..300),
+            bytes in 200..4_000_usize,
+            events in 1..40_usize,
+        ) {
+            let limits = OutboxLimits { bytes, events };
+            let outbox = Outbox::new(limits);
+            let (mut put, mut taken, mut ephemeral) = (Vec::new(), Vec::new(), (0_u64, 0_u64));
+            let mut number = 0;
+            for step in steps {
+                let was_open = outbox.state.lock().close.is_none();
+                match step {
+                    Step::Push(size, class) => {
+                        number += 1;
+                        let kind = if class == Class::Durable { 'd' } else { 'e' };
+                        let frame = format!("{kind}{number}:{}", "x".repeat(size));
+                        if was_open {
+                            if class == Class::Durable { put.push(frame.clone()) } else { ephemeral.0 += 1 }
+                        }
+                        outbox.push(frame.into(), class);
+                    }
+                    Step::Take(most) => {
+                        for frame in outbox.take(most).frames {
+                            if frame.starts_with('d') { taken.push(frame.to_string()) } else { ephemeral.1 += 1 }
+                        }
+                    }
+                    Step::Written => outbox.written(),
+                }
+                let state = outbox.state.lock();
+                let waits: usize = state.queue.iter().map(|(frame, _)| frame.len() + OVERHEAD).sum();
+                prop_assert_eq!(state.bytes, waits);
+                prop_assert!(state.queue.len() <= events);
+                // One frame may pass the bound alone.
+                prop_assert!(waits <= bytes || state.queue.len() == 1, "{} of {}", waits, bytes);
+                if let Some(code) = state.close {
+                    prop_assert_eq!(code, CloseCode::SlowConsumer);
+                    prop_assert!(state.queue.is_empty(), "a closed outbox holds memory");
+                    if was_open {
+                        // What did not fit was durable, and no ephemeral frame stood in its way.
+                        prop_assert!(put.len() > taken.len());
+                    }
+                }
+            }
+            let rest = outbox.take(usize::MAX);
+            let is_closed = rest.close.is_some();
+            for frame in rest.frames {
+                if frame.starts_with('d') { taken.push(frame.to_string()) } else { ephemeral.1 += 1 }
+            }
+            if is_closed {
+                prop_assert!(put.starts_with(&taken));
+            } else {
+                prop_assert_eq!(&taken, &put);
+                prop_assert_eq!(outbox.take_dropped(), ephemeral.0 - ephemeral.1);
+            }
+        }
     }
 }

@@ -69,6 +69,47 @@ async fn frames_that_are_no_commands_are_answered_with_a_stable_code() {
 }
 
 #[tokio::test]
+async fn a_resume_that_makes_no_sense_is_refused_and_a_good_one_may_follow() {
+    let world = World::start().await;
+    let ada = world.user("ada").await;
+    let room = world.room(&ada, &[]).await.id;
+    let mut socket = world.connect(&ada).await;
+    let epoch = socket.until(|frame| frame["type"] == "connected").await["data"]["epoch"].clone();
+    let resume = |user_seq: Value, cursors: Value| json!({"epoch": epoch, "user_seq": user_seq, "cursors": cursors});
+    let many: serde_json::Map<_, _> =
+        (0..=1_000).map(|_| (protocol::ConversationId::generate().to_string(), json!(1))).collect();
+    let cases = [
+        resume(json!(1), json!({room.to_string(): -1})),
+        resume(json!(1), json!({room.to_string(): 1.5})),
+        resume(json!(1), json!({room.to_string(): "1"})),
+        resume(json!(1), json!({room.to_string(): null})),
+        // One more than the largest number that there is.
+        serde_json::from_str(&format!(
+            r#"{{"epoch":{epoch},"user_seq":1,"cursors":{{"{room}":18446744073709551616}}}}"#
+        ))
+        .unwrap(),
+        resume(json!(1), json!({"not an id": 1})),
+        resume(json!(1), json!([])),
+        resume(json!(1), Value::Object(many)),
+        resume(json!(-1), json!({})),
+        resume(json!("1"), json!({})),
+        json!({"epoch": 7, "user_seq": 1, "cursors": {}}),
+        json!({"user_seq": 1, "cursors": {}}),
+        json!("garbage"),
+    ];
+    for case in cases {
+        let reply = socket.ask(json!({"type": "hello", "resume": case})).await;
+        assert_eq!((&reply["ok"], &reply["error"]["code"]), (&json!(false), &json!("invalid")), "{case}: {reply}");
+    }
+    // The largest that there is: above every head, so of a future that nobody has.
+    let good = resume(json!(1), json!({room.to_string(): u64::MAX}));
+    let reply = socket.ask(json!({"type": "hello", "resume": good})).await;
+    assert_eq!((&reply["ok"], &reply["data"]["heads"][room.to_string()]), (&json!(true), &json!(1)), "{reply}");
+    world.say(&ada, room, "on").await;
+    socket.until(|frame| frame["seq"] == 2).await;
+}
+
+#[tokio::test]
 async fn a_binary_frame_and_a_frame_over_the_limit_end_the_connection_for_good() {
     let world = World::start().await;
     let ada = world.user("ada").await;

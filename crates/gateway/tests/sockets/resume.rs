@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use protocol::{AddParticipants, ConversationId, EditMessage};
+use gateway::GatewayConfig;
+use protocol::{AddParticipants, ConversationId, EditMessage, Limits};
 use serde_json::{Value, json};
 
 use crate::harness::{Person, Socket, World, seqs, text};
@@ -160,6 +161,57 @@ async fn a_cursor_that_cannot_be_true_is_refused_rather_than_believed() {
 
     let (socket, _) = resume(&world, &ada, 99, HashMap::new()).await;
     assert_eq!(socket.seen(|frame| frame["data"]["reason"] == "cursor_ahead").len(), 1);
+}
+
+#[tokio::test]
+async fn who_missed_more_than_the_operator_allows_is_told_to_fetch() {
+    let config = GatewayConfig { resume_distance: 5, ..GatewayConfig::default() };
+    let world = World::with(config, Limits { command_rate: 0, ..Limits::default() }).await;
+    let ada = world.user("ada").await;
+    let room = world.room(&ada, &[]).await.id;
+    for n in 0..8 {
+        world.say(&ada, room, &n.to_string()).await;
+    }
+    let (mut socket, data) = resume(&world, &ada, 1, HashMap::from([(room, 3)])).await;
+    let told = socket.seen(|frame| frame["type"] == "resync_required");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["data"], json!({"conversation_id": room, "reason": "too_far_behind"}));
+    assert_eq!(data["heads"], json!({ room.to_string(): 9 }), "it goes on from the head");
+    world.say(&ada, room, "on").await;
+    socket.until(|frame| frame["seq"] == 10).await;
+    assert_eq!(seqs(&socket.seen(|_| true), room), [10], "never a part of what was missed");
+
+    let (socket, data) = resume(&world, &ada, 1, HashMap::from([(room, 5)])).await;
+    assert!(socket.seen(|frame| frame["type"] == "resync_required").is_empty());
+    assert_eq!((seqs(&socket.seen(|_| true), room), &data["heads"]), (vec![6, 7, 8, 9, 10], &json!({})));
+}
+
+#[tokio::test]
+async fn when_the_epoch_changes_everybody_is_told_to_start_anew() {
+    let config = GatewayConfig { sweep_interval: std::time::Duration::from_millis(200), ..GatewayConfig::default() };
+    let world = World::with(config, Limits { command_rate: 0, ..Limits::default() }).await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let room = world.room(&ada, &[]).await.id;
+    // Ben takes part in nothing: he is told all the same.
+    let (mut adas, mut bens) = (world.connect(&ada).await, world.live(&ben).await);
+    let epoch = adas.until(|frame| frame["type"] == "connected").await["data"]["epoch"].clone();
+    adas.ask(json!({"type": "hello"})).await;
+    world.store.new_epoch().await.unwrap();
+    assert_eq!((adas.close_code().await, bens.close_code().await), (Some(4000), Some(4000)));
+
+    let mut socket = world.connect(&ada).await;
+    let command = json!({"type":"hello","resume":{"epoch":epoch,"user_seq":1,"cursors":HashMap::from([(room, 1)])}});
+    let reply = socket.ask(command).await;
+    assert_eq!(reply["ok"], true, "{reply}");
+    let told = socket.seen(|frame| frame["type"] == "resync_required");
+    assert_eq!(told[0]["data"], json!({"conversation_id": null, "reason": "epoch_changed"}));
+    let connected = socket.seen(|frame| frame["type"] == "connected");
+    assert_ne!(connected[0]["data"]["epoch"], epoch);
+    // The node goes on with the new one: nobody is sent away again.
+    world.say(&ada, room, "on").await;
+    socket.until(|frame| frame["seq"] == 2).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    socket.settle().await;
 }
 
 #[tokio::test]
