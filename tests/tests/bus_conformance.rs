@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bus::{
     Bus,
@@ -12,6 +15,7 @@ use bus::{
 use starling_tests::{
     conformance::bus::{self as suite, LINGER, Nodes, SMALL_QUEUE, within_reason},
     redis::{Redis, RedisCluster, RedisSentinels},
+    sim::{Broker, BusFaults, Chance, Gate, SimBus},
 };
 use tokio::sync::Mutex;
 
@@ -67,8 +71,26 @@ async fn cluster(queue: usize) -> (Nodes, Arc<RedisCluster>) {
     (nodes(cluster.url(), queue).await, cluster)
 }
 
+/// Two nodes of a simulated bus on which nothing is wrong but the time that everything takes.
+fn simulated(queue: usize) -> Nodes {
+    let broker = Broker::start(Chance::new(1, "broker"));
+    let node = |name: &str| {
+        let gate = Gate::new(Chance::new(1, ("gate", name)), 50);
+        let bus = SimBus::join(&broker, &gate, Chance::new(1, ("bus", name)), queue);
+        bus.set(BusFaults { delay: Duration::from_millis(5), ..BusFaults::default() });
+        bus
+    };
+    Nodes { a: node("a"), b: node("b") }
+}
+
 macro_rules! on_each_bus {
     ($($name:ident: $queue:expr,)+) => {
+        mod in_a_simulation {$(
+            #[tokio::test(start_paused = true)]
+            async fn $name() {
+                super::within_reason(super::suite::$name(super::simulated($queue))).await;
+            }
+        )+}
         mod in_process {$(
             #[tokio::test]
             async fn $name() {
