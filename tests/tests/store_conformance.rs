@@ -234,6 +234,28 @@ mod sqlite {
     }
 }
 
+/// What a node of the simulation has: the embedded store behind its wrapper.
+mod simulated {
+    use starling_tests::sim::{Chance, Database, Gate};
+
+    use super::*;
+
+    struct Backend(Database);
+
+    impl Backend {
+        fn store(&self) -> Arc<dyn Store> {
+            self.0.node(Chance::new(1, "store"), Gate::new(Chance::new(1, "gate"), 0))
+        }
+    }
+
+    #[allow(clippy::unused_async)] // As the others are opened.
+    async fn open() -> Backend {
+        Backend(Database::open().unwrap())
+    }
+
+    store_conformance!(open);
+}
+
 /// Before `starling migrate`, reads and writes name the mend.
 async fn an_unmigrated_store_says_so(store: &dyn Store) {
     use store::StoreError;
