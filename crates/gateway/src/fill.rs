@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
 use bus::Topic;
-use protocol::{ConversationId, Event, EventType, Resync, ResyncReason};
+use protocol::{ConversationId, Event, EventType, Resync, ResyncReason, Seq};
 
 use crate::{
     hub::{After, FillWhen},
@@ -37,7 +37,8 @@ impl Node {
     async fn fill(self: &Arc<Self>, id: ConversationId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while let Some((from, head)) = self.hub.fill_from(id) {
-            if head - from > self.config.resume_distance {
+            // What the bus told may not be so: only the store says how far it is.
+            if head - from > self.config.resume_distance && self.is_far_behind(id, from).await {
                 self.give_up(id).await;
                 continue;
             }
@@ -58,7 +59,7 @@ impl Node {
                             "the bus told of a change that the store does not have; further ones are only counted"
                         );
                     }
-                    self.give_up(id).await;
+                    self.hub.void(id, from);
                 }
                 Err(error) => {
                     tracing::debug!(conversation.id = %id, error = %error, "gap fill failed, trying again");
@@ -66,6 +67,12 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether more is missing after `from` than is filled. A store that does not answer says so to the fill as well.
+    async fn is_far_behind(&self, id: ConversationId, from: Seq) -> bool {
+        let heads = self.chat.heads(&[id]).await.unwrap_or_default();
+        heads.first().is_some_and(|(_, head)| head.saturating_sub(from) > self.config.resume_distance)
     }
 
     /// Moves a conversation to the store's head and asks its clients to fetch.

@@ -5,11 +5,13 @@
 //! the logs of all nodes. `make soak-test` runs all of it many times.
 
 mod announcements;
+mod bus_input;
 mod changes;
 mod conversations;
 mod crash;
 mod delivery;
 mod drain;
+mod epoch;
 mod idempotency;
 mod list;
 mod lost_events;
@@ -23,8 +25,10 @@ mod presence;
 mod receipts;
 mod redis_kinds;
 mod redis_outage;
+mod rolling;
 mod search;
 mod sign_in;
+mod slow;
 mod sse;
 mod threads_reactions;
 mod typing;

@@ -27,6 +27,10 @@ scenarios! {
         a_connection_that_flaps_is_told_rarely,
         presence_is_for_those_who_share_a_conversation,
     ];
+    on_a_cluster_of_three: [
+        a_gateway_that_is_killed_takes_its_own_people_offline_and_nobody_else,
+        a_gateway_that_sleeps_for_longer_than_its_lease_takes_nobody_else_offline_when_it_wakes,
+    ];
     on_one_node: [
         who_is_there_is_seen_on_every_node_and_the_most_active_device_counts,
         a_connection_that_flaps_is_told_rarely,
@@ -166,6 +170,43 @@ async fn a_gateway_that_is_killed_takes_its_own_people_offline_and_nobody_else(c
     for person in [&cleo, &dan] {
         watch.ensure_stayed(person)?;
     }
+    anns.check()
+}
+
+async fn a_gateway_that_sleeps_for_longer_than_its_lease_takes_nobody_else_offline_when_it_wakes(
+    cluster: &mut Cluster,
+) -> Result<()> {
+    use PresenceState::{Offline, Online};
+    let [ann, ben, cleo, dan] = people(cluster, ["ann", "ben", "cleo", "dan"]).await?;
+    ann.group("plans", &[&ben, &cleo, &dan]).await?;
+    let anns = ann.connect_to(&cluster.gateways[1]).await?;
+    let bens = ben.connect_to(&cluster.gateways[0]).await?;
+    let _cleos = cleo.connect_to(&cluster.gateways[2]).await?;
+    let _dans = [dan.connect_to(&cluster.gateways[0]).await?, dan.connect_to(&cluster.gateways[2]).await?];
+    let watch = Watch::start(&anns, &[&ben, &cleo, &dan]).await?;
+    for person in [&ben, &cleo, &dan] {
+        watch.shows(person, Online).await?;
+    }
+    leases(&cluster.gateways[1], 3.0).await;
+    cluster.gateways[0].freeze()?;
+    // The others take it for dead: who is on it alone is offline, and its lease counts no more.
+    watch.shows(&ben, Offline).await?;
+    leases(&cluster.gateways[1], 2.0).await;
+    let seen = watch.agrees(&ann, &[&ben, &cleo, &dan]).await?;
+    ensure!(seen[&ben.id].state == Offline && seen[&dan.id].state == Online, "{seen:?}");
+    cluster.gateways[0].thaw()?;
+    // It says anew who is there; it does not take what it knew before for what is so.
+    watch.shows(&ben, Online).await?;
+    leases(&cluster.gateways[1], 3.0).await;
+    let seen = watch.agrees(&ann, &[&ben, &cleo, &dan]).await?;
+    ensure!(seen.values().all(|presence| presence.state == Online), "{seen:?}");
+    ensure!(bens.connections() == 1, "ben was there all the while: {}", bens.summary());
+    for person in [&cleo, &dan] {
+        watch.ensure_stayed(person)?;
+    }
+    // And it is a node as any other: who goes is told.
+    bens.offline().await?;
+    watch.shows(&ben, Offline).await?;
     anns.check()
 }
 

@@ -70,6 +70,38 @@ pub(crate) async fn on_a_cluster_that_compares_often(scenario: impl AsyncFnOnce(
     run(Cluster::start_with(config), Errors::None, scenario).await;
 }
 
+/// Three gateways that believe a dead node for 3 s.
+pub(crate) async fn on_a_cluster_of_three(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let mut config = ClusterConfig { gateways: 3, ..config() };
+    config.env.push(("STARLING_PRESENCE_LEASE".into(), "3s".into()));
+    run(Cluster::start_with(config), Errors::Some, scenario).await;
+}
+
+/// A cluster that compares heads every second, and whose database or bus the scenario tampers with: nodes say so.
+pub(crate) async fn on_a_cluster_that_is_tampered_with(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let mut config = config();
+    config.env.push(("STARLING_SWEEP_INTERVAL".into(), "1s".into()));
+    run(Cluster::start_with(config), Errors::Some, scenario).await;
+}
+
+/// A cluster of two gateways and two api nodes that spread a drain over 5 s.
+pub(crate) async fn on_a_cluster_that_drains_slowly(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let mut config = ClusterConfig { apis: 2, ..config() };
+    config.env.retain(|(name, _)| name != "STARLING_DRAIN_WINDOW");
+    config.env.push(("STARLING_DRAIN_WINDOW".into(), "5s".into()));
+    config.env.push(("STARLING_USER_CONNECTIONS".into(), "0".into()));
+    run(Cluster::start_with(config), Errors::None, scenario).await;
+}
+
+/// One gateway whose connections may have 64 KiB each waiting, and an api node.
+pub(crate) async fn on_a_node_with_small_outboxes(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let mut config = ClusterConfig { gateways: 1, ..config() };
+    for (name, value) in [("STARLING_OUTBOX_BYTES", "64KiB"), ("STARLING_USER_CONNECTIONS", "0")] {
+        config.env.push((name.into(), value.into()));
+    }
+    run(Cluster::start_with(config), Errors::None, scenario).await;
+}
+
 /// A cluster whose Redis the scenario breaks.
 pub(crate) async fn on_a_cluster_that_loses_redis(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
     run(Cluster::start_with(config()), Errors::Some, scenario).await;

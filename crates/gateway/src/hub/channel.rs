@@ -220,6 +220,13 @@ impl Channel {
         self.order.restart(head);
     }
 
+    /// Nothing comes after `from`, though something was announced. Nobody missed anything.
+    pub(crate) fn void(&mut self, from: Seq) {
+        if self.order.delivered() == Some(from) {
+            self.order.restart(from);
+        }
+    }
+
     /// Starts holding anew: the subscriber is about to read the store.
     pub(crate) fn rearm(&mut self, link: &Arc<Link>) {
         if let Some(subscriber) = self.find(link) {

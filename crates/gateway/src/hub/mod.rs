@@ -178,6 +178,12 @@ impl Hub {
         self.with(id, |channel| channel.shown(link, seq))
     }
 
+    /// The store has nothing after `from`: whoever told of more was wrong. What is committed since is found by its own
+    /// event, or by the next comparison of heads.
+    pub(crate) fn void(&self, id: ConversationId, from: Seq) {
+        self.with(id, |channel| channel.void(from));
+    }
+
     /// Starts holding anew for a connection that is about to read the store.
     pub(crate) fn rearm(&self, id: ConversationId, link: &Arc<Link>) {
         self.with(id, |channel| channel.rearm(link));

@@ -1,0 +1,141 @@
+//! Other programs on the same Redis, by mistake or by malice: what they publish on our topics is counted and ignored, told
+//! to the operator once, and nobody misses anything by it.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use starling_tests::{
+    client::SOON,
+    cluster::{Cluster, Person},
+    process::eventually,
+};
+
+use crate::world::{agree, devices, people, scenarios};
+
+scenarios! {
+    on_a_cluster_that_is_tampered_with: [
+        what_strangers_publish_on_our_topics_is_ignored_while_people_chat,
+        a_node_of_another_version_is_not_understood_and_nothing_is_missed,
+    ];
+}
+
+/// Publishes on a topic as it is; to how many.
+async fn publish(cluster: &mut Cluster, topic: &str, payload: &[u8]) -> Result<usize> {
+    let mut connection = cluster.redis()?.connection().await?;
+    let topic = format!("starling:{topic}");
+    Ok(redis::cmd("PUBLISH").arg(topic).arg(payload).query_async(&mut connection).await?)
+}
+
+/// Waits until each gateway has counted at least so many events of this kind.
+async fn counted(cluster: &Cluster, kind: &str, least: f64) -> Result<()> {
+    for node in &cluster.gateways {
+        let line = format!("starling_bus_events_total{{kind=\"{kind}\"}} ");
+        eventually(&format!("{least} events of kind {kind} are counted"), SOON, async || {
+            let text = node.admin_get("/metrics").await.map_err(|error| error.to_string())?.1;
+            let count = text.lines().find_map(|metric| metric.strip_prefix(&line)?.parse::<f64>().ok());
+            if count.is_some_and(|count| count >= least) { Ok(()) } else { Err(format!("{count:?}")) }
+        })
+        .await;
+    }
+    Ok(())
+}
+
+/// How often each gateway told an operator something with these words.
+fn told(cluster: &Cluster, words: &str) -> Vec<usize> {
+    let count = |log: String| log.lines().filter(|line| line.contains(" WARN ") && line.contains(words)).count();
+    cluster.gateways.iter().map(|node| count(node.log())).collect()
+}
+
+async fn what_strangers_publish_on_our_topics_is_ignored_while_people_chat(cluster: &mut Cluster) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let mut all = devices(cluster, &ann).await?;
+    all.extend(devices(cluster, &ben).await?);
+    let id = ann.group("plans", &[&ben]).await?;
+    for device in &all {
+        device.reaches(id, 1).await?;
+    }
+    let oversized = vec![b'x'; 8 * 1024 * 1024];
+    let nested = "[".repeat(100_000);
+    let payloads: [&[u8]; 9] = [
+        b"hello",
+        b"",
+        b"\xff\xfe\x00",
+        b"{}",
+        b"[1,2,3]",
+        b"{\"v\":1}",
+        b"{\"v\":1,\"seq\":-1,\"user_seq\":-1,\"frame\":{}}",
+        nested.as_bytes(),
+        &oversized,
+    ];
+    let mut sent = 0.0;
+    for (round, payload) in payloads.iter().cycle().take(36).enumerate() {
+        for topic in [format!("c:{id}"), format!("u:{}", ben.id)] {
+            let heard = publish(cluster, &topic, payload).await?;
+            ensure!(heard >= 1, "nobody listens on {topic}, so this proves nothing");
+        }
+        sent += 1.0;
+        all[round % all.len()].send(id, &format!("text {round}")).await?;
+    }
+    counted(cluster, "bad", sent).await?;
+    // Well-formed and untrue: of a place that does not exist, and without a place.
+    for seq in [u64::MAX, 1_000, 60] {
+        let lie = json!({"v": 1, "seq": seq, "place": 1, "frame": {"type": "message.created"}}).to_string();
+        publish(cluster, &format!("c:{id}"), lie.as_bytes()).await?;
+        all[0].send(id, "after a lie").await?;
+    }
+    counted(cluster, "unknown", 1.0).await?;
+    agree(&ben, id, &all).await?;
+    for device in &all {
+        device.check()?;
+        ensure!(device.connections() == 1, "{}", device.summary());
+        device.look(|view| ensure_whole(view.repeats, &view.resyncs))?;
+    }
+    for words in ["is not of this protocol", "the store does not have"] {
+        let told = told(cluster, words);
+        ensure!(told.iter().all(|times| *times == 1), "{words:?} was told {told:?} times");
+    }
+    Ok(())
+}
+
+fn ensure_whole(repeats: usize, resyncs: &[serde_json::Value]) -> Result<()> {
+    ensure!(repeats == 0 && resyncs.is_empty(), "{repeats} repeated, {resyncs:?}");
+    Ok(())
+}
+
+async fn a_node_of_another_version_is_not_understood_and_nothing_is_missed(cluster: &mut Cluster) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let all = devices(cluster, &ben).await?;
+    let id = ann.group("plans", &[&ben]).await?;
+    for device in &all {
+        device.reaches(id, 1).await?;
+    }
+    // A node that commits, and whose events only we see: as one of another version, ours repeat them changed.
+    let env = [("STARLING_REDIS_PREFIX", "another:")];
+    let other = cluster.start_node_with(starling_tests::node::Role::Api, &env).await?;
+    let say = async |person: &Person, text: &str| {
+        let path = format!("conversations/{id}/messages");
+        person.rest.at(other.url()).post(&path, json!({"content": text})).await?.ok::<protocol::Message>()
+    };
+    for round in 0..10 {
+        let message = say(&ann, &format!("text {round}")).await.context("the other node does not answer")?;
+        let event = json!({"type": "message.created", "conversation_id": id, "seq": message.seq, "data": message});
+        let payload = if round % 2 == 0 {
+            // A younger version: not understood, so not received. The next one shows the hole.
+            json!({"v": 2, "seq": message.seq, "place": message.seq, "frame": event, "more": {"of": "it"}})
+        } else {
+            // Ours, from a node that knows more fields.
+            json!({"v": 1, "seq": message.seq, "place": message.seq, "frame": event, "trace": "x", "flags": [1, 2]})
+        };
+        publish(cluster, &format!("c:{id}"), payload.to_string().as_bytes()).await?;
+        for device in &all {
+            device.reaches(id, message.seq).await?;
+        }
+    }
+    counted(cluster, "bad", 5.0).await?;
+    agree(&ben, id, &all).await?;
+    for (device, node) in all.iter().zip(&cluster.gateways) {
+        device.check()?;
+        device.look(|view| ensure_whole(view.repeats, &view.resyncs))?;
+        ensure!(node.metric("starling_gap_fills_total").await? > 0.0, "nothing was filled, so this proves nothing");
+    }
+    Ok(())
+}
