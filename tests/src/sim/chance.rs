@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
 /// Where virtual time begins, Unix milliseconds: 2026-01-01.
-pub const BEGIN_MS: i64 = 1_767_225_600_000;
+pub(super) const BEGIN_MS: i64 = 1_767_225_600_000;
 
 /// A stream of numbers. Cheap to clone; clones share it.
 #[derive(Clone)]

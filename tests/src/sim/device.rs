@@ -18,9 +18,9 @@ use super::{
 use crate::client::{Answered, BROKEN, Core, Output, Persistence};
 
 /// See the module.
-pub struct Device {
+pub(super) struct Device {
     /// Whose.
-    pub user: User,
+    pub(super) user: User,
     state: Mutex<State>,
     poke: Notify,
     began: Instant,
@@ -38,7 +38,7 @@ struct State {
 
 impl Device {
     /// Connects from now on, and always comes back.
-    pub fn start(world: &Arc<World>, user: &User, number: usize, began: Instant) -> Arc<Self> {
+    pub(super) fn start(world: &Arc<World>, user: &User, number: usize, began: Instant) -> Arc<Self> {
         let chance = Chance::new(world.setting.seed, ("device", number));
         let draws = chance.clone();
         let core = Core::new(Box::new(move |most| draws.time(Duration::ZERO..most))).recording();
@@ -49,7 +49,7 @@ impl Device {
     }
 
     /// Says a command until it is answered, over as many connections as that takes; none when it is not in time.
-    pub async fn command(&self, frame: Value, within: Duration) -> Option<Reply<Value>> {
+    pub(super) async fn command(&self, frame: Value, within: Duration) -> Option<Reply<Value>> {
         let (sender, answer) = oneshot::channel();
         {
             let mut state = self.state.lock();
@@ -64,23 +64,23 @@ impl Device {
     }
 
     /// Whether it wants to be connected.
-    pub fn want(&self, wanted: bool) {
+    pub(super) fn want(&self, wanted: bool) {
         self.with(|core, now| core.want(now, wanted));
     }
 
     /// Breaks its connection.
-    pub fn break_off(&self) {
+    pub(super) fn break_off(&self) {
         self.with(Core::break_off);
     }
 
     /// Does not read for this long.
-    pub fn stall(&self, time: Duration) {
+    pub(super) fn stall(&self, time: Duration) {
         self.state.lock().stalled = Some(Instant::now() + time);
         self.poke.notify_one();
     }
 
     /// Looks at its client.
-    pub fn with<T>(&self, look: impl FnOnce(&mut Core, Duration) -> T) -> T {
+    pub(super) fn with<T>(&self, look: impl FnOnce(&mut Core, Duration) -> T) -> T {
         let found = look(&mut self.state.lock().core, self.began.elapsed());
         self.poke.notify_one();
         found

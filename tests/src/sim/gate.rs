@@ -128,10 +128,9 @@ mod tests {
         let (count, held) = (Arc::new(AtomicUsize::new(0)), Arc::new(()));
         let (counting, holding) = (Arc::clone(&count), Arc::clone(&held));
         gate.spawn(Box::pin(async move {
-            let _held = holding;
             loop {
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                counting.fetch_add(1, Ordering::Relaxed);
+                counting.fetch_add(Arc::strong_count(&holding).min(1), Ordering::Relaxed);
             }
         }));
         tokio::time::sleep(Duration::from_millis(105)).await;

@@ -27,17 +27,17 @@ use crate::{
 };
 
 /// An answer that takes longer is not waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// One try over REST.
 const TRY: Duration = Duration::from_secs(12);
 
 /// Everybody, what they know of each other, and what they did.
-pub struct People {
+pub(super) struct People {
     world: Arc<World>,
     /// Everybody.
-    pub users: Vec<User>,
+    pub(super) users: Vec<User>,
     /// Everybody's devices.
-    pub devices: Vec<Arc<Device>>,
+    pub(super) devices: Vec<Arc<Device>>,
     began: Instant,
     chance: Chance,
     known: Mutex<Known>,
@@ -58,23 +58,23 @@ type Call<T> = Box<dyn Fn(Chat, Caller) -> BoxFuture<'static, Result<T, ChatErro
 
 impl People {
     /// Nobody has done anything yet.
-    pub fn new(world: Arc<World>, users: Vec<User>, devices: Vec<Arc<Device>>, began: Instant) -> Arc<Self> {
+    pub(super) fn new(world: Arc<World>, users: Vec<User>, devices: Vec<Arc<Device>>, began: Instant) -> Arc<Self> {
         let chance = Chance::new(world.setting.seed, "people");
         Arc::new(Self { world, users, devices, began, chance, known: Mutex::default() })
     }
 
     /// What they did.
-    pub fn acts(&self) -> Vec<Act> {
+    pub(super) fn acts(&self) -> Vec<Act> {
         self.known.lock().acts.clone()
     }
 
     /// Conversations where newcomers do not see what was before them.
-    pub fn since_join(&self) -> Vec<ConversationId> {
+    pub(super) fn since_join(&self) -> Vec<ConversationId> {
         self.known.lock().since_join.clone()
     }
 
     /// Makes a conversation; some of its participants.
-    pub async fn create(&self, creator: usize, others: &[usize], kind: ConversationKind, history: History) {
+    pub(super) async fn create(&self, creator: usize, others: &[usize], kind: ConversationKind, history: History) {
         let number = self.next();
         let request = CreateConversation {
             kind,
@@ -104,7 +104,7 @@ impl People {
     }
 
     /// Does one step, to its answer.
-    pub async fn step(self: Arc<Self>, step: Step) {
+    pub(super) async fn step(self: Arc<Self>, step: Step) {
         let device = Arc::clone(&self.devices[step.device]);
         let Some(actor) = self.users.iter().position(|user| user.id == device.user.id) else { return };
         match step.what {

@@ -232,6 +232,6 @@ fn fault(chance: &Chance, kinds: &[u64], setting: &Setting, length: Duration) ->
         _ => Wrong::Clock(node, chance.range(0..120_000) as i64 - 60_000),
     };
     let at = chance.time(Duration::ZERO..length);
-    let lasts = chance.time(Duration::from_millis(200)..Duration::from_secs(8)).min(length - at);
+    let lasts = chance.time(Duration::from_millis(200)..Duration::from_secs(8)).min(length.saturating_sub(at));
     Some(Fault { at, lasts, what })
 }

@@ -79,7 +79,7 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
     }
     sleep_until(start + plan.length).await;
     // Faults end with the plan; acts have their own patience.
-    timeout(Duration::from_secs(120), async { while steps.join_next().await.is_some() {} })
+    timeout(Duration::from_mins(2), async { while steps.join_next().await.is_some() {} })
         .await
         .context("people are still waiting for their answers")?;
     heal(&world)?;

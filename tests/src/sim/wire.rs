@@ -18,7 +18,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What comes to a client.
 #[derive(Debug)]
-pub enum ToClient {
+pub(super) enum ToClient {
     /// Frames, in order, and whether a ping came with them.
     Frames(Vec<Utf8Bytes>, bool),
     /// The node ended it, with this code.
@@ -27,13 +27,13 @@ pub enum ToClient {
 
 /// A client's end. Dropped, the connection is broken.
 #[derive(Debug)]
-pub struct Wire {
+pub(super) struct Wire {
     to_node: mpsc::UnboundedSender<Inbound>,
     from_node: mpsc::Receiver<ToClient>,
 }
 
 /// The node's end.
-pub struct SimTransport {
+pub(super) struct SimTransport {
     from_client: mpsc::UnboundedReceiver<Inbound>,
     to_client: mpsc::Sender<ToClient>,
     chance: Chance,
@@ -42,7 +42,7 @@ pub struct SimTransport {
 }
 
 /// Both ends of a connection.
-pub fn wire(chance: Chance, delay: Duration) -> (Wire, SimTransport) {
+pub(super) fn wire(chance: Chance, delay: Duration) -> (Wire, SimTransport) {
     let (to_node, from_client) = mpsc::unbounded_channel();
     let (to_client, from_node) = mpsc::channel(IN_FLIGHT);
     (Wire { to_node, from_node }, SimTransport { from_client, to_client, chance, delay })
@@ -50,17 +50,17 @@ pub fn wire(chance: Chance, delay: Duration) -> (Wire, SimTransport) {
 
 impl Wire {
     /// Says something; whether it arrives shows by its answer.
-    pub fn say(&self, frame: String) {
+    pub(super) fn say(&self, frame: String) {
         let _ = self.to_node.send(Inbound::Text(frame.into()));
     }
 
     /// Answers a ping.
-    pub fn pong(&self) {
+    pub(super) fn pong(&self) {
         let _ = self.to_node.send(Inbound::Alive);
     }
 
     /// What comes next; none when the connection broke.
-    pub async fn hear(&mut self) -> Option<ToClient> {
+    pub(super) async fn hear(&mut self) -> Option<ToClient> {
         self.from_node.recv().await
     }
 }

@@ -183,7 +183,7 @@ impl World {
     }
 
     /// A connection of this person to any node, as a load balancer would choose; none when it was refused.
-    pub fn connect(&self, user: &User, chance: &Chance) -> Option<Wire> {
+    pub(super) fn connect(&self, user: &User, chance: &Chance) -> Option<Wire> {
         let node = self.any_node(chance)?;
         let (wire, transport) = wire(chance.clone(), self.setting.latency);
         node.gateway.connect(transport, caller(user)).then_some(wire)
@@ -191,7 +191,7 @@ impl World {
 }
 
 /// Somebody whose token does not end within a run.
-pub fn caller(user: &User) -> Caller {
+pub(super) fn caller(user: &User) -> Caller {
     let expires_at = Timestamp::from_unix_millis(super::chance::BEGIN_MS + 86_400_000);
     let expires_at = expires_at.unwrap_or_else(|| time::OffsetDateTime::UNIX_EPOCH.into());
     Caller { user: user.clone(), session: None, expires_at }

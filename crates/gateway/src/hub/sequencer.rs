@@ -198,7 +198,7 @@ mod tests {
                 }
                 prop_assert!(order.early.len() <= EARLY_MAX);
                 prop_assert!(order.early_bytes <= EARLY_BYTES || order.early.len() == 1);
-                prop_assert_eq!(order.early_bytes, order.early.values().map(|(_, bytes)| bytes).sum::<usize>());
+                prop_assert_eq!(order.early_bytes, order.early.values().map(|((), bytes)| bytes).sum::<usize>());
             }
             let last = order.delivered().expect("it was established");
             prop_assert_eq!(out, (1..=last).collect::<Vec<_>>());

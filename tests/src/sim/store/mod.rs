@@ -32,7 +32,7 @@ use super::{chance::Chance, gate::Gate};
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// The org of everybody in a simulation.
-pub const ORG: &str = "default";
+pub(super) const ORG: &str = "default";
 
 /// What happens on the way to the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
