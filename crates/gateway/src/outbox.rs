@@ -1,8 +1,8 @@
 //! What waits to be written to one socket: bounded in bytes and events, never blocking who puts something in.
 //!
 //! Promise (invariant 9): a durable event is written or the connection is closed with a resumable code; ephemeral
-//! events are dropped first. One connection that does not read costs at most the bounds (or half of them and one frame that is
-//! larger than the rest) and delays nobody.
+//! events are dropped first. One connection that does not read costs at most the bounds (a page of changes that is larger than
+//! them counts for half) and delays nobody.
 
 use std::{collections::VecDeque, mem::size_of};
 
@@ -14,10 +14,18 @@ use tokio::sync::Notify;
 /// Bounds of an outbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutboxLimits {
-    /// Most bytes that wait.
+    /// Most bytes that wait; a frame counts for at most half of them.
     pub(crate) bytes: usize,
     /// Most frames that wait.
     pub(crate) events: usize,
+}
+
+impl OutboxLimits {
+    /// What a waiting frame counts for: a page of changes may be larger than all the bounds, and must leave room for what
+    /// comes after it, or whoever catches up would be cut off by it again and again.
+    fn cost(self, frame: &Utf8Bytes) -> usize {
+        frame.len().min(self.bytes / 2) + OVERHEAD
+    }
 }
 
 /// How much may be lost of what is put in.
@@ -55,7 +63,7 @@ pub(crate) struct Outbox {
 struct State {
     queue: VecDeque<(Utf8Bytes, Class)>,
     bytes: usize,
-    /// Bytes that were taken and are not written yet: they are still in memory.
+    /// What was taken and is not written yet: they are still in memory.
     writing: usize,
     dropped: u64,
     close: Option<CloseCode>,
@@ -75,13 +83,13 @@ impl Outbox {
         if state.close.is_some() {
             return;
         }
-        let cost = frame.len() + OVERHEAD;
+        let cost = self.limits.cost(&frame);
         if state.over(self.limits, cost) {
             if class == Class::Ephemeral {
                 state.dropped += 1;
                 return;
             }
-            state.drop_ephemeral();
+            state.drop_ephemeral(self.limits);
             // With half of it free any one frame passes, however large: a page of changes that was read when there was
             // room must not end the very connection that is catching up.
             if state.over(self.limits, cost) && !state.queue.is_empty() && !state.has_room(self.limits) {
@@ -164,15 +172,16 @@ impl Outbox {
     pub(crate) fn take(&self, bytes: usize) -> Taken {
         let mut state = self.state.lock();
         let mut frames = Vec::new();
-        let mut sum = 0;
+        let (mut sum, mut cost) = (0, 0);
         while sum < bytes
             && let Some((frame, _)) = state.queue.pop_front()
         {
             sum += frame.len();
-            state.bytes -= frame.len() + OVERHEAD;
+            cost += self.limits.cost(&frame);
             frames.push(frame);
         }
-        state.writing += sum;
+        state.bytes -= cost;
+        state.writing += cost;
         if state.queue.is_empty() && state.queue.capacity() > 64 {
             // A burst is over: an idle connection keeps no room for the next one.
             state.queue = VecDeque::new();
@@ -204,11 +213,11 @@ impl State {
         self.bytes + self.writing <= limits.bytes / 2 && self.queue.len() <= limits.events / 2
     }
 
-    fn drop_ephemeral(&mut self) {
+    fn drop_ephemeral(&mut self, limits: OutboxLimits) {
         let before = self.queue.len();
         self.queue.retain(|(_, class)| *class == Class::Durable);
         self.dropped += (before - self.queue.len()) as u64;
-        self.bytes = self.queue.iter().map(|(frame, _)| frame.len() + OVERHEAD).sum();
+        self.bytes = self.queue.iter().map(|(frame, _)| limits.cost(frame)).sum();
     }
 }
 
@@ -263,8 +272,13 @@ mod tests {
         let outbox = outbox(10);
         outbox.push("connected".into(), Class::Durable);
         outbox.push("x".repeat(5_000).into(), Class::Durable);
+        // Nor does what comes after it, written or not.
+        outbox.push("reply".into(), Class::Durable);
         let taken = outbox.take(usize::MAX);
-        assert_eq!((taken.frames.len(), taken.close), (2, None));
+        assert_eq!((taken.frames.len(), taken.close), (3, None));
+        outbox.push("event".into(), Class::Durable);
+        outbox.push("event".into(), Class::Durable);
+        assert_eq!(outbox.take(usize::MAX).close, None);
     }
 
     #[tokio::test]
@@ -356,11 +370,11 @@ mod tests {
                     Step::Written => outbox.written(),
                 }
                 let state = outbox.state.lock();
-                let waits: usize = state.queue.iter().map(|(frame, _)| frame.len() + OVERHEAD).sum();
+                let waits: usize = state.queue.iter().map(|(frame, _)| limits.cost(frame)).sum();
                 prop_assert_eq!(state.bytes, waits);
                 prop_assert!(state.queue.len() <= events);
                 // One frame may pass the bound, when half of it was free.
-                let last = state.queue.back().map_or(0, |(frame, _)| frame.len() + OVERHEAD);
+                let last = state.queue.back().map_or(0, |(frame, _)| limits.cost(frame));
                 let before = waits - last;
                 prop_assert!(waits <= bytes || before <= bytes / 2, "{} and {} of {}", before, last, bytes);
                 if let Some(code) = state.close {
