@@ -21,8 +21,8 @@ async fn after_a_restore_everybody_starts_anew_and_hears_what_takes_the_places_o
     all.extend(devices(cluster, &ben).await?);
     let id = ann.group("plans", &[&ben]).await?;
     all[0].send(id, "in the backup").await?;
-    for number in 0..5 {
-        all[number].send(id, &format!("lost {number}")).await?;
+    for (number, device) in all.iter().take(5).enumerate() {
+        device.send(id, &format!("lost {number}")).await?;
     }
     agree(&ben, id, &all).await?;
     let mut raw = Socket::with_token(cluster.gateways[0].url(), &ben.token).await?;
@@ -64,8 +64,8 @@ async fn after_a_restore_everybody_starts_anew_and_hears_what_takes_the_places_o
     ensure!(reply["data"]["heads"][id.to_string()] == 2, "{reply}");
 
     // What comes now has places that were taken once; it reaches everybody all the same.
-    for number in 0..5 {
-        let message = all[number].send(id, &format!("anew {number}")).await?;
+    for (number, device) in all.iter().take(5).enumerate() {
+        let message = device.send(id, &format!("anew {number}")).await?;
         ensure!(message.seq == 3 + number as u64, "{message:?}");
         let event: Value = raw.until("message.created").await?;
         ensure!(event["data"]["content"] == format!("anew {number}"), "{event}");

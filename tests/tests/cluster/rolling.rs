@@ -27,7 +27,7 @@ scenarios! {
 /// Devices of each of the two people.
 const DEVICES: usize = 15;
 /// The histogram's unit.
-const SLOT: Duration = Duration::from_millis(1_000);
+const SLOT: Duration = Duration::from_secs(1);
 
 /// Says something now and then until it is told to stop.
 async fn talk(

@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<LocalBus>,
+    #[allow(dead_code)] // The tests of streams, which share this file, look at it.
     pub(crate) registry: prometheus::Registry,
     pub(crate) address: SocketAddr,
     _dir: TempDir,
