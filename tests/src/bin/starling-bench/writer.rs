@@ -65,8 +65,7 @@ async fn one(
     let config = ChatConfig { auth, writer, ..ChatConfig::default() };
     let bus = Arc::new(LocalBus::start());
     let registry = prometheus::Registry::new();
-    let chat =
-        Chat::new(Arc::clone(&store), bus, Env::system(), config, &registry).map_err(|error| anyhow!(error))?;
+    let chat = Chat::new(Arc::clone(&store), bus, Env::system(), config, &registry).map_err(|error| anyhow!(error))?;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
     for n in 0..SENDERS {
