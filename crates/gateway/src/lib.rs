@@ -145,6 +145,16 @@ impl Gateway {
         true
     }
 
+    /// Serves an event stream over any transport that resumes by id, from this `Last-Event-ID` on. False as above.
+    pub fn stream(&self, transport: impl Transport, caller: chat::Caller, last: Option<&str>) -> bool {
+        if self.node.is_draining() {
+            return false;
+        }
+        let opening = Opening::Stream(last.map(str::parse));
+        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, opening));
+        true
+    }
+
     /// None when events flow; else why not, in a few words, for `/readyz`.
     pub fn degraded(&self) -> Option<String> {
         self.node.degraded().map(Into::into)

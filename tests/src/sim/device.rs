@@ -152,7 +152,7 @@ impl Device {
 
     async fn heard(&self, world: &World, wire: &mut Option<Wire>, heard: Option<ToClient>) {
         match heard {
-            Some(ToClient::Frames(frames, ping)) => {
+            Some(ToClient::Frames { frames, ping, .. }) => {
                 let connection = self.state.lock().connection;
                 self.way(world).await;
                 self.work(world, wire).await;

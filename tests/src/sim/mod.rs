@@ -9,6 +9,7 @@ mod bus;
 mod chance;
 mod device;
 mod gate;
+mod listener;
 mod people;
 mod plan;
 mod run;

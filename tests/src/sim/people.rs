@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     chance::Chance,
     device::Device,
+    listener::Listener,
     plan::{Step, What},
     world::{World, caller},
 };
@@ -38,6 +39,8 @@ pub(super) struct People {
     pub(super) users: Vec<User>,
     /// Everybody's devices.
     pub(super) devices: Vec<Arc<Device>>,
+    /// And their event streams.
+    pub(super) listeners: Vec<Arc<Listener>>,
     began: Instant,
     chance: Chance,
     known: Mutex<Known>,
@@ -58,9 +61,15 @@ type Call<T> = Box<dyn Fn(Chat, Caller) -> BoxFuture<'static, Result<T, ChatErro
 
 impl People {
     /// Nobody has done anything yet.
-    pub(super) fn new(world: Arc<World>, users: Vec<User>, devices: Vec<Arc<Device>>, began: Instant) -> Arc<Self> {
+    pub(super) fn new(
+        world: Arc<World>,
+        users: Vec<User>,
+        devices: Vec<Arc<Device>>,
+        listeners: Vec<Arc<Listener>>,
+        began: Instant,
+    ) -> Arc<Self> {
         let chance = Chance::new(world.setting.seed, "people");
-        Arc::new(Self { world, users, devices, began, chance, known: Mutex::default() })
+        Arc::new(Self { world, users, devices, listeners, began, chance, known: Mutex::default() })
     }
 
     /// What they did.
@@ -105,7 +114,9 @@ impl People {
 
     /// Does one step, to its answer.
     pub(super) async fn step(self: Arc<Self>, step: Step) {
-        let device = Arc::clone(&self.devices[step.device]);
+        let Some(device) = self.devices.get(step.device).cloned() else {
+            return self.listen(step).await;
+        };
         let Some(actor) = self.users.iter().position(|user| user.id == device.user.id) else { return };
         match step.what {
             What::Break => device.break_off(),
@@ -124,6 +135,21 @@ impl People {
                 }
             }
             what => self.deed(&device, actor, what).await,
+        }
+    }
+
+    /// What can be done with an event stream.
+    async fn listen(&self, step: Step) {
+        let Some(listener) = self.listeners.get(step.device - self.devices.len()) else { return };
+        match step.what {
+            What::Away(time) => {
+                listener.want(false);
+                sleep(time).await;
+                listener.want(true);
+            }
+            What::Stall(time) => listener.stall(time),
+            // They say nothing: what a device would say breaks them, so that they come back often.
+            _ => listener.break_off(),
         }
     }
 

@@ -15,6 +15,9 @@ pub struct Plan {
     pub setting: Setting,
     /// Whose each device is, by number.
     pub devices: Vec<usize>,
+    /// Whose each event stream is; steps count them after the devices.
+    #[serde(default)]
+    pub streams: Vec<usize>,
     /// How many people.
     pub people: usize,
     /// What they do, by time.
@@ -137,11 +140,12 @@ impl Plan {
         let setting = setting(seed, &chance);
         let people = 2 + chance.index(4);
         let devices: Vec<_> = (0..people).chain((0..chance.index(4)).map(|_| chance.index(people))).collect();
+        let streams: Vec<_> = (0..chance.index(3)).map(|_| chance.index(people)).collect();
         let length = Duration::from_secs(8 + chance.range(0..20));
         let mut steps: Vec<_> = (0..20 + chance.index(60))
             .map(|_| Step {
                 at: chance.time(Duration::ZERO..length),
-                device: chance.index(devices.len()),
+                device: chance.index(devices.len() + streams.len()),
                 what: what(&chance),
             })
             .collect();
@@ -151,7 +155,7 @@ impl Plan {
         let mut faults: Vec<_> =
             (0..chance.index(7)).filter_map(|_| fault(&chance, &kinds, &setting, length)).collect();
         faults.sort_by_key(|fault| fault.at);
-        Self { setting, devices, people, steps, faults, length }
+        Self { setting, devices, streams, people, steps, faults, length }
     }
 
     /// The same with other protections.

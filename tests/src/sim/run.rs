@@ -19,6 +19,7 @@ use super::{
     bus::BusFaults,
     chance::Chance,
     device::Device,
+    listener::Listener,
     people::People,
     plan::{Fault, Plan, Wrong},
     store::{ORG, StoreFaults},
@@ -28,6 +29,8 @@ use crate::audit::{self, DeviceLog, Log, Looked, PresenceSeen, Violation};
 
 /// After the faults everything is whole within this and the sweep: reconnects (2 s), holes filled, markers told again (7 s).
 const SETTLES: Duration = Duration::from_secs(20);
+/// And everybody is back after this, when their connection breaks.
+const RETURNS: Duration = Duration::from_secs(8);
 /// After everybody has left: the grace of a connection that ended, and what is said a little later.
 const EMPTIES: Duration = Duration::from_secs(15);
 
@@ -59,7 +62,10 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         .enumerate()
         .map(|(number, user)| Device::start(&world, &users[*user], number, began))
         .collect();
-    let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), began);
+    let streams = plan.streams.iter().enumerate();
+    let listeners: Vec<_> =
+        streams.map(|(number, user)| Listener::start(&world, &users[*user], number, began)).collect();
+    let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), listeners.clone(), began);
     first_conversations(&people).await;
     let start = Instant::now();
     let mut steps = JoinSet::new();
@@ -83,14 +89,23 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         .await
         .context("people are still waiting for their answers")?;
     heal(&world)?;
-    let quiet_since = Some(began.elapsed());
     sleep(SETTLES + plan.setting.sweep).await;
+    // Half of them once more: what a resume tells now is what is stored. The others must be whole as they are.
+    let quiet_since = Some(began.elapsed());
+    for device in devices.iter().step_by(2) {
+        device.break_off();
+    }
+    sleep(RETURNS).await;
     let looked = look(&world, &users).await?;
     let settled: Vec<_> = devices.iter().map(|device| device.with(|core, _| core.is_live())).collect();
+    let streaming: Vec<_> = listeners.iter().map(|listener| listener.is_live()).collect();
     let mut presence = Vec::new();
     presence_of(&world, &users, &devices, began, true, &mut presence).await;
     for device in &devices {
         device.want(false);
+    }
+    for listener in &listeners {
+        listener.want(false);
     }
     sleep(EMPTIES + plan.setting.lease).await;
     presence_of(&world, &users, &devices, began, false, &mut presence).await;
@@ -104,6 +119,11 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
                 entries: device.with(|core, _| core.take_log()),
                 settled,
             })
+            .chain(listeners.iter().zip(streaming).map(|(listener, settled)| DeviceLog {
+                user: listener.user.id,
+                entries: listener.take_log(),
+                settled,
+            }))
             .collect(),
         acts: people.acts(),
         looked,

@@ -19,8 +19,15 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What comes to a client.
 #[derive(Debug)]
 pub(super) enum ToClient {
-    /// Frames, in order, and whether a ping came with them.
-    Frames(Vec<Utf8Bytes>, bool),
+    /// What came with one flush.
+    Frames {
+        /// Frames, in order.
+        frames: Vec<Utf8Bytes>,
+        /// Then a ping.
+        ping: bool,
+        /// And where a stream stands after them.
+        id: Option<String>,
+    },
     /// The node ended it, with this code.
     Closed(u16),
 }
@@ -39,13 +46,15 @@ pub(super) struct SimTransport {
     chance: Chance,
     /// The longest time that each way takes.
     delay: Duration,
+    /// It is an event stream.
+    stream: bool,
 }
 
 /// Both ends of a connection.
-pub(super) fn wire(chance: Chance, delay: Duration) -> (Wire, SimTransport) {
+pub(super) fn wire(chance: Chance, delay: Duration, stream: bool) -> (Wire, SimTransport) {
     let (to_node, from_client) = mpsc::unbounded_channel();
     let (to_client, from_node) = mpsc::channel(IN_FLIGHT);
-    (Wire { to_node, from_node }, SimTransport { from_client, to_client, chance, delay })
+    (Wire { to_node, from_node }, SimTransport { from_client, to_client, chance, delay, stream })
 }
 
 impl Wire {
@@ -75,12 +84,18 @@ impl SimTransport {
 
 impl Transport for SimTransport {
     async fn receive(&mut self) -> Result<Inbound, End> {
+        // Of a stream nothing comes but its end.
         self.from_client.recv().await.ok_or(End::Gone)
     }
 
     async fn send(&mut self, batch: Batch) -> Result<(), End> {
         self.way().await;
-        self.to_client.send(ToClient::Frames(batch.frames, batch.ping)).await.map_err(|_| End::Gone)
+        let Batch { frames, ping, id } = batch;
+        self.to_client.send(ToClient::Frames { frames, ping, id }).await.map_err(|_| End::Gone)
+    }
+
+    fn resumes_by_id(&self) -> bool {
+        self.stream
     }
 
     async fn close(&mut self, code: CloseCode) {

@@ -185,8 +185,15 @@ impl World {
     /// A connection of this person to any node, as a load balancer would choose; none when it was refused.
     pub(super) fn connect(&self, user: &User, chance: &Chance) -> Option<Wire> {
         let node = self.any_node(chance)?;
-        let (wire, transport) = wire(chance.clone(), self.setting.latency);
+        let (wire, transport) = wire(chance.clone(), self.setting.latency, false);
         node.gateway.connect(transport, caller(user)).then_some(wire)
+    }
+
+    /// An event stream of this person from any node, after this id.
+    pub(super) fn stream(&self, user: &User, chance: &Chance, last: Option<&str>) -> Option<Wire> {
+        let node = self.any_node(chance)?;
+        let (wire, transport) = wire(chance.clone(), self.setting.latency, true);
+        node.gateway.stream(transport, caller(user), last).then_some(wire)
     }
 }
 

@@ -1,0 +1,154 @@
+//! A person's event stream in a simulated run: says nothing, and comes back with the last id that it got, as
+//! `EventSource` does.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use protocol::User;
+use serde_json::Value;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use super::{
+    chance::Chance,
+    wire::{ToClient, Wire},
+    world::World,
+};
+use crate::{
+    audit::{Entry, Happened},
+    client::BROKEN,
+};
+
+/// Before it comes back, at most.
+const BACK_AFTER: Duration = Duration::from_secs(2);
+/// Silence that means a dead server: two heartbeats and a little.
+const PATIENCE: Duration = Duration::from_secs(51);
+
+/// See the module.
+pub(super) struct Listener {
+    /// Whose.
+    pub(super) user: User,
+    state: Mutex<State>,
+    poke: Notify,
+    began: Instant,
+    chance: Chance,
+}
+
+struct State {
+    wanted: bool,
+    /// It is to end its connection.
+    leave: bool,
+    live: bool,
+    stalled: Option<Instant>,
+    last_id: Option<String>,
+    entries: Vec<Entry>,
+}
+
+impl Listener {
+    /// Connects from now on, and always comes back.
+    pub(super) fn start(world: &Arc<World>, user: &User, number: usize, began: Instant) -> Arc<Self> {
+        let chance = Chance::new(world.setting.seed, ("listener", number));
+        let state =
+            State { wanted: true, leave: false, live: false, stalled: None, last_id: None, entries: Vec::new() };
+        let listener =
+            Arc::new(Self { user: user.clone(), state: Mutex::new(state), poke: Notify::new(), began, chance });
+        tokio::spawn(Arc::clone(&listener).run(Arc::clone(world)));
+        listener
+    }
+
+    /// Whether it wants to be connected.
+    pub(super) fn want(&self, wanted: bool) {
+        self.state.lock().wanted = wanted;
+        self.poke.notify_one();
+    }
+
+    /// Breaks its connection.
+    pub(super) fn break_off(&self) {
+        self.state.lock().leave = true;
+        self.poke.notify_one();
+    }
+
+    /// Does not read for this long.
+    pub(super) fn stall(&self, time: Duration) {
+        self.state.lock().stalled = Some(Instant::now() + time);
+        self.poke.notify_one();
+    }
+
+    /// Its replay is over and events flow.
+    pub(super) fn is_live(&self) -> bool {
+        self.state.lock().live
+    }
+
+    /// Everything that it heard.
+    pub(super) fn take_log(&self) -> Vec<Entry> {
+        std::mem::take(&mut self.state.lock().entries)
+    }
+
+    async fn run(self: Arc<Self>, world: Arc<World>) {
+        loop {
+            if !self.state.lock().wanted {
+                self.poke.notified().await;
+                continue;
+            }
+            let last_id = self.state.lock().last_id.clone();
+            if let Some(wire) = world.stream(&self.user, &self.chance, last_id.as_deref()) {
+                if last_id.is_none() {
+                    // It has nothing to go on from: what it knew is fetched anew, as a page that is loaded again does.
+                    self.state.lock().entries.clear();
+                }
+                self.write(Happened::Opened);
+                let code = self.listen(&world, wire).await;
+                self.state.lock().live = false;
+                self.write(Happened::Closed(code));
+            }
+            sleep(self.chance.time(Duration::ZERO..BACK_AFTER)).await;
+        }
+    }
+
+    /// To the end of a connection.
+    async fn listen(&self, world: &World, mut wire: Wire) -> u16 {
+        self.state.lock().leave = false;
+        loop {
+            let stalled = {
+                let mut state = self.state.lock();
+                if state.leave || !state.wanted {
+                    return BROKEN;
+                }
+                state.stalled = state.stalled.filter(|until| *until > Instant::now());
+                state.stalled
+            };
+            tokio::select! {
+                biased;
+                () = self.poke.notified() => {}
+                () = sleep_until(stalled.unwrap_or_else(Instant::now)), if stalled.is_some() => {}
+                heard = timeout(PATIENCE, wire.hear()), if stalled.is_none() => match heard {
+                    Ok(Some(ToClient::Frames { frames, id, .. })) => {
+                        sleep(self.chance.time(Duration::ZERO..world.setting.latency)).await;
+                        for frame in frames {
+                            self.take(serde_json::from_str(&frame).unwrap_or_default());
+                        }
+                        let mut state = self.state.lock();
+                        state.last_id = id.or_else(|| state.last_id.take());
+                    }
+                    Ok(Some(ToClient::Closed(code))) => return code,
+                    Ok(None) | Err(_) => return BROKEN,
+                },
+            }
+        }
+    }
+
+    fn take(&self, mut frame: Value) {
+        if frame["type"] == "reply" {
+            // The one reply of a stream: what follows it flows.
+            frame["ref"] = "hello".into();
+            self.state.lock().live = true;
+        }
+        self.write(Happened::Heard(frame));
+    }
+
+    fn write(&self, what: Happened) {
+        self.state.lock().entries.push(Entry { at: self.began.elapsed(), what });
+    }
+}
