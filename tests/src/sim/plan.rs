@@ -174,7 +174,7 @@ fn setting(seed: u64, chance: &Chance) -> Setting {
         lanes: 1 + chance.index(4),
         outbox_events: [8, 64, 4_096][chance.index(3)],
         bus_queue: [16, 65_536][chance.index(2)],
-        sweep: Duration::from_secs([2, 5, 10][chance.index(3)]),
+        sweep: Duration::from_millis([800, 2_000, 5_000, 10_000][chance.index(4)]),
         lease: Duration::from_secs([3, 8, 15][chance.index(3)]),
         latency: Duration::from_millis([0, 5, 50][chance.index(3)]),
         protections: Protections::default(),
