@@ -1,11 +1,12 @@
 //! A map that forgets: entries end after a fixed time, and the map never holds more than its capacity. It may forget
 //! earlier: only what can be looked up again, or done twice, belongs here.
 
-use crate::Map;
 use std::{hash::Hash, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::Map;
 
 pub(super) struct Bounded<K, V> {
     /// Held for one map operation at a time, never across an await.

@@ -3,14 +3,13 @@
 //! What nodes say of their users is on the bus, under a lease per node; when somebody was last there is in the store.
 //! Nothing here waits for a flapping connection to settle: that is the gateway's.
 
-use crate::Map;
 use std::time::Duration;
 
 use bus::{NodePresence, Topic};
 use protocol::{ErrorCode, NodeId, PRESENCE_MAX, Presence, PresenceList, PresenceState, UserId};
 use store::Seen;
 
-use crate::{Caller, Chat, ChatError, Result, envelope::PresenceChanged};
+use crate::{Caller, Chat, ChatError, Map, Result, envelope::PresenceChanged};
 
 /// Most people whose presence is looked at when the caller names nobody.
 const CONTACTS_MAX: u32 = 2_000;

@@ -52,7 +52,7 @@ impl Node {
 }
 
 /// Puts a page into the outbox, unless it is empty; how far it goes.
-fn push_page(link: &Link, page: &Changes) -> Seq {
+pub(crate) fn push_page(link: &Link, page: &Changes) -> Seq {
     if page.to > page.from
         && let Ok(frame) = serde_json::to_string(page)
     {

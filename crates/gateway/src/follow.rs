@@ -4,17 +4,16 @@
 //! Promise: above the cursor that a connection is told, it gets every durable event once, in order. The hub holds
 //! live events for it while the store is read; what does not fit is read again.
 
-use chat::{Map, Set};
 use std::sync::Arc;
 
 use bus::Topic;
-use chat::Result;
+use chat::{Map, Result, Set};
 use protocol::{
     CloseCode, ConversationId, ErrorCode, Event, EventType, HelloReply, ParticipantRemoved, ResyncReason, Seq, UserSeq,
 };
 use store::{Membership, Memberships};
 
-use crate::{link::Link, marks::Settling, node::Node, outbox::Class, resume::ask_resync};
+use crate::{catch_up::push_page, link::Link, marks::Settling, node::Node, outbox::Class, resume::ask_resync};
 
 /// Changes read at once on resume.
 const PAGE: u32 = 200;
@@ -196,17 +195,10 @@ impl Node {
                     }
                     Err(error) => return Err(error),
                 };
-                if page.to > cursor {
-                    cursor = page.to;
-                    let more = page.more;
-                    if let Ok(frame) = serde_json::to_string(&page) {
-                        link.outbox.push(frame.into(), Class::Durable);
-                    }
-                    if more {
-                        continue;
-                    }
+                cursor = push_page(link, &page).max(cursor);
+                if !page.more || page.to == page.from {
+                    break;
                 }
-                break;
             }
             if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
                 self.after(id, after);
@@ -235,14 +227,8 @@ impl Node {
         let id = item.conversation_id;
         loop {
             let page = self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await?;
-            let more = page.more;
-            if page.to > cursor {
-                cursor = page.to;
-                if let Ok(frame) = serde_json::to_string(&page) {
-                    link.outbox.push(frame.into(), Class::Durable);
-                }
-            }
-            if !more {
+            cursor = push_page(link, &page).max(cursor);
+            if !page.more {
                 break;
             }
         }

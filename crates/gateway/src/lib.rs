@@ -137,22 +137,20 @@ impl Gateway {
     /// Serves a client that will say `hello` over any transport, in a task of its own. False when the node is draining:
     /// try another one.
     pub fn connect(&self, transport: impl Transport, caller: chat::Caller) -> bool {
-        if self.node.is_draining() {
-            return false;
-        }
-        let opening = Opening::Silent { says_hello: true };
-        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, opening));
-        true
+        self.serve(transport, caller, Opening::Silent { says_hello: true })
     }
 
     /// Serves an event stream over any transport that resumes by id, from this `Last-Event-ID` on. False as above.
     pub fn stream(&self, transport: impl Transport, caller: chat::Caller, last: Option<&str>) -> bool {
-        if self.node.is_draining() {
-            return false;
+        self.serve(transport, caller, Opening::Stream(last.map(str::parse)))
+    }
+
+    fn serve(&self, transport: impl Transport, caller: chat::Caller, opening: Opening) -> bool {
+        let takes = !self.node.is_draining();
+        if takes {
+            self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, opening));
         }
-        let opening = Opening::Stream(last.map(str::parse));
-        self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, opening));
-        true
+        takes
     }
 
     /// None when events flow; else why not, in a few words, for `/readyz`.

@@ -1,6 +1,5 @@
 //! The part of a connection that others reach: the hub puts frames into its outbox, the drain closes it.
 
-use chat::Map;
 use std::{
     hash::Hash,
     sync::{
@@ -9,7 +8,7 @@ use std::{
     },
 };
 
-use chat::Caller;
+use chat::{Caller, Map};
 use parking_lot::Mutex;
 use protocol::{ConnectionId, ConversationId, OrgId, UserId, UserSeq};
 

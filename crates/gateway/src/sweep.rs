@@ -10,9 +10,9 @@
 //! while a query takes less than I ÷ that number of queries: at 10 ms each and I = 10 s, up to about 2,000,000
 //! conversations per node of which a tenth is active.
 
-use chat::Map;
 use std::{sync::Arc, time::Duration};
 
+use chat::Map;
 use protocol::{ConversationId, OrgId, Seq, UserId, UserSeq};
 use store::Heads;
 use tokio::time::Instant;

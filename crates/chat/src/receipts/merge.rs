@@ -3,7 +3,6 @@
 //! The first marker of a (user, conversation) is written at once; what follows within a second is merged and written
 //! at the end of that second. Memory is bounded by those who wait and by the writes of the last second.
 
-use crate::Map;
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -16,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{ChatError, Result, metrics::Metrics};
+use crate::{ChatError, Map, Result, metrics::Metrics};
 
 /// Most rows in one call of the store.
 const ROWS_MAX: usize = 1_000;

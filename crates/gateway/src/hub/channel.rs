@@ -2,11 +2,10 @@
 //!
 //! Everything here happens under the shard's lock and does not wait.
 
-use chat::{Protections, Set};
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use chat::envelope::ConversationEvent;
+use chat::{Protections, Set, envelope::ConversationEvent};
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
 use tokio::time::Instant;
 

@@ -3,9 +3,9 @@
 //! The bus only says that a feed moved; what moved it is read from the store, once for all of the user's local
 //! connections, by one task at a time ([`Feeds::moved`] says when to start it).
 
-use chat::Map;
 use std::sync::Arc;
 
+use chat::Map;
 use parking_lot::Mutex;
 use protocol::{UserId, UserSeq};
 

@@ -9,11 +9,10 @@ mod feeds;
 mod orgs;
 mod sequencer;
 
-use chat::{Map, Protections};
 use std::{collections::hash_map::Entry, sync::Arc};
 
 use axum::extract::ws::Utf8Bytes;
-use chat::envelope::ConversationEvent;
+use chat::{Map, Protections, envelope::ConversationEvent};
 use parking_lot::Mutex;
 use protocol::{Changes, ConversationId, Seq};
 use tokio::time::Instant;

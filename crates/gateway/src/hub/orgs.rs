@@ -3,9 +3,9 @@
 //! As with users' feeds, the bus only says that there is one more; it is read from the store once for all local
 //! connections, by one task at a time per org.
 
-use chat::Map;
 use std::sync::Arc;
 
+use chat::Map;
 use parking_lot::Mutex;
 use protocol::OrgId;
 

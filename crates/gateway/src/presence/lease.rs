@@ -3,9 +3,9 @@
 //! Promises that everything is said anew whenever it may be forgotten (the lease ended, the bus was away, an hour went
 //! by), and that the users of a node that is gone are looked at at once.
 
-use chat::Set;
 use std::{sync::Arc, time::Duration};
 
+use chat::Set;
 use protocol::NodeId;
 use tokio::time::{Instant, sleep_until, timeout};
 

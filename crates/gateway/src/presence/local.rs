@@ -2,10 +2,10 @@
 //!
 //! A state machine without I/O: `say` asks it for what is to be said and tells it what became of that.
 
-use chat::Map;
 use std::{collections::VecDeque, time::Duration};
 
 use bus::{FOCUS_MAX, NodePresence};
+use chat::Map;
 use protocol::{Activity, ConnectionId, ConversationId, PresenceSet, PresenceState, UserId};
 use tokio::time::Instant;
 

@@ -1,9 +1,9 @@
 //! Looks at watched users when there is reason to, hundreds in one round trip, and tells who watches them.
 
-use chat::Map;
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Bytes, extract::ws::Utf8Bytes};
+use chat::Map;
 use protocol::{PRESENCE_MAX, UserId};
 use tokio::time::{Instant, sleep_until};
 

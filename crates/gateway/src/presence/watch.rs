@@ -3,11 +3,10 @@
 //! Promises: subscribe, then read; a connection watches at most [`PRESENCE_MAX`] users, and nobody who does not share a
 //! conversation with it for longer than about one recheck; what it watched is given back with it.
 
-use chat::{Map, Set};
 use std::sync::Arc;
 
 use bus::Topic;
-use chat::{ChatError, Result};
+use chat::{ChatError, Map, Result, Set};
 use protocol::{ErrorCode, PRESENCE_MAX, PresenceList, UserId};
 use tokio::time::{Instant, sleep};
 

@@ -3,11 +3,10 @@
 //! A state machine without I/O: `tell` asks it at whom to look and tells it what it saw. Each watcher is told what
 //! differs from what they know, whatever others were told before; and of one user at most once per pause.
 
-use chat::Map;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
-use chat::Seen;
+use chat::{Map, Seen};
 use protocol::{Event, EventType, Presence, PresenceState, Timestamp, UserId};
 use tokio::time::Instant;
 
