@@ -8,6 +8,7 @@
 mod acknowledged;
 mod connections;
 mod feeds;
+mod lists;
 mod log;
 mod markers;
 mod presence;
@@ -18,12 +19,13 @@ mod timeline;
 mod truth;
 mod views;
 mod violation;
+mod watchers;
 
 use anyhow::Result;
 use store::Store;
 
 pub use self::{
-    log::{Act, Deed, DeviceLog, Entry, Happened, Log, Looked, Outcome, PresenceSeen, token},
+    log::{Act, Deed, DeviceLog, Entry, Happened, Log, Looked, Outcome, PresenceSeen, Roll, token},
     truth::{History, Theirs, Truth},
     violation::{Kind, Violation, summary},
 };
@@ -44,6 +46,8 @@ pub fn judge(log: &Log, truth: &Truth) -> Vec<Violation> {
     markers::check(log, truth, &mut found);
     feeds::check(log, truth, &mut found);
     presence::check(log, &mut found);
+    watchers::check(log, &mut found);
+    lists::check(log, &mut found);
     // Each timeline is a walk through the whole log; nobody reads more of them.
     for violation in found.iter_mut().take(8) {
         violation.timeline = timeline::of(log, truth, violation);

@@ -32,7 +32,7 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
                     replay.feed = Feed::default();
                 }
                 Happened::Said(frame) if frame["type"] == "hello" => replay.said_hello(frame),
-                Happened::Said(_) | Happened::Closed(_) => {}
+                Happened::Said(_) | Happened::Closed(_) | Happened::Listed(_) => {}
                 Happened::Heard(frame) => replay.heard(frame),
             }
         }

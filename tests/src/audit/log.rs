@@ -1,8 +1,13 @@
 //! What clients did and saw, as plain data: the simulation fills it with virtual times, real processes with real ones.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use protocol::{Conversation, ConversationId, ErrorCode, Message, MessageId, Receipt, Seq, Unread, UserId};
+use protocol::{
+    Conversation, ConversationId, ErrorCode, Message, MessageId, PresenceState, Receipt, Seq, Unread, UserId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +24,9 @@ pub struct Log {
     pub looked: Vec<Looked>,
     /// Who was told to be there, and who was.
     pub presence: Vec<PresenceSeen>,
+    /// Who was there at some moments when everything had been heard of, for what watchers showed then.
+    #[serde(default)]
+    pub rolls: Vec<Roll>,
     /// Since when nobody did anything any more.
     pub quiet_since: Option<Duration>,
     /// Where newcomers may not read what was before them.
@@ -57,6 +65,8 @@ pub enum Happened {
     Heard(Value),
     /// The connection ended.
     Closed(u16),
+    /// A fresh `GET conversations`, all pages of it, gave this.
+    Listed(Vec<Conversation>),
 }
 
 /// One thing that somebody did, with all its retries.
@@ -177,6 +187,15 @@ pub struct PresenceSeen {
     pub expected: bool,
     /// By whom or what: a node, a watcher.
     pub by: String,
+}
+
+/// Who was there at a moment, after whoever watches them had had the time to hear of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Roll {
+    /// When.
+    pub at: Duration,
+    /// Everybody, as the api told.
+    pub states: BTreeMap<UserId, PresenceState>,
 }
 
 impl Deed {

@@ -29,6 +29,10 @@ pub enum Kind {
     FeedNotWhole,
     /// Somebody who is gone is told online, or somebody who is there offline.
     GhostPresence,
+    /// Who watches somebody is shown them otherwise than they are, or is told the same again, or too often.
+    WrongWatch,
+    /// A list that was kept from events is not what a fresh request gives.
+    WrongList,
     /// A device is behind although it had all the time that it may take.
     Stale,
     /// The server sent what the protocol does not allow.

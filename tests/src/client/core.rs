@@ -5,14 +5,18 @@
 //! [`Iterator::next`] says, until it says nothing more; at [`Core::wakes_at`] it calls [`Core::tick`]. Times are offsets
 //! from a moment of the owner's choice. It writes down all that it said and heard when it is told to.
 
+mod words;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     time::Duration,
 };
 
-use protocol::{Changes, ConversationId, ErrorCode, Reply, Seq, should_reconnect};
+use protocol::{Changes, Conversation, ConversationId, ErrorCode, Reply, Seq, UserId, should_reconnect};
 use serde_json::{Value, json};
 
+pub use self::words::{Answered, Draw, Output, Persistence, is_passing};
+use self::words::{Command, Phase, passing};
 use super::{MOVED, view::View};
 use crate::audit::{Entry, Happened};
 
@@ -30,73 +34,10 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(super) const LOAD: &str = "load:";
 /// `ref` of `hello`.
 pub(super) const HELLO_REF: &str = "hello";
+/// `ref` of the command with which it watches others.
+pub(crate) const WATCH_REF: &str = "watch";
 /// A connection that broke without a close.
 pub const BROKEN: u16 = 1006;
-
-/// Draws a time below another one, for backoff.
-pub type Draw = Box<dyn FnMut(Duration) -> Duration + Send>;
-
-/// How often a command is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
-    /// Once, on the first connection that is live: an ended connection loses it.
-    Once,
-    /// Until there is an answer that no later one could better, over as many connections as that takes.
-    UntilAnswered,
-}
-
-/// What became of a command.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answered {
-    /// Done, or refused.
-    Reply(Reply<Value>),
-    /// The connection ended before the reply came.
-    Lost,
-}
-
-/// What the owner of the socket is to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Open a socket, then [`Core::opened`] or [`Core::failed`].
-    Connect,
-    /// Send this frame.
-    Send(Value),
-    /// End the socket, in order or by breaking it; nothing of it is told any more.
-    Leave {
-        /// With a close frame.
-        in_order: bool,
-    },
-    /// A command has come to its end.
-    Answered {
-        /// Which, as [`Core::command`] numbered it.
-        number: u64,
-        /// How.
-        outcome: Answered,
-    },
-    /// The server sent the client away for good, with this code.
-    Stopped(u16),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Waits until then.
-    Away(Duration),
-    Connecting,
-    /// A socket is open and `hello` is not answered.
-    Open,
-    Live,
-    Stopped,
-}
-
-#[derive(Debug)]
-struct Command {
-    number: u64,
-    frame: Value,
-    persistence: Persistence,
-    /// When it was said on this connection.
-    said: Option<Duration>,
-    not_before: Duration,
-}
 
 /// One device.
 pub struct Core {
@@ -119,6 +60,10 @@ pub struct Core {
     loading: Vec<ConversationId>,
     /// To be asked again at that time.
     load_later: Vec<(Duration, ConversationId)>,
+    /// Whom it watches, on every connection.
+    watched: Vec<UserId>,
+    /// Watching was refused for now: it is asked for again at that time.
+    watch_at: Option<Duration>,
     outputs: VecDeque<Output>,
     connections: usize,
     closes: Vec<u16>,
@@ -143,6 +88,8 @@ impl Core {
             repeated: BTreeSet::new(),
             loading: Vec::new(),
             load_later: Vec::new(),
+            watched: Vec::new(),
+            watch_at: None,
             outputs: VecDeque::new(),
             connections: 0,
             closes: Vec::new(),
@@ -174,8 +121,9 @@ impl Core {
         };
         let live = matches!(self.phase, Phase::Open | Phase::Live);
         let silence = self.patience.filter(|_| live).map(|patience| self.heard_at + patience);
-        let loads = self.load_later.iter().filter(|_| live).map(|(at, _)| *at);
-        commands.chain(phase).chain(silence).chain(self.move_at.filter(|_| live)).chain(loads).min()
+        let loads = self.load_later.iter().map(|(at, _)| *at);
+        let open = loads.chain(self.move_at).chain(self.watch_at).filter(|_| live);
+        commands.chain(phase).chain(silence).chain(open).min()
     }
 
     /// Time passed.
@@ -205,6 +153,9 @@ impl Core {
             self.load(now, id, 0);
         }
         if self.phase == Phase::Live {
+            if self.watch_at.is_some_and(|at| at <= now) {
+                self.say_watch(now);
+            }
             self.flush(now);
         }
     }
@@ -237,7 +188,7 @@ impl Core {
                 self.repeated.insert(command.number);
             }
         }
-        (self.patience, self.move_at) = (None, None);
+        (self.patience, self.move_at, self.watch_at) = (None, None, None);
         self.load_later.clear();
         if should_reconnect(code) {
             self.away(now);
@@ -292,6 +243,21 @@ impl Core {
             self.flush(now);
         }
         number
+    }
+
+    /// Watches these users too, at most 500 in all, on this connection and on all that follow it: [`View::presence`].
+    pub fn watch(&mut self, now: Duration, users: Vec<UserId>) {
+        self.watched.extend(users);
+        if self.phase == Phase::Live {
+            self.say_watch(now);
+        }
+    }
+
+    /// Writes down what a fresh `GET conversations` gave just now, for who wants to know how a list is kept from there on.
+    pub fn listed(&mut self, now: Duration, conversations: Vec<Conversation>) {
+        if self.log.is_some() {
+            self.write(now, Happened::Listed(conversations));
+        }
     }
 
     /// Whether it connects at all. Turned off, the connection is broken, as a lost network does.
@@ -372,6 +338,23 @@ impl Core {
         self.say(now, json!({"type": "changes.get", "ref": reference, "conversation_id": id, "after": after}));
     }
 
+    fn say_watch(&mut self, now: Duration) {
+        self.watch_at = None;
+        if !self.watched.is_empty() {
+            self.say(now, json!({"type": "presence.watch", "ref": WATCH_REF, "user_ids": self.watched}));
+        }
+    }
+
+    fn watching(&mut self, now: Duration, reply: Reply<Value>, frame: Value) {
+        match reply.error {
+            None => self.view.take(frame),
+            Some(error) if error.retry_after_ms.is_some() || is_passing(error.code) => {
+                self.watch_at = Some(now + error.retry_after_ms.map_or(RETRY, Duration::from_millis));
+            }
+            Some(error) => self.view.violations.push(format!("`presence.watch` was refused: {error:?}")),
+        }
+    }
+
     /// Says what waits to be said.
     fn flush(&mut self, now: Duration) {
         let mut frames = Vec::new();
@@ -400,6 +383,8 @@ impl Core {
         let reference = reply.reference.clone().unwrap_or_default();
         if reference == HELLO_REF {
             self.hello(now, frame, reply.ok);
+        } else if reference == WATCH_REF {
+            self.watching(now, reply, frame);
         } else if let Some(id) = reference.strip_prefix(LOAD).and_then(|id| id.parse().ok()) {
             self.loaded(now, id, reply, frame);
         } else if let Some(at) = self.commands.iter().position(|command| command.number.to_string() == reference) {
@@ -424,6 +409,7 @@ impl Core {
         for id in self.loading.clone() {
             self.load(now, id, 0);
         }
+        self.say_watch(now);
         self.flush(now);
     }
 
@@ -474,15 +460,6 @@ impl Iterator for Core {
     fn next(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
-}
-
-/// Refusals that pass: the same may work a moment later.
-pub fn is_passing(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::Unavailable | ErrorCode::Overloaded | ErrorCode::Timeout | ErrorCode::RateLimited)
-}
-
-fn passing(code: &Value) -> bool {
-    serde_json::from_value(code.clone()).is_ok_and(is_passing)
 }
 
 impl std::fmt::Debug for Core {

@@ -20,12 +20,15 @@ use super::view::{QUOTED_CHARS, shared};
 pub struct List {
     me: UserId,
     items: BTreeMap<ConversationId, Conversation>,
+    /// Changes in conversations that nothing announced yet.
+    early: BTreeMap<ConversationId, Vec<(Seq, Message)>>,
 }
 
 impl List {
     /// What `GET conversations` gave, all pages of it.
     pub fn new(me: UserId, items: impl IntoIterator<Item = Conversation>) -> Self {
-        Self { me, items: items.into_iter().map(|item| (item.id, comparable(item))).collect() }
+        let items = items.into_iter().map(|item| (item.id, comparable(item))).collect();
+        Self { me, items, early: BTreeMap::new() }
     }
 
     /// Takes an event frame, in the order in which a connection brought them; those that the list knows already are
@@ -46,9 +49,13 @@ impl List {
             }
             "conversation.created" => {
                 let new = comparable(data(frame, "/data")?);
-                let known = self.items.get(&new.id).is_some_and(|item| item.last_seq > new.last_seq);
+                let id = new.id;
+                let known = self.items.get(&id).is_some_and(|item| item.last_seq > new.last_seq);
                 if !known {
-                    self.items.insert(new.id, new);
+                    self.items.insert(id, new);
+                }
+                for (seq, message) in self.early.remove(&id).unwrap_or_default() {
+                    self.message(seq, message);
                 }
             }
             "participant.removed" => {
@@ -78,7 +85,9 @@ impl List {
 
     fn message(&mut self, seq: Seq, message: Message) {
         let message = shared(message);
-        let Some(item) = self.items.get_mut(&message.conversation_id) else { return };
+        let Some(item) = self.items.get_mut(&message.conversation_id) else {
+            return self.early.entry(message.conversation_id).or_default().push((seq, message));
+        };
         if seq <= item.last_seq {
             return;
         }
@@ -143,12 +152,27 @@ impl List {
 
     /// How it differs from a fresh request, in words; empty when it does not.
     pub fn differences(&self, fresh: impl IntoIterator<Item = Conversation>) -> Vec<String> {
-        let fresh: BTreeMap<_, _> = fresh.into_iter().map(|item| (item.id, comparable(item))).collect();
-        let ids: BTreeSet<_> = self.items.keys().chain(fresh.keys()).collect();
-        let differs = |id: &&ConversationId| self.items.get(id) != fresh.get(id);
-        let words =
-            |id: &ConversationId| format!("{id}: from events {:#?}\nfresh {:#?}", self.items.get(id), fresh.get(id));
-        ids.into_iter().filter(differs).map(words).collect()
+        let differing = self.differing(&Self::new(self.me, fresh));
+        differing.into_iter().map(|(id, what)| format!("{id}: {what}")).collect()
+    }
+
+    /// In which conversations it differs from a fresh one, and how.
+    pub fn differing(&self, fresh: &Self) -> Vec<(ConversationId, String)> {
+        let ids: BTreeSet<_> = self.items.keys().chain(fresh.items.keys()).copied().collect();
+        let of = |id: ConversationId| (id, self.items.get(&id), fresh.items.get(&id));
+        let differing = ids.into_iter().map(of).filter(|(_, kept, fresh)| kept != fresh);
+        differing.map(|(id, kept, fresh)| (id, format!("from events {kept:#?}\nfresh {fresh:#?}"))).collect()
+    }
+
+    /// Leaves out the text of quotes in these: newcomers who may not read what was before them get none.
+    #[must_use]
+    pub fn without_quotes(mut self, of: &BTreeSet<ConversationId>) -> Self {
+        for item in self.items.values_mut().filter(|item| of.contains(&item.id)) {
+            if let Some(quote) = item.last_message.as_mut().and_then(|last| last.reply_to.as_mut()) {
+                quote.content.clear();
+            }
+        }
+        self
     }
 }
 

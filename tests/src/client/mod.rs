@@ -15,7 +15,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parking_lot::Mutex;
-use protocol::{Changes, ConversationId, Message, MessageId, Reply, should_reconnect};
+use protocol::{Changes, Conversation, ConversationId, Message, MessageId, Reply, UserId, should_reconnect};
 use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::{
@@ -24,6 +24,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+pub(crate) use self::core::WATCH_REF;
 use self::task::Task;
 pub use self::{
     core::{Answered, BROKEN, Core, Draw, Output, Persistence, is_passing},
@@ -45,6 +46,7 @@ pub struct Client {
     shared: Arc<Shared>,
     orders: mpsc::UnboundedSender<Order>,
     task: JoinHandle<()>,
+    start: Instant,
 }
 
 struct Shared {
@@ -62,6 +64,7 @@ struct State {
 
 enum Order {
     Command { frame: Value, persistence: Persistence, reply: oneshot::Sender<Reply<Value>> },
+    Watch(Vec<UserId>),
     Break,
     Want(bool),
 }
@@ -89,7 +92,7 @@ impl Client {
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let (orders, queue) = mpsc::unbounded_channel();
         let task = tokio::spawn(Task::new(Arc::clone(&shared), queue, start).run());
-        Self { shared, orders, task }
+        Self { shared, orders, task, start }
     }
 
     // ---- talking
@@ -175,6 +178,16 @@ impl Client {
         let order = Order::Command { frame, persistence, reply };
         self.orders.send(order).map_err(|_| anyhow!("the client has ended: {}", self.summary()))?;
         Ok(answer)
+    }
+
+    /// Watches these users too, over all connections: [`View::presence`].
+    pub fn watch(&self, users: Vec<UserId>) -> Result<()> {
+        self.orders.send(Order::Watch(users)).map_err(|_| anyhow!("the client has ended: {}", self.summary()))
+    }
+
+    /// Writes down what a fresh `GET conversations` gave just now.
+    pub fn listed(&self, conversations: Vec<Conversation>) {
+        self.shared.state.lock().core.listed(self.start.elapsed(), conversations);
     }
 
     // ---- connections

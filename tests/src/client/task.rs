@@ -48,6 +48,7 @@ impl Task {
                     self.core(|core, now| core.closed(now, code));
                 }
                 Woke::Order(None) => return,
+                Woke::Order(Some(Order::Watch(users))) => self.core(|core, now| core.watch(now, users)),
                 Woke::Order(Some(Order::Break)) => self.core(Core::break_off),
                 Woke::Order(Some(Order::Want(wanted))) => {
                     self.core(|core, now| core.want(now, wanted));

@@ -3,34 +3,21 @@
 //! A pure function of the frames it is given. It follows the rules for clients in `docs/protocol.md` and writes
 //! down each frame that a correct server would not have sent.
 
+mod timeline;
+
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
 use protocol::{
-    Change, ChangeType, Changes, Conversation, ConversationId, HelloReply, Message, MessageId, MessageKind, Resume,
-    Seq, THREAD_REPLIERS_SHOWN, Thread, UserSeq,
+    Change, ChangeType, Changes, Conversation, ConversationId, HelloReply, MessageKind, Presence, PresenceList, Resume,
+    Seq, UserId, UserSeq,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::core::{HELLO_REF, LOAD};
-
-/// One conversation.
-#[derive(Debug, Clone, Default)]
-pub struct Timeline {
-    /// Highest contiguous seq.
-    pub cursor: Seq,
-    /// The cursor that it began with: what changed after it has come as events. 0 when all of it has come.
-    pub from: Seq,
-    /// Present state by place: what events brought, and what was fetched.
-    pub messages: BTreeMap<Seq, Message>,
-    /// Every change in the order it was applied: its seq, what it was, which message.
-    pub applied: Vec<(Seq, ChangeType, MessageId)>,
-    /// The user was removed.
-    pub gone: bool,
-    /// Threads as the server last told them, by their root.
-    told: HashMap<MessageId, Option<Thread>>,
-}
+pub(super) use self::timeline::QUOTED_CHARS;
+pub use self::timeline::{Timeline, shared};
+use super::core::{HELLO_REF, LOAD, WATCH_REF};
 
 /// Everything a client knows.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +30,8 @@ pub struct View {
     pub announcement_seq: u64,
     /// By conversation.
     pub timelines: HashMap<ConversationId, Timeline>,
+    /// Of those whom [`Core::watch`](super::Core::watch) watches, as this connection told it: the answer, then events.
+    pub presence: BTreeMap<UserId, Presence>,
     /// Every event frame of any kind, as it came, over all connections.
     pub events: Vec<Value>,
     /// Durable events that came although the cursor was past them.
@@ -112,6 +101,8 @@ impl View {
             Ok(())
         } else if reference == HELLO_REF {
             data(&frame, "/data").map(|reply| self.hello(reply))
+        } else if reference == WATCH_REF {
+            data(&frame, "/data").map(|list: PresenceList| self.presence.extend(by_user(list.items)))
         } else if reference.starts_with(LOAD) {
             data(&frame, "/data").map(|page| self.loaded(page))
         } else {
@@ -175,6 +166,8 @@ impl View {
         match frame["type"].as_str().unwrap_or_default() {
             "connected" => {
                 self.connected = frame.clone();
+                // Whom a connection watches ends with it.
+                self.presence.clear();
                 if self.epoch.is_empty() {
                     self.epoch = data(frame, "/data/epoch")?;
                     self.user_seq = data(frame, "/data/user_seq")?;
@@ -194,8 +187,7 @@ impl View {
                 let conversation: Conversation = data(frame, "/data")?;
                 let timeline = self.timelines.entry(conversation.id).or_default();
                 if timeline.gone || timeline.cursor == 0 {
-                    let head = conversation.last_seq;
-                    *timeline = Timeline { cursor: head, from: head, ..Timeline::default() };
+                    *timeline = Timeline::from(conversation.last_seq);
                 }
                 // Theirs again, and nothing said that it had not been: what is between is fetched.
                 timeline.cursor = timeline.cursor.max(conversation.last_seq);
@@ -228,9 +220,9 @@ impl View {
                     None => self.forget(),
                 }
             }
+            "presence.updated" => self.presence.extend(by_user([data(frame, "/data")?])),
             "receipt.updated"
             | "typing"
-            | "presence.updated"
             | "user.updated"
             | "announcements.read"
             | "reconnect"
@@ -330,70 +322,8 @@ impl View {
     }
 }
 
-impl Timeline {
-    fn take(&mut self, change: Change) {
-        self.cursor = change.seq;
-        self.applied.push((change.seq, change.kind, change.data.id));
-        let message = change.data;
-        self.follow_quotes(&message);
-        self.put(message);
-    }
-
-    /// Takes a message as the server tells it. Its thread's counts follow from its replies' own events.
-    fn put(&mut self, message: Message) {
-        let (id, root) = (message.id, message.thread_root_id);
-        self.told.insert(id, message.thread.clone());
-        self.messages.insert(message.seq, shared(message));
-        for root in [Some(id), root].into_iter().flatten() {
-            self.count_replies(root);
-        }
-    }
-
-    /// Quotes show the present text of what they quote; that changes by its own event, not by one of theirs.
-    fn follow_quotes(&mut self, quoted: &Message) {
-        for message in self.messages.values_mut() {
-            if let Some(quote) = message.reply_to.as_mut().filter(|quote| quote.id == quoted.id) {
-                quote.content = quoted.content.chars().take(QUOTED_CHARS).collect();
-                quote.deleted_at = quoted.deleted_at;
-            }
-        }
-    }
-
-    /// What the server told of the thread, and the replies that came after that.
-    fn count_replies(&mut self, root: MessageId) {
-        let Some(told) = self.told.get(&root) else { return };
-        let mut thread = told.clone();
-        let counted = told.as_ref().map_or(0, |thread| thread.last_reply_seq);
-        for reply in self.messages.values().filter(|m| m.thread_root_id == Some(root) && m.seq > counted) {
-            let (count, mut repliers) = match thread {
-                Some(thread) => (thread.reply_count, thread.last_repliers),
-                None => (0, Vec::new()),
-            };
-            repliers.retain(|replier| replier.id != reply.sender.id);
-            repliers.insert(0, reply.sender.clone());
-            repliers.truncate(THREAD_REPLIERS_SHOWN);
-            thread = Some(Thread {
-                reply_count: count + 1,
-                last_reply_seq: reply.seq,
-                last_reply_at: reply.created_at,
-                last_repliers: repliers,
-            });
-        }
-        if let Some(message) = self.messages.values_mut().find(|message| message.id == root) {
-            message.thread = thread;
-        }
-    }
-}
-
-/// How much of a quoted text is shown.
-pub(super) const QUOTED_CHARS: usize = 200;
-
-/// A message as everybody sees it: without what depends on the reader.
-pub fn shared(mut message: Message) -> Message {
-    for reaction in &mut message.reactions {
-        reaction.mine = None;
-    }
-    message
+fn by_user(items: impl IntoIterator<Item = Presence>) -> impl Iterator<Item = (UserId, Presence)> {
+    items.into_iter().map(|presence| (presence.user_id, presence))
 }
 
 /// A durable event of a conversation as a change of a message.
@@ -412,85 +342,4 @@ fn data<T: DeserializeOwned>(frame: &Value, pointer: &str) -> Result<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::UserId;
-
-    fn message(id: ConversationId, place: Seq, changed: Seq, content: &str) -> Value {
-        let now = "2026-01-01T00:00:00.000Z";
-        json!({
-            "id": MessageId::generate(), "conversation_id": id, "seq": place, "changed_seq": changed, "number": place,
-            "kind": "text", "sender": {"id": UserId::generate(), "username": "a", "display_name": "A", "avatar_url": null},
-            "content": content, "system": null, "client_id": null, "reply_to": null, "thread_root_id": null,
-            "thread": null, "mentions": [], "attachments": [], "reactions": [], "pinned_at": null, "edited_at": null,
-            "deleted_at": null, "created_at": now,
-        })
-    }
-
-    fn created(id: ConversationId, seq: Seq, content: &str) -> Value {
-        json!({"type": "message.created", "conversation_id": id, "seq": seq, "data": message(id, seq, seq, content)})
-    }
-
-    fn live_at(id: ConversationId, head: Seq) -> View {
-        let mut view = View::default();
-        view.hello(HelloReply { heads: HashMap::from([(id, head)]), ..HelloReply::default() });
-        view
-    }
-
-    #[test]
-    fn events_in_order_are_applied_and_repetitions_dropped() {
-        let id = ConversationId::generate();
-        let mut view = live_at(id, 4);
-        for frame in [created(id, 5, "five"), created(id, 5, "five"), created(id, 6, "six"), created(id, 3, "three")] {
-            view.event(frame);
-        }
-        assert_eq!(view.texts(id), ["five", "six"]);
-        assert_eq!((view.cursor(id), view.repeats, view.violations.len()), (Some(6), 2, 0), "{:?}", view.violations);
-    }
-
-    #[test]
-    fn a_gap_is_written_down() {
-        let id = ConversationId::generate();
-        let mut view = live_at(id, 4);
-        view.event(created(id, 6, "six"));
-        assert!(view.violations[0].contains("gap"), "{:?}", view.violations);
-    }
-
-    #[test]
-    fn events_before_the_heads_count_from_the_heads_and_others_are_unannounced() {
-        let (id, other) = (ConversationId::generate(), ConversationId::generate());
-        let mut view = View::default();
-        for frame in [created(id, 4, "four"), created(id, 5, "five"), created(other, 1, "?")] {
-            view.event(frame);
-        }
-        view.hello(HelloReply { heads: HashMap::from([(id, 4)]), ..HelloReply::default() });
-        assert_eq!(view.texts(id), ["five"]);
-        assert_eq!((view.repeats, view.unannounced()), (0, vec![other]));
-    }
-
-    #[test]
-    fn a_page_of_changes_moves_the_cursor_in_one_step_and_must_join_on() {
-        let id = ConversationId::generate();
-        let page = |from: Seq, to: Seq| {
-            let change = json!({"type": "message.updated", "seq": to, "data": message(id, 2, to, "edited")});
-            json!({"type": "changes", "conversation_id": id, "from": from, "to": to, "more": false, "changes": [change]})
-        };
-        let mut view = live_at(id, 4);
-        view.event(page(4, 9));
-        assert_eq!((view.cursor(id), view.texts(id), view.violations.len()), (Some(9), vec!["edited".into()], 0));
-        view.event(page(10, 12));
-        assert!(view.violations[0].contains("from 10, but the cursor is 9"), "{:?}", view.violations);
-    }
-
-    #[test]
-    fn after_the_removal_nothing_may_come() {
-        let id = ConversationId::generate();
-        let mut view = live_at(id, 4);
-        view.event(json!({
-            "type": "participant.removed", "user_seq": 1, "data": {"conversation_id": id, "user_id": UserId::generate()},
-        }));
-        assert_eq!(view.cursor(id), None);
-        view.event(created(id, 5, "secret"));
-        assert_eq!((view.texts(id).len(), view.violations.len()), (0, 1));
-    }
-}
+mod tests;

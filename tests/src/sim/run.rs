@@ -128,6 +128,7 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         acts: people.acts(),
         looked,
         presence,
+        rolls: Vec::new(),
         quiet_since,
         since_join: people.since_join().into_iter().collect(),
     };

@@ -1,0 +1,62 @@
+//! Each device's list of conversations, fetched once and then kept from events alone, is what a fresh request gives.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use protocol::{Conversation, HelloReply};
+
+use super::{DeviceLog, Happened, Kind, Log, Looked, Violation};
+use crate::client::List;
+
+pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
+    for looked in &log.looked {
+        order(looked, found);
+    }
+    let looked: HashMap<_, _> = log.looked.iter().map(|looked| (looked.user, &looked.conversations)).collect();
+    for (number, device) in log.devices.iter().enumerate().filter(|(_, device)| device.settled) {
+        let (Some(fresh), Some(base)) = (looked.get(&device.user), base(device)) else { continue };
+        let tell = |what: String| Violation::new(Kind::WrongList, what).user(device.user).device(number);
+        let fresh = List::new(device.user, fresh.iter().cloned()).without_quotes(&log.since_join);
+        match kept(device, base) {
+            Err(error) => found.push(tell(format!("an event that no list can take: {error:#}"))),
+            Ok(list) => {
+                let differing = list.without_quotes(&log.since_join).differing(&fresh);
+                found.extend(differing.into_iter().map(|(id, what)| tell(what).of(id)));
+            }
+        }
+    }
+}
+
+/// Those with the last activity come first.
+fn order(looked: &Looked, found: &mut Vec<Violation>) {
+    let ordered = looked.conversations.is_sorted_by(|one, next| one.last_activity_at >= next.last_activity_at);
+    if !ordered {
+        let what = "a list is not in the order of last activity";
+        found.push(Violation::new(Kind::WrongList, what).user(looked.user));
+    }
+}
+
+/// The last list that the device fetched; none when the server asked it to fetch anew after that.
+fn base(device: &DeviceLog) -> Option<&[Conversation]> {
+    device.entries.iter().rev().find_map(|entry| match &entry.what {
+        Happened::Listed(conversations) => Some(Some(conversations.as_slice())),
+        Happened::Heard(frame) if frame["type"] == "resync_required" => Some(None),
+        _ => None,
+    })?
+}
+
+/// The list at the end. Everything that was heard is applied, also what the fetched list knew: a client lets events
+/// wait while it asks, and tells by their numbers alone which are in the answer.
+fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
+    let mut list = List::new(device.user, base.iter().cloned());
+    for entry in &device.entries {
+        let Happened::Heard(frame) = &entry.what else { continue };
+        if frame["type"] != "reply" {
+            list.apply(frame)?;
+        } else if frame["ref"] == "hello" && frame["ok"] == true {
+            let reply: HelloReply = serde_json::from_value(frame["data"].clone())?;
+            list.receipts(&reply.receipts);
+        }
+    }
+    Ok(list)
+}
