@@ -11,8 +11,12 @@ mod feeds;
 mod lists;
 mod log;
 mod markers;
+mod own;
 mod presence;
 mod registers;
+mod restored;
+mod sessions;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -26,6 +30,7 @@ use store::Store;
 
 pub use self::{
     log::{Act, Deed, DeviceLog, Entry, Happened, Log, Looked, Outcome, PresenceSeen, Roll, token},
+    own::{Own, OwnAct, OwnDeed, Restored, SignedIn},
     truth::{History, Theirs, Truth},
     violation::{Kind, Violation, summary},
 };
@@ -37,6 +42,7 @@ pub async fn audit(log: &Log, store: &dyn Store) -> Result<Vec<Violation>> {
 
 /// Judges: all violations, the first of each thing first.
 pub fn judge(log: &Log, truth: &Truth) -> Vec<Violation> {
+    let log = &*restored::without_the_lost(log);
     let mut found = Vec::new();
     truth::check(truth, &mut found);
     acknowledged::check(log, truth, &mut found);
@@ -46,6 +52,9 @@ pub fn judge(log: &Log, truth: &Truth) -> Vec<Violation> {
     markers::check(log, truth, &mut found);
     feeds::check(log, truth, &mut found);
     presence::check(log, &mut found);
+    sessions::check(log, &mut found);
+    settings::check(log, truth, &mut found);
+    restored::check(log, &mut found);
     watchers::check(log, &mut found);
     lists::check(log, &mut found);
     // Each timeline is a walk through the whole log; nobody reads more of them.

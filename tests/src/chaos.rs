@@ -8,7 +8,9 @@
 
 mod actor;
 mod deeds;
+mod device;
 mod faults;
+mod look;
 mod people;
 mod probe;
 mod report;
@@ -33,8 +35,10 @@ pub struct Plan {
     pub round: Duration,
     /// People in a round.
     pub people: usize,
-    /// Their devices, at least one each.
+    /// Their sockets, at least one each.
     pub devices: usize,
+    /// So many of them have an event stream too.
+    pub streams: usize,
     /// What all of them together do in a second.
     pub pace: f64,
     /// Which faults there are; each comes before any comes again.
@@ -45,6 +49,8 @@ pub struct Plan {
     pub weaken: Option<&'static str>,
     /// After the last fault everything is whole within this.
     pub settle: Duration,
+    /// And then everybody is told and shown to be there who is, and nobody else, within this.
+    pub presence: Duration,
     /// Where logs are kept when something is wrong.
     pub keep: PathBuf,
 }
@@ -58,11 +64,14 @@ impl Plan {
             round: duration.min(Duration::from_mins(2)),
             people: 12,
             devices: 25,
+            streams: 6,
             pace: 50.0,
             faults: Fault::ALL.to_vec(),
             calm: Duration::from_millis(1_500),
             weaken: None,
             settle: Duration::from_secs(30),
+            // A hint that was lost is made up for by the look every 30 s; then there are a pause (5 s) and a lease (3 s).
+            presence: Duration::from_secs(45),
             keep: crate::node::binary()
                 .ok()
                 .and_then(|binary| Some(binary.parent()?.parent()?.to_owned()))

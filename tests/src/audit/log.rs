@@ -11,6 +11,8 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Own;
+
 /// Everything, over all people and devices. Times are offsets from the run's start.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Log {
@@ -31,6 +33,9 @@ pub struct Log {
     pub quiet_since: Option<Duration>,
     /// Where newcomers may not read what was before them.
     pub since_join: BTreeSet<ConversationId>,
+    /// What is outside of conversations.
+    #[serde(default)]
+    pub own: Own,
 }
 
 /// One device, over all of its connections.

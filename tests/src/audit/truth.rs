@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context, Result};
 use protocol::{
     Changes, Conversation, ConversationFilter, ConversationId, ConversationKind, Message, MessageId, MessageKind,
-    Receipt, Seq, SystemChange, UserId, UserSeq,
+    Notify, Receipt, Seq, SystemChange, UserId, UserSeq,
 };
 use store::Store;
 
@@ -21,6 +21,8 @@ pub struct Truth {
     pub conversations: BTreeMap<ConversationId, History>,
     /// By user.
     pub users: BTreeMap<UserId, Theirs>,
+    /// Titles of the org's announcements, by their `seq`; read when somebody made some.
+    pub announcements: BTreeMap<u64, String>,
 }
 
 /// One conversation.
@@ -52,6 +54,10 @@ pub struct Theirs {
     pub feed_head: UserSeq,
     /// Places of its items.
     pub feed: Vec<UserSeq>,
+    /// What they want to be told of, everywhere.
+    pub notify: Notify,
+    /// Whom they blocked.
+    pub blocked: BTreeSet<UserId>,
 }
 
 impl Truth {
@@ -60,8 +66,11 @@ impl Truth {
         let mut truth = Self::default();
         let mut ids = mentioned(log);
         for user in &log.users {
-            let theirs = theirs(store, *user).await.with_context(|| format!("of user {user}"))?;
+            let mut theirs = theirs(store, *user).await.with_context(|| format!("of user {user}"))?;
             ids.extend(theirs.memberships.keys());
+            if !log.own.acts.is_empty() {
+                truth.announcements = own(store, *user, &mut theirs).await?;
+            }
             truth.users.insert(*user, theirs);
         }
         for id in ids {
@@ -169,6 +178,15 @@ async fn theirs(store: &dyn Store, user: UserId) -> Result<Theirs> {
     theirs.feed_head = feed.user_seq;
     theirs.feed = feed.items.iter().map(|item| item.user_seq).collect();
     Ok(theirs)
+}
+
+/// What is outside of conversations; the announcements of their org.
+async fn own(store: &dyn Store, user: UserId, theirs: &mut Theirs) -> Result<BTreeMap<u64, String>> {
+    theirs.notify = store.notification_preferences(user).await?.notify;
+    theirs.blocked = store.blocked_users(user, None, 100).await?.items.into_iter().map(|user| user.id).collect();
+    let org = store.user(user).await?.context("a user is not there")?.org_id;
+    let announcements = store.announcements_after(org, 0, MOST).await?;
+    Ok(announcements.into_iter().map(|announcement| (announcement.seq, announcement.title)).collect())
 }
 
 async fn history(store: &dyn Store, id: ConversationId) -> Result<Option<History>> {

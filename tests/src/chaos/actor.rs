@@ -16,7 +16,9 @@ use tokio::time::sleep;
 
 use super::{
     deeds::{Book, Call},
-    people::{Device, People, Someone},
+    device::Device,
+    look,
+    people::{People, Someone},
 };
 use crate::audit::{Deed, token};
 
@@ -28,6 +30,7 @@ pub(super) struct Actor {
     me: Arc<Someone>,
     book: Arc<Book>,
     others: Vec<UserId>,
+    names: Vec<String>,
     own: ConversationId,
     rooms: Vec<ConversationId>,
     probes: ConversationId,
@@ -44,6 +47,7 @@ impl Actor {
             me,
             book: Arc::clone(&people.book),
             others,
+            names: people.all.iter().map(|someone| someone.name.clone()).chain(["all".into()]).collect(),
             own: people.groups[at],
             rooms: people.rooms.clone(),
             probes: people.probes,
@@ -53,10 +57,6 @@ impl Actor {
     }
 
     pub(super) async fn run(mut self) {
-        for device in &self.me.devices {
-            let watch = json!({"user_ids": self.others});
-            self.book.say("watch presence", device, "presence.watch", watch, None).await;
-        }
         while !self.stop.load(Relaxed) {
             let pause = self.pause.mul_f64(self.draw.random_range(0.2..1.8));
             sleep(pause).await;
@@ -66,25 +66,30 @@ impl Actor {
 
     async fn act(&mut self) {
         let Some(device) = self.me.devices.choose(&mut self.draw).cloned() else { return };
+        // Their first one is a socket.
+        let speaker = if device.client().is_some() { &device } else { &self.me.devices[0] }.clone();
         match self.draw.random_range(0..100) {
-            0..48 => self.send(&device).await,
-            48..56 => self.edit(&device).await,
-            56..59 => self.delete(&device).await,
-            59..70 => self.react(&device).await,
-            70..72 => self.pin(&device).await,
-            72..82 => self.read(&device).await,
-            82..86 => self.signal(&device).await,
-            86..91 => self.member().await,
-            91..93 => self.come_or_go().await,
-            93..94 => self.create().await,
-            94..97 => drop(device.client.break_connection().await),
+            0..45 => self.send(&device).await,
+            45..53 => self.edit(&device).await,
+            53..56 => self.delete(&speaker).await,
+            56..67 => self.react(&speaker).await,
+            67..69 => self.pin(&device).await,
+            69..79 => self.read(&device).await,
+            79..83 => self.signal(&speaker).await,
+            83..88 => self.member().await,
+            88..90 => self.come_or_go().await,
+            90..91 => self.create().await,
+            91..92 => self.arrange(&device).await,
+            92..93 => self.change().await,
+            93..94 => self.list(&device).await,
+            94..97 => drop(device.break_connection().await),
             _ => self.away(&device).await,
         }
     }
 
     /// A conversation that the device knows.
     fn somewhere(&mut self, device: &Device) -> Option<ConversationId> {
-        let mut known: Vec<_> = device.client.look(|view| {
+        let mut known: Vec<_> = device.look(|view| {
             let here = view.timelines.iter().filter(|(_, timeline)| !timeline.gone);
             here.map(|(id, _)| *id).filter(|id| *id != self.probes).collect()
         });
@@ -96,7 +101,7 @@ impl Actor {
     /// One of the last messages there that is not deleted, anybody's or one's own.
     fn message(&mut self, device: &Device, own: bool) -> Option<Message> {
         let (id, me) = (self.somewhere(device)?, self.me.id);
-        let known: Vec<_> = device.client.look(|view| {
+        let known: Vec<_> = device.look(|view| {
             let messages = view.timelines.get(&id).into_iter().flat_map(|timeline| timeline.messages.values().rev());
             let texts = messages.filter(|message| message.kind == MessageKind::Text && message.deleted_at.is_none());
             texts.filter(|message| !own || message.sender.id == me).take(15).cloned().collect()
@@ -107,7 +112,12 @@ impl Actor {
     async fn send(&mut self, device: &Device) {
         let Some(conversation) = self.somewhere(device) else { return };
         let (token, client_id) = (self.book.token(), uuid::Uuid::new_v4().to_string());
-        let content = format!("{token} says {}", self.draw.random_range(0..1_000));
+        let mut content = format!("{token} says {}", self.draw.random_range(0..1_000));
+        if self.draw.random_bool(0.2)
+            && let Some(name) = self.names.choose(&mut self.draw)
+        {
+            content = format!("{content} to @{name}");
+        }
         let deed = Some(Deed::Send { conversation, client_id: client_id.clone(), content: content.clone() });
         let mut fields = json!({"content": content, "client_id": client_id});
         if self.draw.random_bool(0.2)
@@ -117,7 +127,7 @@ impl Actor {
             let field = if message.thread_root_id.is_none() { "thread_root_id" } else { "reply_to_id" };
             fields[field] = json!(message.id);
         }
-        if self.draw.random() {
+        if self.draw.random() || device.client().is_none() {
             let path = format!("conversations/{conversation}/messages");
             let call = Call { method: Method::POST, path, body: Some(fields) };
             self.book.call("send (REST)", self.me.id, &self.me.rest, call, deed).await;
@@ -134,7 +144,7 @@ impl Actor {
         };
         let content = format!("{} is edited {}", token(&content), self.book.token());
         let deed = Some(Deed::Edit { conversation, message, content: content.clone() });
-        if self.draw.random() {
+        if self.draw.random() || device.client().is_none() {
             let call = Call {
                 method: Method::PATCH,
                 path: format!("messages/{message}"),
@@ -181,9 +191,9 @@ impl Actor {
 
     async fn read(&mut self, device: &Device) {
         let Some(conversation) = self.somewhere(device) else { return };
-        let Some(seq) = device.client.look(|view| view.cursor(conversation)) else { return };
+        let Some(seq) = device.look(|view| view.cursor(conversation)) else { return };
         let deed = Some(Deed::Read { conversation, seq });
-        if self.draw.random_bool(0.3) {
+        if self.draw.random_bool(0.3) || device.client().is_none() {
             let path = format!("conversations/{conversation}/read");
             let call = Call { method: Method::POST, path, body: Some(json!({"seq": seq})) };
             self.book.call("read (REST)", self.me.id, &self.me.rest, call, deed).await;
@@ -205,7 +215,9 @@ impl Actor {
         };
         self.book.count("signal");
         // Once: a lost signal is nobody's loss.
-        let _ = device.client.command(kind, fields).await;
+        if let Some(client) = device.client() {
+            let _ = client.command(kind, fields).await;
+        }
     }
 
     /// Adds somebody to one's own group, or removes them.
@@ -244,14 +256,46 @@ impl Actor {
         self.book.call("create", self.me.id, &self.me.rest, call, None).await;
     }
 
+    /// Pins a conversation in one's list, or mutes it.
+    async fn arrange(&mut self, device: &Device) {
+        let Some(conversation) = self.somewhere(device) else { return };
+        let on = self.draw.random_bool(0.6);
+        let far = on.then_some("2100-01-01T00:00:00.000Z");
+        let body = if self.draw.random() { json!({"pinned": on}) } else { json!({"muted_until": far}) };
+        let path = format!("conversations/{conversation}/preferences");
+        let call = Call { method: Method::PATCH, path, body: Some(body) };
+        self.book.call("arrange the list", self.me.id, &self.me.rest, call, None).await;
+    }
+
+    /// Renames one's own group, or archives it for a while.
+    async fn change(&mut self) {
+        let changes = match self.draw.random_range(0..4) {
+            0 => vec![json!({"archived": true}), json!({"archived": false})],
+            _ => vec![json!({"title": format!("group {}", self.draw.random_range(0..100))})],
+        };
+        for body in changes {
+            let path = format!("conversations/{}", self.own);
+            let call = Call { method: Method::PATCH, path, body: Some(body) };
+            self.book.call("rename or archive", self.me.id, &self.me.rest, call, None).await;
+        }
+    }
+
+    /// Fetches the list on a device that has one, as an app does that is opened again.
+    async fn list(&mut self, device: &Device) {
+        self.book.count("list");
+        if let Ok(conversations) = look::conversations(&self.me).await {
+            device.listed(conversations);
+        }
+    }
+
     /// Turns a device off for a moment.
     async fn away(&mut self, device: &Device) {
         let moment = Duration::from_millis(self.draw.random_range(200..3_000));
         self.book.count("turn a device off");
         device.away.store(true, Relaxed);
-        let _ = device.client.offline().await;
+        let _ = device.offline().await;
         sleep(moment).await;
-        let _ = device.client.online().await;
+        let _ = device.online().await;
         device.away.store(false, Relaxed);
     }
 }

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::people::Device;
+use super::device::Device;
 use crate::{
     audit::{Act, Deed, Log, Outcome},
     client::{Rest, is_passing},
@@ -61,9 +61,11 @@ impl Book {
         *self.counts.lock().entry(what).or_default() += 1;
     }
 
-    /// The log so far, and how often each thing was done.
-    pub(super) fn close(&self) -> (Log, BTreeMap<&'static str, u64>) {
-        (self.log.lock().clone(), self.counts.lock().clone())
+    /// Puts what was done into a log; how often each thing was done.
+    pub(super) fn close(&self, log: &mut Log) -> BTreeMap<&'static str, u64> {
+        let done = self.log.lock().clone();
+        (log.users, log.acts, log.since_join) = (done.users, done.acts, done.since_join);
+        self.counts.lock().clone()
     }
 
     fn write(&self, at: Duration, user: UserId, deed: Option<Deed>, outcome: Outcome) {
@@ -113,7 +115,7 @@ impl Book {
         answer
     }
 
-    /// Over a socket; the same.
+    /// Over a socket; the same. A stream says nothing.
     pub(super) async fn say(
         &self,
         what: &'static str,
@@ -125,7 +127,8 @@ impl Book {
         self.count(what);
         let at = self.now();
         let (mut outcome, mut answer) = (Outcome::Unknown, None);
-        if let Ok(reply) = device.client.persist(kind, fields, PATIENCE).await
+        if let Some(client) = device.client()
+            && let Ok(reply) = client.persist(kind, fields, PATIENCE).await
             && reply.ok
         {
             // A refusal may be an earlier try's doing: nobody knows.

@@ -227,7 +227,8 @@ async fn lasts(draw: &mut StdRng) {
     sleep(Duration::from_millis(draw.random_range(500..3_000))).await;
 }
 
-fn gateway(stage: &Stage, draw: &mut StdRng) -> Place {
+/// One of the gateways.
+pub(super) fn gateway(stage: &Stage, draw: &mut StdRng) -> Place {
     Place::Gateway(draw.random_range(0..stage.cluster.gateways.len()))
 }
 

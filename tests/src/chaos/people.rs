@@ -1,22 +1,20 @@
-//! The people of a round: each with devices that write down everything, and conversations to talk in.
+//! The people of a round: each with devices that write down everything, and conversations to talk in. Everybody shares
+//! one with everybody, and every socket watches all the others.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
-use protocol::{Conversation, ConversationId, UserId};
+use protocol::{Conversation, ConversationId, Ticket, UserId};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::{Plan, deeds::Book, stage::Stage};
+use super::{Plan, deeds::Book, device::Device, stage::Stage};
 use crate::{
-    client::{Client, Rest},
+    client::{Client, Pass, Rest, SseClient},
     cluster::Person,
 };
 
@@ -28,17 +26,10 @@ const ARRIVE: Duration = Duration::from_mins(1);
 /// Somebody.
 pub(super) struct Someone {
     pub(super) id: UserId,
+    pub(super) name: String,
     pub(super) rest: Rest,
+    /// At least one socket, and streams.
     pub(super) devices: Vec<Device>,
-}
-
-/// One device.
-#[derive(Clone)]
-pub(super) struct Device {
-    pub(super) user: UserId,
-    pub(super) client: Arc<Client>,
-    /// Its owner has turned it off.
-    pub(super) away: Arc<AtomicBool>,
 }
 
 /// Everybody and everything of a round.
@@ -60,22 +51,33 @@ impl People {
         }
         let mut all = Vec::new();
         for (at, person) in persons.iter().enumerate() {
-            let many = plan.devices / plan.people + usize::from(at < plan.devices % plan.people);
-            let device = || {
-                let client = Arc::new(Client::recording(&stage.cluster.url(), &person.token, start));
-                Device { user: person.id, client, away: Arc::default() }
-            };
-            let devices = (0..many.max(1)).map(|_| device()).collect();
             let rest = Rest::patient(&stage.cluster.url(), Some(&person.token), CALL)?;
-            all.push(Arc::new(Someone { id: person.id, rest, devices }));
+            let many = plan.devices / plan.people + usize::from(at < plan.devices % plan.people);
+            let socket = || Client::recording(&stage.cluster.url(), &person.token, start);
+            let mut devices: Vec<_> = (0..many.max(1)).map(|_| Device::socket(person.id, socket())).collect();
+            if at < plan.streams {
+                // As a page does, and as an app without a browser does.
+                let pass = if at % 2 == 0 { ticket(person).await? } else { Pass::Token(person.token.clone()) };
+                let stream = SseClient::recording(&stage.cluster.url(), pass, &rest, start);
+                devices.push(Device::stream(person.id, stream));
+            }
+            all.push(Arc::new(Someone { id: person.id, name: person.name.clone(), rest, devices }));
         }
         let book = Arc::new(Book::new(start, persons.iter().map(|person| person.id).collect()));
         let mut people =
             Self { all, book, groups: Vec::new(), rooms: Vec::new(), probes: ConversationId(uuid::Uuid::nil()) };
-        timeout(ARRIVE, try_join_all(people.devices().map(|device| device.client.live())))
+        timeout(ARRIVE, try_join_all(people.devices().map(Device::live)))
             .await
             .context("not everybody could connect")??;
         people.talk(&persons).await?;
+        for device in people.devices() {
+            // Nothing was there before them.
+            device.listed(Vec::new());
+            let others = people.all.iter().map(|someone| someone.id).filter(|id| *id != device.user);
+            if let Some(client) = device.client() {
+                client.watch(others.collect())?;
+            }
+        }
         Ok(people)
     }
 
@@ -112,6 +114,11 @@ impl People {
     pub(super) fn present(&self) -> Vec<Device> {
         self.devices().filter(|device| !device.away.load(Relaxed)).cloned().collect()
     }
+}
+
+async fn ticket(person: &Person) -> Result<Pass> {
+    let ticket: Ticket = person.rest.post("tickets", json!({"for": "events"})).await?.ok()?;
+    Ok(Pass::Ticket(ticket.ticket))
 }
 
 async fn create(person: &Person, body: Value) -> Result<ConversationId> {

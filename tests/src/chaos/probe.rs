@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::people::{Device, People};
+use super::{device::Device, people::People};
 use crate::client::Rest;
 
 /// One attempt to send; the next one is the same message.
@@ -46,7 +46,7 @@ async fn send(rest: &Rest, to: ConversationId) -> MessageId {
 }
 
 fn knows(device: &Device, conversation: ConversationId, id: MessageId) -> bool {
-    device.client.look(|view| {
+    device.look(|view| {
         let messages = view.timelines.get(&conversation).into_iter().flat_map(|timeline| timeline.messages.values());
         messages.rev().take(20).any(|message| message.id == id)
     })

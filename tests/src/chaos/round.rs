@@ -10,32 +10,23 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use futures_util::future::join_all;
-use protocol::{Conversation, ConversationId, Page, Presence, PresenceState, Seq, Unread, UserId};
+use protocol::{ConversationId, Seq, UserId};
 use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use store::Store;
+use store::{Memberships, Store};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    Fault, Plan, Report,
-    actor::Actor,
-    people::{Device, People, Someone},
-    probe,
-    stage::{LEASE, Stage},
-};
-use crate::audit::{self, DeviceLog, Happened, Log, Looked, PresenceSeen};
+use super::{Fault, Plan, Report, actor::Actor, device::Device, faults, look, people::People, probe, stage::Stage};
+use crate::audit::{self, DeviceLog, Happened, Log};
 
 /// A cluster that is not whole so long after a fault is told so, and the next fault comes.
 const RECOVER: Duration = Duration::from_secs(30);
 /// Whatever was begun has ended after this.
 const FINISH: Duration = Duration::from_secs(90);
-/// Presence is right within this: a lease, and the pause between two tellings of it.
-const PRESENCE: Duration = Duration::from_secs(15).saturating_add(LEASE);
-const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(plan: &Plan, number: usize, stage: &mut Stage, report: &mut Report) -> Result<()> {
     let seed = plan.seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
@@ -60,21 +51,12 @@ pub(super) async fn run(plan: &Plan, number: usize, stage: &mut Stage, report: &
     let quiet_since = people.book.now();
     let whole = settle(plan, stage, &people).await?;
     report.settled.push(whole.then(|| since.elapsed()));
-    // Once more from the cursors, so that what a resume tells is judged as well.
-    join_all(people.devices().map(|device| device.client.break_connection())).await;
-    if whole {
-        settle(plan, stage, &people).await?;
-    }
-    let mut presence = there(&people, true).await?;
-    let looked = looked(&people).await?;
-    join_all(people.devices().map(|device| device.client.offline())).await;
-    presence.extend(there(&people, false).await?);
-
-    let (mut log, counts) = people.book.close();
-    (log.looked, log.presence, log.quiet_since) = (looked, presence, Some(quiet_since));
+    let mut log = end(plan, stage, &people, whole, &mut draw).await?;
+    let counts = people.book.close(&mut log);
+    log.quiet_since = Some(quiet_since);
     for device in people.devices() {
-        report.connections += device.client.connections() as u64;
-        let entries = device.client.take_log();
+        report.connections += device.connections() as u64;
+        let entries = device.take_log();
         report.frames += entries.iter().filter(|entry| matches!(entry.what, Happened::Heard(_))).count() as u64;
         // Also one that did not come back: all is well again, and it is behind.
         log.devices.push(DeviceLog { user: device.user, entries, settled: true });
@@ -116,13 +98,56 @@ async fn strike(plan: &Plan, stage: &mut Stage, people: &People, draw: &mut StdR
     Ok(())
 }
 
+/// Everything has settled, or had the time to: looks at everybody, lets them resume once more, lets them leave. What of
+/// it did not come is in the log, and later steps are left out.
+async fn end(plan: &Plan, stage: &mut Stage, people: &People, whole: bool, draw: &mut StdRng) -> Result<Log> {
+    let mut log = Log::default();
+    let mut right = whole;
+    if right {
+        right = call(plan, people, &mut log, |_| true).await?;
+    }
+    // Once more from the cursors, so that what a resume tells is judged as well.
+    join_all(people.devices().map(Device::break_connection)).await;
+    if whole {
+        settle(plan, stage, people).await?;
+    }
+    right = call(plan, people, &mut log, |_| true).await? && right;
+    log.looked = look::lists(people).await?;
+    if right {
+        // All but two leave, and a node of theirs dies before it can say so.
+        let staying: Vec<_> = people.all.iter().take(2).map(|someone| someone.id).collect();
+        let dies = plan.faults.contains(&Fault::KillGateway).then(|| faults::gateway(stage, draw));
+        if let Some(dies) = dies {
+            stage.node_mut(dies).kill()?;
+        }
+        let leaving = people.devices().filter(|device| !staying.contains(&device.user));
+        join_all(leaving.map(Device::offline)).await;
+        if let Some(dies) = dies {
+            stage.node_mut(dies).restart().await?;
+            stage.ready().await?;
+        }
+        call(plan, people, &mut log, |user| staying.contains(&user)).await?;
+    }
+    join_all(people.devices().map(Device::offline)).await;
+    call(plan, people, &mut log, |_| false).await?;
+    Ok(log)
+}
+
+/// Writes down who is there; whether that is as it must be.
+async fn call(plan: &Plan, people: &People, log: &mut Log, there: impl Fn(UserId) -> bool) -> Result<bool> {
+    let called = look::roll_call(people, plan.presence, there).await?;
+    log.presence.extend(called.seen);
+    log.rolls.push(called.roll);
+    Ok(called.right)
+}
+
 /// Waits until every device has everything; false when that does not come in time.
 async fn settle(plan: &Plan, stage: &Stage, people: &People) -> Result<bool> {
     let start = Instant::now();
     loop {
         let mut behind = None;
         for someone in &people.all {
-            let memberships = retried(|| stage.store.memberships(someone.id, 2_000)).await?;
+            let memberships = memberships(stage, someone.id).await?;
             let heads: HashMap<ConversationId, Seq> =
                 memberships.items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
             behind = behind.or(someone.devices.iter().find_map(|device| late(device, &heads, memberships.user_seq)));
@@ -132,16 +157,27 @@ async fn settle(plan: &Plan, stage: &Stage, people: &People) -> Result<bool> {
             eprintln!("not whole within {:?}: {behind}", plan.settle);
             return Ok(false);
         }
-        sleep(LOOK).await;
+        sleep(look::AGAIN).await;
+    }
+}
+
+/// Asks until there is an answer: a connection of the pool may have died unseen in the last fault.
+async fn memberships(stage: &Stage, user: UserId) -> Result<Memberships> {
+    let start = Instant::now();
+    loop {
+        match stage.store.memberships(user, 2_000).await {
+            Err(_) if start.elapsed() < look::ANSWERED => sleep(look::AGAIN).await,
+            found => return found.context("the store does not answer"),
+        }
     }
 }
 
 /// What a device lacks, if anything.
 fn late(device: &Device, heads: &HashMap<ConversationId, Seq>, user_seq: u64) -> Option<String> {
-    if !device.client.is_live() {
+    if !device.is_live() {
         return Some(format!("a device of {} is not connected", device.user));
     }
-    device.client.look(|view| {
+    device.look(|view| {
         if view.user_seq < user_seq {
             return Some(format!("a device of {} is at {} of its feed, not {user_seq}", device.user, view.user_seq));
         }
@@ -155,71 +191,6 @@ fn late(device: &Device, heads: &HashMap<ConversationId, Seq>, user_seq: u64) ->
             (None, None) => None,
         }
     })
-}
-
-/// What everybody is answered now.
-async fn looked(people: &People) -> Result<Vec<Looked>> {
-    let mut looked = Vec::new();
-    for someone in &people.all {
-        let (mut conversations, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let page: Page<Conversation> = get(someone, &format!("conversations?limit=100{cursor}")).await?;
-            conversations.extend(page.items);
-            match page.next_cursor {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => break,
-            }
-        }
-        let unread: Unread = get(someone, "unread").await?;
-        looked.push(Looked { user: someone.id, conversations, unread: Some(unread) });
-    }
-    Ok(looked)
-}
-
-/// Waits until presence says what it must of everybody, and returns what it said last.
-async fn there(people: &People, expected: bool) -> Result<Vec<PresenceSeen>> {
-    let [first, second, ..] = &people.all[..] else { bail!("presence needs two people") };
-    let start = Instant::now();
-    loop {
-        let mut seen = Vec::new();
-        // One's own is not asked for: whoever asks is there, or is not.
-        for (asks, of) in [(first, &people.all[1..]), (second, &people.all[..1])] {
-            let ids: Vec<_> = of.iter().map(|someone| someone.id.to_string()).collect();
-            let told: Told = get(asks, &format!("presence?ids={}", ids.join(","))).await?;
-            let told: HashMap<UserId, PresenceState> =
-                told.items.into_iter().map(|presence| (presence.user_id, presence.state)).collect();
-            for someone in of {
-                let online = told.get(&someone.id).is_some_and(|state| *state != PresenceState::Offline);
-                let (at, by) = (people.book.now(), format!("the api, asked by {}", asks.id));
-                seen.push(PresenceSeen { at, user: someone.id, online, expected, by });
-            }
-        }
-        if seen.iter().all(|seen| seen.online == expected) || start.elapsed() > PRESENCE {
-            return Ok(seen);
-        }
-        sleep(LOOK).await;
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Told {
-    items: Vec<Presence>,
-}
-
-/// Asks until there is an answer: a connection of the pool may have died unseen in the last fault.
-async fn get<T: serde::de::DeserializeOwned>(someone: &Someone, path: &str) -> Result<T> {
-    retried(async || someone.rest.get(path).await?.ok::<T>()).await
-}
-
-async fn retried<T, E: Into<anyhow::Error>>(ask: impl AsyncFn() -> Result<T, E>) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        match ask().await.map_err(Into::into) {
-            Err(_) if start.elapsed() < FINISH => sleep(LOOK).await,
-            Err(error) => return Err(anyhow!(error).context(format!("no answer within {FINISH:?}"))),
-            Ok(found) => return Ok(found),
-        }
-    }
 }
 
 /// Writes the log of a round with violations.

@@ -4,121 +4,23 @@
 //! It writes down what the server should not have done, besides what a [`View`] finds: a conversation that goes on
 //! further than what was told of it.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod stream;
+mod task;
 
-use anyhow::{Context, Result, bail, ensure};
+use std::{collections::HashSet, fmt, sync::Arc};
+
+use anyhow::{Result, bail, ensure};
 use parking_lot::Mutex;
-use protocol::{Changes, ConversationId, HelloReply};
-use reqwest::Response;
-use serde_json::Value;
+use protocol::{Conversation, ConversationId, HelloReply};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
+pub use self::stream::{EventStream, Item, Pass};
 use super::{Rest, SOON, view::View};
-
-/// Before it comes back; `EventSource` waits for what the server said, and tests have no time.
-const BACK_AFTER: Duration = Duration::from_millis(100);
-
-/// One event of a stream, or a comment, or an id alone.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Item {
-    /// `event:`.
-    pub event: String,
-    /// `data:` as JSON; null when there is none.
-    pub data: Value,
-    /// `id:`.
-    pub id: Option<String>,
-    /// It has a comment.
-    pub comment: bool,
-}
-
-/// An open stream and nothing more.
-pub struct EventStream {
-    response: Response,
-    text: String,
-}
-
-/// How to get in.
-#[derive(Debug, Clone)]
-pub enum Pass {
-    /// By the header.
-    Token(String),
-    /// By the URL, as `EventSource` does.
-    Ticket(String),
-}
-
-impl EventStream {
-    /// Asks for `/v1/events` of `http://ADDRESS:PORT`. The inner error is the status of a refusal.
-    pub async fn open(base: &str, pass: &Pass, id: Option<&str>) -> Result<Result<Self, u16>> {
-        // A connection of its own, without a time limit for the whole answer.
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let url = format!("{}/v1/events", base.trim_end_matches('/'));
-        let mut request = match pass {
-            Pass::Token(token) => http.get(url).bearer_auth(token),
-            Pass::Ticket(ticket) => http.get(format!("{url}?ticket={ticket}")),
-        };
-        if let Some(id) = id {
-            request = request.header("last-event-id", id);
-        }
-        let response = timeout(SOON, request.send()).await.context("no answer in time")??;
-        let status = response.status().as_u16();
-        Ok(if status == 200 { Ok(Self { response, text: String::new() }) } else { Err(status) })
-    }
-
-    /// A header of the answer.
-    pub fn header(&self, name: &str) -> &str {
-        self.response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// What comes next, whenever that is; none at the end, however it came. Cancelling loses nothing.
-    pub async fn next(&mut self) -> Option<Item> {
-        loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let (item, rest) = (parse(block), self.text.len() - rest.len());
-                self.text.drain(..rest);
-                return Some(item);
-            }
-            let bytes = self.response.chunk().await.ok().flatten()?;
-            self.text.push_str(std::str::from_utf8(&bytes).unwrap_or_else(|_| panic!("a stream that is not UTF-8")));
-        }
-    }
-
-    /// The next event of this type, in time.
-    pub async fn until(&mut self, event: &str) -> Result<Item> {
-        let mut skipped = Vec::new();
-        loop {
-            let next = timeout(SOON, self.next()).await;
-            match next.with_context(|| format!("no `{event}` after {skipped:?}"))? {
-                Some(item) if item.event == event => return Ok(item),
-                Some(item) => skipped.push(item.event),
-                None => bail!("the stream ended before `{event}`, after {skipped:?}"),
-            }
-        }
-    }
-}
-
-fn parse(block: &str) -> Item {
-    let mut item = Item::default();
-    let mut data = Vec::new();
-    for line in block.lines() {
-        match line.split_once(": ") {
-            Some(("event", value)) => value.clone_into(&mut item.event),
-            Some(("data", value)) => data.push(value),
-            Some(("id", value)) => item.id = Some(value.to_owned()),
-            Some(("", _)) => item.comment = true,
-            Some(("retry", _)) => {}
-            _ => panic!("a line that no stream of ours has: {line:?}"),
-        }
-    }
-    if !data.is_empty() {
-        let data = data.join("\n");
-        item.data = serde_json::from_str(&data).unwrap_or_else(|error| panic!("not JSON ({error}): {data}"));
-    }
-    item
-}
+use crate::audit::{Entry, Happened};
 
 /// A person who follows what happens by a stream.
 pub struct SseClient {
@@ -129,6 +31,7 @@ pub struct SseClient {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    start: Instant,
 }
 
 struct State {
@@ -144,33 +47,84 @@ struct State {
     closes: Vec<u16>,
     /// The status with which it was sent away for good.
     refused: Option<u16>,
+    /// Whether it connects at all.
+    wanted: bool,
+    /// It is to end its stream.
+    leave: bool,
+    /// It has an open stream, or is asking for one.
+    busy: bool,
+    /// Conversations that this stream showed anew: what was before is fetched.
+    shown: HashSet<ConversationId>,
+    /// Statuses of a load balancer without a node to ask are no refusals.
+    patient: bool,
+    log: Option<Vec<Entry>>,
 }
 
 impl SseClient {
     /// Connects and returns when events flow.
     pub async fn connect(base: &str, pass: Pass, rest: &Rest) -> Result<Self> {
-        let state = State {
-            view: View::default(),
-            base: base.to_owned(),
-            pass,
-            id: None,
-            ids: Vec::new(),
-            comments: 0,
-            connections: 0,
-            live: false,
-            closes: Vec::new(),
-            refused: None,
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
-        let task = tokio::spawn(run(Arc::clone(&shared), rest.clone()));
-        let client = Self { shared, task };
+        let client = Self::with_state(State::new(base, pass), rest, Instant::now());
         client.live().await?;
         Ok(client)
+    }
+
+    /// Starts to connect, keeps trying while a load balancer finds no node, and writes down all that it hears, at times
+    /// since `start`: [`SseClient::take_log`].
+    pub fn recording(base: &str, pass: Pass, rest: &Rest, start: Instant) -> Self {
+        let mut state = State { patient: true, log: Some(Vec::new()), ..State::new(base, pass) };
+        state.view.without_events();
+        Self::with_state(state, rest, start)
+    }
+
+    fn with_state(state: State, rest: &Rest, start: Instant) -> Self {
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), start });
+        let task = tokio::spawn(task::run(Arc::clone(&shared), rest.clone()));
+        Self { shared, task }
     }
 
     /// Waits until events flow.
     pub async fn live(&self) -> Result<()> {
         self.wait("the stream is live", |state| state.live.then_some(())).await
+    }
+
+    /// Whether events flow now.
+    pub fn is_live(&self) -> bool {
+        self.shared.state.lock().live
+    }
+
+    /// Breaks the stream; the client comes back by itself.
+    pub async fn break_connection(&self) -> Result<()> {
+        self.live().await?;
+        let before = self.closes().len();
+        self.shared.change(|state| state.leave = true);
+        self.wait("the stream is broken", |state| (state.closes.len() > before).then_some(())).await
+    }
+
+    /// Breaks the stream and stays away until [`SseClient::online`].
+    pub async fn offline(&self) -> Result<()> {
+        self.shared.change(|state| state.wanted = false);
+        self.wait("the stream is away", |state| (!state.busy).then_some(())).await
+    }
+
+    /// Ends [`SseClient::offline`]; returns when events flow.
+    pub async fn online(&self) -> Result<()> {
+        self.shared.change(|state| state.wanted = true);
+        self.live().await
+    }
+
+    /// Looks at what it knows, without a copy.
+    pub fn look<T>(&self, look: impl FnOnce(&View) -> T) -> T {
+        look(&self.shared.state.lock().view)
+    }
+
+    /// Everything that it heard since the last time, when it is recording.
+    pub fn take_log(&self) -> Vec<Entry> {
+        self.shared.state.lock().log.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Writes down what a fresh `GET conversations` gave just now.
+    pub fn listed(&self, conversations: Vec<Conversation>) {
+        self.shared.write(Happened::Listed(conversations));
     }
 
     /// Where the next connection goes.
@@ -246,66 +200,75 @@ impl SseClient {
     }
 }
 
-async fn run(shared: Arc<Shared>, rest: Rest) {
-    loop {
-        let (base, pass, id) = {
-            let state = shared.state.lock();
-            (state.base.clone(), state.pass.clone(), state.id.clone())
-        };
-        match EventStream::open(&base, &pass, id.as_deref()).await {
-            Ok(Ok(stream)) => read(&shared, &rest, stream).await,
-            // What `EventSource` gives up on. A page would try again later where the status says so.
-            Ok(Err(status)) if status != 503 => {
-                shared.state.lock().refused = Some(status);
-                shared.changed.notify_waiters();
+impl Shared {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.changed.notify_waiters();
+    }
+
+    fn write(&self, what: Happened) {
+        if let Some(log) = &mut self.state.lock().log {
+            log.push(Entry { at: self.start.elapsed(), what });
+        }
+    }
+
+    /// Waits until it is told to end its stream, or not to have one.
+    async fn told_to_leave(&self) {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let state = self.state.lock();
+                if state.leave || !state.wanted {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    async fn wanted(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().wanted {
                 return;
             }
-            Ok(Err(_)) | Err(_) => {}
-        }
-        sleep(BACK_AFTER).await;
-    }
-}
-
-async fn read(shared: &Shared, rest: &Rest, mut stream: EventStream) {
-    let mut close = 1006;
-    while let Some(item) = stream.next().await {
-        let to_load = {
-            let mut state = shared.state.lock();
-            if item.event == "close" {
-                close = item.data["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(close);
-            }
-            state.take(item);
-            state.view.take_to_load()
-        };
-        shared.changed.notify_waiters();
-        for id in to_load {
-            load(shared, rest, id).await;
-        }
-    }
-    let mut state = shared.state.lock();
-    state.live = false;
-    state.closes.push(close);
-    drop(state);
-    shared.changed.notify_waiters();
-}
-
-/// Fetches a conversation that is new to the client. One that is not theirs any more answers nothing of use.
-async fn load(shared: &Shared, rest: &Rest, id: ConversationId) {
-    let mut after = 0;
-    loop {
-        let answer = rest.get(&format!("conversations/{id}/changes?after={after}&limit=500")).await;
-        let Ok(page) = answer.and_then(super::Answer::ok::<Changes>) else { return };
-        let more = page.more;
-        after = page.to;
-        shared.state.lock().view.loaded(page);
-        shared.changed.notify_waiters();
-        if !more {
-            return;
+            changed.await;
         }
     }
 }
 
 impl State {
+    fn new(base: &str, pass: Pass) -> Self {
+        Self {
+            view: View::default(),
+            base: base.to_owned(),
+            pass,
+            id: None,
+            ids: Vec::new(),
+            comments: 0,
+            connections: 0,
+            live: false,
+            closes: Vec::new(),
+            refused: None,
+            wanted: true,
+            leave: false,
+            busy: false,
+            shown: HashSet::new(),
+            patient: false,
+            log: None,
+        }
+    }
+
+    fn opened(&mut self) {
+        self.shown.clear();
+        if let Some(log) = self.log.as_mut().filter(|_| self.id.is_none()) {
+            // Nothing to go on from: what it knew is fetched anew, as a page that is loaded again does.
+            log.clear();
+            self.view = View::default();
+            self.view.without_events();
+        }
+    }
+
     fn take(&mut self, item: Item) {
         self.comments += usize::from(item.comment);
         if let Some(id) = item.id {
@@ -322,6 +285,11 @@ impl State {
                 if item.data["type"] != kind {
                     self.view.violations.push(format!("`event: {kind}` with {}", item.data));
                 }
+                if kind == "conversation.created"
+                    && let Ok(id) = serde_json::from_value(item.data["data"]["id"].clone())
+                {
+                    self.shown.insert(id);
+                }
                 self.view.take(item.data);
             }
         }
@@ -331,12 +299,7 @@ impl State {
     fn begin(&mut self, reply: HelloReply) {
         for (id, head) in &reply.heads {
             let known = self.view.timelines.get(id).filter(|timeline| !timeline.gone && timeline.cursor != 0);
-            // Shown anew: what was before is fetched.
-            let shown = self.view.events.iter().rev().take_while(|event| event["type"] != "connected");
-            let shown = shown.filter(|event| event["type"] == "conversation.created");
-            let shown =
-                shown.filter_map(|event| event["conversation_id"].as_str()).any(|shown| shown == id.to_string());
-            if let Some(known) = known.filter(|known| known.cursor < *head && !shown) {
+            if let Some(known) = known.filter(|known| known.cursor < *head && !self.shown.contains(id)) {
                 let text = format!("{id} goes on from {head}, and was told up to {} only", known.cursor);
                 self.view.violations.push(text);
             }

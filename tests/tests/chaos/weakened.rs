@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use starling_tests::{
     audit::{Kind, summary},
-    chaos::{Fault, Plan},
+    chaos::{Fault, Plan, Report},
 };
 
 use super::ran;
@@ -15,16 +15,31 @@ const SEEDS: u64 = 4;
 
 /// Without the protection one of these seeds must lead to one of these kinds.
 async fn noticed(protection: &'static str, kinds: &[Kind], change: impl Fn(&mut Plan)) {
+    noticed_as(protection, |report| kinds.iter().any(|kind| report.has(*kind)), kinds, change).await;
+}
+
+/// The same to all of them.
+async fn noticed_in_each_way(protection: &'static str, kinds: &[Kind], change: impl Fn(&mut Plan)) {
+    noticed_as(protection, |report| kinds.iter().all(|kind| report.has(*kind)), kinds, change).await;
+}
+
+async fn noticed_as(
+    protection: &'static str,
+    is_noticed: impl Fn(&Report) -> bool,
+    kinds: &[Kind],
+    change: impl Fn(&mut Plan),
+) {
     let mut seen = Vec::new();
     for seed in 1..=SEEDS {
         let mut plan = Plan::new(seed, Duration::from_secs(12));
-        (plan.people, plan.devices, plan.pace) = (6, 12, 40.0);
+        (plan.people, plan.devices, plan.streams, plan.pace) = (6, 12, 2, 40.0);
         (plan.calm, plan.settle) = (Duration::from_millis(300), Duration::from_secs(8));
+        plan.presence = Duration::from_secs(15);
         plan.weaken = Some(protection);
         plan.keep = plan.keep.with_file_name(format!("without-{protection}-{seed}"));
         change(&mut plan);
         let report = ran(&plan).await;
-        if kinds.iter().any(|kind| report.has(*kind)) {
+        if is_noticed(&report) {
             println!("without {protection}, seed {seed}: {}", summary(&report.violations));
             return;
         }
@@ -80,5 +95,7 @@ async fn without_the_check_of_membership_the_removed_go_on_hearing() {
 
 #[tokio::test]
 async fn without_an_end_of_leases_the_dead_stay_online() {
-    noticed("lease_end", &[Kind::GhostPresence], |plan| plan.faults = vec![Fault::KillGateway]).await;
+    // By who asks the api, and by who watches.
+    let kinds = [Kind::GhostPresence, Kind::WrongWatch];
+    noticed_in_each_way("lease_end", &kinds, |plan| plan.faults = vec![Fault::KillGateway]).await;
 }

@@ -188,7 +188,7 @@ impl World {
 
     // ---- what devices hear
 
-    fn push(&mut self, device: usize, what: Happened) {
+    pub(super) fn push(&mut self, device: usize, what: Happened) {
         let entries = &mut self.log.devices[device].entries;
         let at = Duration::from_millis(entries.len() as u64 * 500);
         entries.push(Entry { at, what });
@@ -196,6 +196,21 @@ impl World {
 
     pub(super) fn hear(&mut self, device: usize, frame: Value) {
         self.push(device, Happened::Heard(frame));
+    }
+
+    pub(super) fn say(&mut self, device: usize, frame: Value) {
+        self.push(device, Happened::Said(frame));
+    }
+
+    /// Its connection ends.
+    pub(super) fn end(&mut self, device: usize) {
+        self.push(device, Happened::Closed(1006));
+    }
+
+    /// It fetched its list, which was empty, as this entry.
+    pub(super) fn insert_listed(&mut self, device: usize, entry: usize) {
+        let at = self.log.devices[device].entries[entry - 1].at;
+        self.log.devices[device].entries.insert(entry, Entry { at, what: Happened::Listed(Vec::new()) });
     }
 
     pub(super) fn hear_all(&mut self, frame: &Value) {

@@ -139,3 +139,30 @@ fn all_that_was_said_and_heard_is_written_down() {
     assert_eq!((log.len(), heard), (5, 2), "{log:?}");
     assert_eq!(log.last().unwrap().what, Happened::Closed(BROKEN));
 }
+
+#[test]
+fn it_watches_on_every_connection_and_asks_again_when_it_is_refused_for_now() {
+    let mut core = device();
+    let other = protocol::UserId::generate();
+    core.watch(Duration::ZERO, vec![other]);
+    live(&mut core, SECOND, &json!({}));
+    let asked = said(&mut core);
+    assert_eq!((&asked["type"], &asked["user_ids"]), (&json!("presence.watch"), &json!([other])));
+    let error = json!({"code": "unavailable", "message": "later", "retry_after_ms": 500});
+    core.frame(SECOND, json!({"type": "reply", "ref": asked["ref"], "ok": false, "error": error}));
+    assert_eq!(core.wakes_at(), Some(Duration::from_millis(1_500)));
+    core.tick(Duration::from_millis(1_500));
+    let asked = said(&mut core);
+    let item = |state: &str| json!({"user_id": other, "state": state, "last_seen_at": null});
+    let data = json!({"items": [item("online")]});
+    core.frame(2 * SECOND, json!({"type": "reply", "ref": asked["ref"], "ok": true, "data": data}));
+    core.frame(2 * SECOND, json!({"type": "presence.updated", "data": item("away")}));
+    assert_eq!(core.view.presence[&other].state, protocol::PresenceState::Away);
+    core.closed(3 * SECOND, BROKEN);
+    core.tick(4 * SECOND);
+    assert_eq!(core.next(), Some(Output::Connect));
+    live(&mut core, 4 * SECOND, &json!({}));
+    assert!(core.view.presence.is_empty(), "what another connection told counts no more");
+    assert_eq!(said(&mut core)["type"], "presence.watch");
+    assert_eq!(core.view.violations, [""; 0]);
+}

@@ -1,0 +1,99 @@
+//! The task behind an [`SseClient`](super::SseClient): one stream after the other, each from the last id on.
+
+use std::{sync::Arc, time::Duration};
+
+use protocol::{Changes, ConversationId};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{EventStream, Shared, State};
+use crate::{
+    audit::Happened,
+    client::{
+        Answer, BROKEN, Rest,
+        core::{HELLO_REF, LOAD},
+    },
+};
+
+/// Before it comes back; `EventSource` waits for what the server said, and tests have no time.
+const BACK_AFTER: Duration = Duration::from_millis(100);
+
+pub(super) async fn run(shared: Arc<Shared>, rest: Rest) {
+    loop {
+        shared.wanted().await;
+        let (base, pass, id, patient) = {
+            let mut state = shared.state.lock();
+            (state.busy, state.leave) = (true, false);
+            (state.base.clone(), state.pass.clone(), state.id.clone(), state.patient)
+        };
+        let opened = tokio::select! {
+            opened = EventStream::open(&base, &pass, id.as_deref()) => Some(opened),
+            () = shared.told_to_leave() => None,
+        };
+        match opened {
+            Some(Ok(Ok(stream))) => read(&shared, &rest, stream).await,
+            // What `EventSource` gives up on. A page would try again later where the status says so.
+            Some(Ok(Err(status))) if status != 503 && !(patient && (502..=504).contains(&status)) => {
+                shared.change(|state| state.refused = Some(status));
+                return;
+            }
+            _ => {}
+        }
+        shared.change(|state| state.busy = false);
+        sleep(BACK_AFTER).await;
+    }
+}
+
+async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
+    let mut close = BROKEN;
+    shared.change(State::opened);
+    shared.write(Happened::Opened);
+    loop {
+        let item = tokio::select! {
+            item = stream.next() => item,
+            () = shared.told_to_leave() => None,
+        };
+        let Some(item) = item else { break };
+        if item.event == "close" {
+            close = item.data["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(close);
+        } else if !item.event.is_empty() {
+            let mut frame = item.data.clone();
+            if item.event == "reply" {
+                // The one reply of a stream, to a `hello` that nobody had to say.
+                frame["ref"] = HELLO_REF.into();
+            }
+            shared.write(Happened::Heard(frame));
+        }
+        let to_load = {
+            let mut state = shared.state.lock();
+            state.take(item);
+            state.view.take_to_load()
+        };
+        shared.changed.notify_waiters();
+        for id in to_load {
+            load(shared, rest, id).await;
+        }
+    }
+    shared.write(Happened::Closed(close));
+    shared.change(|state| {
+        state.live = false;
+        state.closes.push(close);
+    });
+}
+
+/// Fetches a conversation that is new to the client. One that is not theirs any more answers nothing of use; one that
+/// cannot be asked for just now is known from where its events go on.
+async fn load(shared: &Shared, rest: &Rest, id: ConversationId) {
+    let mut after = 0;
+    loop {
+        let answer = rest.get(&format!("conversations/{id}/changes?after={after}&limit=500")).await;
+        let Ok(page) = answer.and_then(Answer::ok::<Changes>) else { return };
+        shared.write(Happened::Heard(json!({"type": "reply", "ref": format!("{LOAD}{id}"), "ok": true, "data": page})));
+        let more = page.more;
+        after = page.to;
+        shared.change(|state| state.view.loaded(page));
+        if !more {
+            return;
+        }
+    }
+}
