@@ -1,8 +1,8 @@
 //! After a restore nobody believes the lost future: who comes back with it is told so, and is whole afterwards.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use super::{Happened, Kind, Log, Outcome, Violation, own::Restored};
+use super::{Deed, Happened, Kind, Log, Outcome, Violation, own::Restored};
 
 /// The log without the lost future: nobody knows what became of what was done in it, and each device begins with its
 /// first connection to what was restored.
@@ -16,6 +16,7 @@ pub(super) fn without_the_lost(log: &Log) -> Cow<'_, Log> {
             *outcome = Outcome::Unknown;
         }
     }
+    let mut back = BTreeMap::new();
     for device in &mut log.devices {
         let mut opened = 0;
         let first = device.entries.iter().enumerate().find_map(|(at, entry)| match &entry.what {
@@ -26,7 +27,16 @@ pub(super) fn without_the_lost(log: &Log) -> Cow<'_, Log> {
             Happened::Heard(frame) => (frame["data"]["epoch"] == restored.epoch.as_str()).then_some(opened),
             _ => None,
         });
+        let began = first.map_or(Duration::MAX, |first| device.entries[first].at);
+        let latest = back.entry(device.user).or_insert(began);
+        *latest = began.max(*latest);
         device.entries.drain(..first.unwrap_or(device.entries.len()));
+    }
+    // Who was not told yet reads up to places of the lost future, which something else takes later.
+    for act in log.acts.iter_mut().filter(|act| matches!(act.deed, Deed::Read { .. })) {
+        if back.get(&act.user).is_none_or(|back| act.at < *back) {
+            act.outcome = Outcome::Unknown;
+        }
     }
     Cow::Owned(log)
 }

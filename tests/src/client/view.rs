@@ -239,6 +239,7 @@ impl View {
         self.timelines.clear();
         self.epoch = data(&self.connected, "/data/epoch").unwrap_or_default();
         self.user_seq = data(&self.connected, "/data/user_seq").unwrap_or_default();
+        self.announcement_seq = data(&self.connected, "/data/announcement_seq").unwrap_or_default();
     }
 
     /// Moves the feed's cursor; false for a repetition.

@@ -15,7 +15,13 @@ use super::{
     wire::{ToClient, Wire},
     world::World,
 };
-use crate::client::{Answered, BROKEN, Core, Output, Persistence};
+use crate::{
+    audit::{Entry, SignedIn},
+    client::{Answered, BROKEN, Core, Output, Persistence},
+};
+
+/// Before whoever was sent away for good signs in again.
+pub(super) const SIGNS_IN: std::ops::Range<Duration> = Duration::from_millis(200)..Duration::from_secs(3);
 
 /// See the module.
 pub(super) struct Device {
@@ -34,15 +40,29 @@ struct State {
     stalled: Option<Instant>,
     /// Which connection: what is still on its way on an older one is nobody's.
     connection: u64,
+    wanted: bool,
+    /// As whom.
+    signed_in: Option<SignedIn>,
+    /// When it signs in again: it was sent away for good.
+    sign_in_at: Option<Instant>,
+    /// What it heard under sessions that are over.
+    past: Vec<(Option<SignedIn>, Vec<Entry>)>,
 }
 
 impl Device {
     /// Connects from now on, and always comes back.
     pub(super) fn start(world: &Arc<World>, user: &User, number: usize, began: Instant) -> Arc<Self> {
         let chance = Chance::new(world.setting.seed, ("device", number));
-        let draws = chance.clone();
-        let core = Core::new(Box::new(move |most| draws.time(Duration::ZERO..most))).recording();
-        let state = Mutex::new(State { core, answers: HashMap::new(), stalled: None, connection: 0 });
+        let state = Mutex::new(State {
+            core: core(&chance),
+            answers: HashMap::new(),
+            stalled: None,
+            connection: 0,
+            wanted: true,
+            signed_in: None,
+            sign_in_at: None,
+            past: Vec::new(),
+        });
         let device = Arc::new(Self { user: user.clone(), state, poke: Notify::new(), began, chance });
         tokio::spawn(Arc::clone(&device).run(Arc::clone(world)));
         device
@@ -65,6 +85,7 @@ impl Device {
 
     /// Whether it wants to be connected.
     pub(super) fn want(&self, wanted: bool) {
+        self.state.lock().wanted = wanted;
         self.with(|core, now| core.want(now, wanted));
     }
 
@@ -86,14 +107,47 @@ impl Device {
         found
     }
 
+    /// As whom it is signed in.
+    pub(super) fn signed_in(&self) -> Option<SignedIn> {
+        self.state.lock().signed_in
+    }
+
+    /// What it said and heard: under its present session, and under those that are over.
+    pub(super) fn take_logs(&self) -> (Vec<Entry>, Vec<(Option<SignedIn>, Vec<Entry>)>) {
+        let mut state = self.state.lock();
+        (state.core.take_log(), std::mem::take(&mut state.past))
+    }
+
+    /// Begins anew, as a page that is loaded again does.
+    async fn sign_in(&self, world: &World) {
+        let signed_in = world.sign_in(&self.user, &self.chance).await;
+        let now = self.began.elapsed();
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let before = std::mem::replace(&mut state.signed_in, signed_in);
+        if state.sign_in_at.take().is_some() {
+            let heard = state.core.take_log();
+            state.past.push((before, heard));
+            // Nobody will hear the answers to what it asked.
+            state.answers.clear();
+            state.core = core(&self.chance);
+            state.core.want(now, state.wanted);
+        }
+    }
+
     async fn run(self: Arc<Self>, world: Arc<World>) {
         let mut wire: Option<Wire> = None;
+        self.sign_in(&world).await;
         loop {
+            if self.state.lock().sign_in_at.is_some_and(|at| at <= Instant::now()) {
+                self.sign_in(&world).await;
+            }
             let due = self.work(&world, &mut wire).await;
             let (wakes, stalled) = {
                 let mut state = self.state.lock();
                 state.stalled = state.stalled.filter(|until| *until > Instant::now());
-                (state.core.wakes_at().map(|at| self.began + at), state.stalled)
+                let wakes = state.core.wakes_at().map(|at| self.began + at);
+                ([wakes, state.sign_in_at].into_iter().flatten().min(), state.stalled)
             };
             if due {
                 continue;
@@ -126,7 +180,8 @@ impl Device {
                 Output::Connect => {
                     self.way(world).await;
                     let now = self.began.elapsed();
-                    *wire = world.connect(&self.user, &self.chance);
+                    let session = self.signed_in().map(|signed_in| signed_in.session);
+                    *wire = world.connect(&self.user, session, &self.chance);
                     let mut state = self.state.lock();
                     state.connection += 1;
                     if wire.is_some() { state.core.opened(now) } else { state.core.failed(now) }
@@ -145,7 +200,10 @@ impl Device {
                         let _ = waiting.send(outcome);
                     }
                 }
-                Output::Stopped(_) => *wire = None,
+                Output::Stopped(_) => {
+                    *wire = None;
+                    self.state.lock().sign_in_at = Some(Instant::now() + self.chance.time(SIGNS_IN));
+                }
             }
         }
     }
@@ -183,6 +241,12 @@ impl Device {
             sleep(self.chance.time(Duration::ZERO..longest)).await;
         }
     }
+}
+
+/// A client that knows nothing.
+fn core(chance: &Chance) -> Core {
+    let draws = chance.clone();
+    Core::new(Box::new(move |most| draws.time(Duration::ZERO..most))).recording()
 }
 
 async fn hear(wire: &mut Option<Wire>) -> Option<ToClient> {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use protocol::User;
+use protocol::{User, should_reconnect};
 use serde_json::Value;
 use tokio::{
     sync::Notify,
@@ -13,11 +13,12 @@ use tokio::{
 
 use super::{
     chance::Chance,
+    device::SIGNS_IN,
     wire::{ToClient, Wire},
     world::World,
 };
 use crate::{
-    audit::{Entry, Happened},
+    audit::{Entry, Happened, SignedIn},
     client::BROKEN,
 };
 
@@ -44,14 +45,26 @@ struct State {
     stalled: Option<Instant>,
     last_id: Option<String>,
     entries: Vec<Entry>,
+    /// As whom.
+    signed_in: Option<SignedIn>,
+    /// What it heard under sessions that are over.
+    past: Vec<(Option<SignedIn>, Vec<Entry>)>,
 }
 
 impl Listener {
     /// Connects from now on, and always comes back.
     pub(super) fn start(world: &Arc<World>, user: &User, number: usize, began: Instant) -> Arc<Self> {
         let chance = Chance::new(world.setting.seed, ("listener", number));
-        let state =
-            State { wanted: true, leave: false, live: false, stalled: None, last_id: None, entries: Vec::new() };
+        let state = State {
+            wanted: true,
+            leave: false,
+            live: false,
+            stalled: None,
+            last_id: None,
+            entries: Vec::new(),
+            signed_in: None,
+            past: Vec::new(),
+        };
         let listener =
             Arc::new(Self { user: user.clone(), state: Mutex::new(state), poke: Notify::new(), began, chance });
         tokio::spawn(Arc::clone(&listener).run(Arc::clone(world)));
@@ -81,19 +94,27 @@ impl Listener {
         self.state.lock().live
     }
 
-    /// Everything that it heard.
-    pub(super) fn take_log(&self) -> Vec<Entry> {
-        std::mem::take(&mut self.state.lock().entries)
+    /// As whom it is signed in.
+    pub(super) fn signed_in(&self) -> Option<SignedIn> {
+        self.state.lock().signed_in
+    }
+
+    /// Everything that it heard: under its present session, and under those that are over.
+    pub(super) fn take_logs(&self) -> (Vec<Entry>, Vec<(Option<SignedIn>, Vec<Entry>)>) {
+        let mut state = self.state.lock();
+        (std::mem::take(&mut state.entries), std::mem::take(&mut state.past))
     }
 
     async fn run(self: Arc<Self>, world: Arc<World>) {
+        self.state.lock().signed_in = world.sign_in(&self.user, &self.chance).await;
         loop {
             if !self.state.lock().wanted {
                 self.poke.notified().await;
                 continue;
             }
             let last_id = self.state.lock().last_id.clone();
-            if let Some(wire) = world.stream(&self.user, &self.chance, last_id.as_deref()) {
+            let session = self.signed_in().map(|signed_in| signed_in.session);
+            if let Some(wire) = world.stream(&self.user, session, &self.chance, last_id.as_deref()) {
                 if last_id.is_none() {
                     // It has nothing to go on from: what it knew is fetched anew, as a page that is loaded again does.
                     self.state.lock().entries.clear();
@@ -102,9 +123,23 @@ impl Listener {
                 let code = self.listen(&world, wire).await;
                 self.state.lock().live = false;
                 self.write(Happened::Closed(code));
+                if !should_reconnect(code) {
+                    self.begin_anew(&world).await;
+                }
             }
             sleep(self.chance.time(Duration::ZERO..BACK_AFTER)).await;
         }
+    }
+
+    /// It was sent away for good: signs in again, as a page that is loaded again does.
+    async fn begin_anew(&self, world: &World) {
+        sleep(self.chance.time(SIGNS_IN)).await;
+        let signed_in = world.sign_in(&self.user, &self.chance).await;
+        let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.signed_in, signed_in);
+        let heard = std::mem::take(&mut state.entries);
+        state.past.push((before, heard));
+        state.last_id = None;
     }
 
     /// To the end of a connection.

@@ -8,8 +8,10 @@
 mod bus;
 mod chance;
 mod device;
+mod draw;
 mod gate;
 mod listener;
+mod own;
 mod people;
 mod plan;
 mod run;
@@ -25,6 +27,6 @@ pub use self::{
     plan::{Fault, Plan, Step, What, Wrong},
     run::{Outcome, run},
     shrink::shrink,
-    store::{Database, SimStore, StoreFaults},
+    store::{Backup, Database, SimStore, StoreFaults},
     world::{Setting, World},
 };

@@ -23,7 +23,7 @@ use super::{
     world::{World, caller},
 };
 use crate::{
-    audit::{Act, Deed, Outcome, token},
+    audit::{Act, Deed, Outcome, OwnAct, OwnDeed, token},
     client::is_passing,
 };
 
@@ -53,11 +53,12 @@ struct Known {
     messages: Vec<(ConversationId, MessageId, usize, String)>,
     since_join: Vec<ConversationId>,
     acts: Vec<Act>,
+    own: Vec<OwnAct>,
     next: u64,
 }
 
 /// A use case, called as REST would.
-type Call<T> = Box<dyn Fn(Chat, Caller) -> BoxFuture<'static, Result<T, ChatError>> + Send + Sync>;
+pub(super) type Call<T> = Box<dyn Fn(Chat, Caller) -> BoxFuture<'static, Result<T, ChatError>> + Send + Sync>;
 
 impl People {
     /// Nobody has done anything yet.
@@ -75,6 +76,11 @@ impl People {
     /// What they did.
     pub(super) fn acts(&self) -> Vec<Act> {
         self.known.lock().acts.clone()
+    }
+
+    /// What they did outside of conversations.
+    pub(super) fn own_acts(&self) -> Vec<OwnAct> {
+        self.known.lock().own.clone()
     }
 
     /// Conversations where newcomers do not see what was before them.
@@ -126,6 +132,9 @@ impl People {
                 device.want(true);
             }
             What::Stall(time) => device.stall(time),
+            What::NotifyEverywhere(_) | What::Block(..) | What::Announce | What::Revoke(_) | What::LogOut => {
+                self.outside(actor, step.what).await;
+            }
             What::Create(mask) => {
                 let others: Vec<_> =
                     (0..self.users.len()).filter(|user| *user != actor && mask & (1 << user) != 0).collect();
@@ -156,6 +165,7 @@ impl People {
     async fn deed(&self, device: &Device, actor: usize, what: What) {
         let Some(conversation) = self.conversation(what) else { return };
         match what {
+            What::Notify(..) | What::PinConversation(..) => self.prefer(actor, conversation, what).await,
             What::Send(_) => {
                 let (deed, frame) = self.text(conversation);
                 self.say(device, actor, deed, frame).await;
@@ -235,14 +245,27 @@ impl People {
             }
             What::Rename(_) => {
                 let title = format!("title {}", self.next());
-                let call: Call<()> = Box::new(move |chat, caller| {
-                    let patch = ConversationPatch { title: Some(title.clone()), ..ConversationPatch::default() };
-                    Box::pin(async move { chat.update_conversation(&caller, conversation, patch).await.map(drop) })
-                });
-                self.rest(actor, call).await;
+                self.change(
+                    actor,
+                    conversation,
+                    ConversationPatch { title: Some(title), ..ConversationPatch::default() },
+                )
+                .await;
             }
-            What::Create(_) | What::Break | What::Away(_) | What::Stall(_) => {}
+            What::Archive(_, on) => {
+                let archived = Some(on);
+                self.change(actor, conversation, ConversationPatch { archived, ..ConversationPatch::default() }).await;
+            }
+            _ => {}
         }
+    }
+
+    async fn change(&self, actor: usize, conversation: ConversationId, patch: ConversationPatch) {
+        let call: Call<()> = Box::new(move |chat, caller| {
+            let patch = patch.clone();
+            Box::pin(async move { chat.update_conversation(&caller, conversation, patch).await.map(drop) })
+        });
+        self.rest(actor, call).await;
     }
 
     /// A new text, and the command that sends it.
@@ -289,7 +312,7 @@ impl People {
     }
 
     /// Calls a use case on any node, again while that may help. None: nobody knows what came of it.
-    async fn rest<T: Send + 'static>(&self, actor: usize, call: Call<T>) -> Option<Result<T, ErrorCode>> {
+    pub(super) async fn rest<T: Send + 'static>(&self, actor: usize, call: Call<T>) -> Option<Result<T, ErrorCode>> {
         let deadline = Instant::now() + PATIENCE;
         let call = Arc::new(call);
         while Instant::now() < deadline {
@@ -319,7 +342,18 @@ impl People {
         known.acts.push(Act { at, until, user, deed, outcome });
     }
 
-    fn next(&self) -> u64 {
+    /// Notes what somebody did outside of conversations.
+    pub(super) fn note_own(&self, at: Duration, actor: usize, deed: OwnDeed, outcome: Outcome) {
+        let act = OwnAct { at, until: self.began.elapsed(), user: self.users[actor].id, deed, outcome };
+        self.known.lock().own.push(act);
+    }
+
+    /// Since the run began.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn next(&self) -> u64 {
         let mut known = self.known.lock();
         known.next += 1;
         known.next
@@ -338,7 +372,10 @@ impl People {
         | What::Remove(number, _)
         | What::Leave(number)
         | What::Join(number)
-        | What::Rename(number)) = what
+        | What::Rename(number)
+        | What::Archive(number, _)
+        | What::Notify(number, _)
+        | What::PinConversation(number, _)) = what
         else {
             return None;
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chat::Protections;
 use serde::{Deserialize, Serialize};
 
-use super::{bus::BusFaults, chance::Chance, store::StoreFaults, world::Setting};
+use super::{bus::BusFaults, store::StoreFaults, world::Setting};
 
 /// Everything that a run does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,22 @@ pub enum What {
     Join(usize),
     /// The title changes.
     Rename(usize),
+    /// It is archived, or not any more.
+    Archive(usize, bool),
+    /// What one wants to be told of in a conversation.
+    Notify(usize, usize),
+    /// And everywhere.
+    NotifyEverywhere(usize),
+    /// A conversation goes to the top of one's list, or back.
+    PinConversation(usize, bool),
+    /// Somebody is blocked, or not any more.
+    Block(usize, bool),
+    /// An announcement to the org.
+    Announce,
+    /// One of one's sessions ends.
+    Revoke(usize),
+    /// All of one's sessions end.
+    LogOut,
     /// The connection breaks.
     Break,
     /// The device is away for a while.
@@ -112,6 +128,9 @@ pub enum Wrong {
     CrashStore,
     /// A node's wall clock is off, milliseconds.
     Clock(usize, i64),
+    /// A backup is made, and at the end of the fault the database is put back to it and has another epoch; for the last
+    /// quarter of that time it is away. At most one in a plan.
+    Restore,
 }
 
 impl Wrong {
@@ -129,113 +148,16 @@ impl Wrong {
             Self::Store(..) => "store noise",
             Self::CrashStore => "store crash",
             Self::Clock(..) => "clock step",
+            Self::Restore => "restore from a backup",
         }
     }
 }
 
 impl Plan {
-    /// Draws a plan; also its mix of faults, its numbers and its limits come from the seed.
-    pub fn draw(seed: u64) -> Self {
-        let chance = Chance::new(seed, "plan");
-        let setting = setting(seed, &chance);
-        let people = 2 + chance.index(4);
-        let devices: Vec<_> = (0..people).chain((0..chance.index(4)).map(|_| chance.index(people))).collect();
-        let streams: Vec<_> = (0..chance.index(3)).map(|_| chance.index(people)).collect();
-        let length = Duration::from_secs(8 + chance.range(0..20));
-        let mut steps: Vec<_> = (0..20 + chance.index(60))
-            .map(|_| Step {
-                at: chance.time(Duration::ZERO..length),
-                device: chance.index(devices.len() + streams.len()),
-                what: what(&chance),
-            })
-            .collect();
-        steps.sort_by_key(|step| step.at);
-        // A swarm: each run has a few kinds of faults, so that none hides another one in every run.
-        let kinds: Vec<_> = (0..9).filter(|_| chance.per_mille(350)).collect();
-        let mut faults: Vec<_> =
-            (0..chance.index(7)).filter_map(|_| fault(&chance, &kinds, &setting, length)).collect();
-        faults.sort_by_key(|fault| fault.at);
-        Self { setting, devices, streams, people, steps, faults, length }
-    }
-
     /// The same with other protections.
     #[must_use]
     pub fn with_protections(mut self, protections: Protections) -> Self {
         self.setting.protections = protections;
         self
     }
-}
-
-fn setting(seed: u64, chance: &Chance) -> Setting {
-    Setting {
-        seed,
-        nodes: 1 + chance.index(4),
-        detours: [0, 50, 200][chance.index(3)],
-        lanes: 1 + chance.index(4),
-        outbox_events: [8, 64, 4_096][chance.index(3)],
-        bus_queue: [16, 65_536][chance.index(2)],
-        sweep: Duration::from_millis([800, 2_000, 5_000, 10_000][chance.index(4)]),
-        lease: Duration::from_secs([3, 8, 15][chance.index(3)]),
-        latency: Duration::from_millis([0, 5, 50][chance.index(3)]),
-        protections: Protections::default(),
-    }
-}
-
-fn what(chance: &Chance) -> What {
-    let conversation = chance.index(8);
-    match chance.range(0..100) {
-        0..30 => What::Send(conversation),
-        30..36 => What::Post(conversation),
-        36..44 => What::Edit(conversation, chance.index(16)),
-        44..48 => What::Delete(conversation, chance.index(16)),
-        48..56 => What::React(conversation, chance.index(16), chance.per_mille(700)),
-        56..58 => What::Pin(conversation, chance.index(16), chance.per_mille(700)),
-        58..64 => What::Read(conversation),
-        64..67 => What::Type(conversation),
-        67..70 => What::Create(chance.index(64)),
-        70..75 => What::Add(conversation, chance.index(8)),
-        75..80 => What::Remove(conversation, chance.index(8)),
-        80..82 => What::Leave(conversation),
-        82..85 => What::Join(conversation),
-        85..87 => What::Rename(conversation),
-        87..92 => What::Break,
-        92..97 => What::Away(chance.time(Duration::from_millis(100)..Duration::from_secs(6))),
-        _ => What::Stall(chance.time(Duration::from_millis(500)..Duration::from_secs(6))),
-    }
-}
-
-fn fault(chance: &Chance, kinds: &[u64], setting: &Setting, length: Duration) -> Option<Fault> {
-    let node = chance.index(setting.nodes);
-    let rate = |chance: &Chance| [0, 0, 50, 300][chance.index(4)];
-    let delay = |chance: &Chance| Duration::from_millis([0, 20, 300][chance.index(3)]);
-    let what = match chance.pick(kinds)? {
-        0 => Wrong::Kill(node),
-        1 => Wrong::Pause(node),
-        2 => Wrong::Drain(node),
-        3 => Wrong::CutBus(node),
-        4 => Wrong::Bus(node, BusFaults { blackhole: true, ..BusFaults::default() }),
-        5 => Wrong::Bus(
-            node,
-            BusFaults {
-                blackhole: false,
-                drops: rate(chance),
-                doubles: rate(chance),
-                overtaken: rate(chance),
-                delay: delay(chance),
-            },
-        ),
-        6 => Wrong::CrashBus,
-        7 => match chance.index(3) {
-            0 => Wrong::CrashStore,
-            1 => Wrong::Store(node, StoreFaults { down: true, ..StoreFaults::default() }),
-            _ => Wrong::Store(
-                node,
-                StoreFaults { down: false, lost_answers: rate(chance), failures: rate(chance), delay: delay(chance) },
-            ),
-        },
-        _ => Wrong::Clock(node, chance.range(0..120_000) as i64 - 60_000),
-    };
-    let at = chance.time(Duration::ZERO..length);
-    let lasts = chance.time(Duration::from_millis(200)..Duration::from_secs(8)).min(length.saturating_sub(at));
-    Some(Fault { at, lasts, what })
 }

@@ -1,7 +1,7 @@
 //! Runs a plan: everybody does what they do while things go wrong, then everything settles, then the auditor looks.
 
 use std::{
-    collections::hash_map::DefaultHasher,
+    collections::{BTreeMap, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -25,7 +25,7 @@ use super::{
     store::{ORG, StoreFaults},
     world::{World, caller},
 };
-use crate::audit::{self, DeviceLog, Log, Looked, PresenceSeen, Violation};
+use crate::audit::{self, DeviceLog, Log, Looked, Own, PresenceSeen, SignedIn, Violation};
 
 /// After the faults everything is whole within this and the sweep: reconnects (2 s), holes filled, markers told again (7 s).
 const SETTLES: Duration = Duration::from_secs(20);
@@ -68,26 +68,31 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
     let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), listeners.clone(), began);
     first_conversations(&people).await;
     let start = Instant::now();
-    let mut steps = JoinSet::new();
+    let mut steps: JoinSet<Result<()>> = JoinSet::new();
     for step in &plan.steps {
         let (people, step) = (Arc::clone(&people), *step);
         steps.spawn(async move {
             sleep_until(start + step.at).await;
             people.step(step).await;
+            Ok(())
         });
     }
     for fault in &plan.faults {
         let (world, fault) = (Arc::clone(&world), *fault);
         steps.spawn(async move {
             sleep_until(start + fault.at).await;
-            go_wrong(&world, fault).await;
+            go_wrong(&world, fault).await
         });
     }
     sleep_until(start + plan.length).await;
     // Faults end with the plan; acts have their own patience.
-    timeout(Duration::from_mins(2), async { while steps.join_next().await.is_some() {} })
-        .await
-        .context("people are still waiting for their answers")?;
+    let done = timeout(Duration::from_mins(2), async {
+        while let Some(done) = steps.join_next().await {
+            done??;
+        }
+        Ok::<_, anyhow::Error>(())
+    });
+    done.await.context("people are still waiting for their answers")??;
     heal(&world)?;
     sleep(SETTLES + plan.setting.sweep).await;
     // Half of them once more: what a resume tells now is what is stored. The others must be whole as they are.
@@ -109,28 +114,21 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
     }
     sleep(EMPTIES + plan.setting.lease).await;
     presence_of(&world, &users, &devices, began, false, &mut presence).await;
+    let (devices, sessions) = device_logs(
+        &devices.into_iter().zip(settled).collect::<Vec<_>>(),
+        &listeners.into_iter().zip(streaming).collect::<Vec<_>>(),
+    );
+    let own = Own { acts: people.own_acts(), sessions, restored: world.restored.lock().clone() };
     let log = Log {
         users: users.iter().map(|user| user.id).collect(),
-        devices: devices
-            .iter()
-            .zip(settled)
-            .map(|(device, settled)| DeviceLog {
-                user: device.user.id,
-                entries: device.with(|core, _| core.take_log()),
-                settled,
-            })
-            .chain(listeners.iter().zip(streaming).map(|(listener, settled)| DeviceLog {
-                user: listener.user.id,
-                entries: listener.take_log(),
-                settled,
-            }))
-            .collect(),
+        devices,
         acts: people.acts(),
         looked,
         presence,
-        rolls: Vec::new(),
         quiet_since,
         since_join: people.since_join().into_iter().collect(),
+        own,
+        ..Log::default()
     };
     let violations = audit::audit(&log, &*store).await?;
     let trace = fingerprint(&log)?;
@@ -169,8 +167,8 @@ async fn first_conversations(people: &People) {
     people.create(1, &[0], ConversationKind::Group, History::SinceJoin).await;
 }
 
-async fn go_wrong(world: &World, fault: Fault) {
-    let (lasts, nodes) = (fault.lasts, world.setting.nodes);
+async fn go_wrong(world: &World, fault: Fault) -> Result<()> {
+    let lasts = fault.lasts;
     match fault.what {
         Wrong::Kill(place) => {
             world.kill(place);
@@ -184,7 +182,7 @@ async fn go_wrong(world: &World, fault: Fault) {
             let _ = world.start_node(place);
         }
         Wrong::Pause(place) => {
-            let Some(node) = world.node(place) else { return };
+            let Some(node) = world.node(place) else { return Ok(()) };
             node.gate.pause();
             sleep(lasts).await;
             node.gate.resume();
@@ -195,7 +193,7 @@ async fn go_wrong(world: &World, fault: Fault) {
             }
         }
         Wrong::Bus(place, faults) => {
-            let Some(node) = world.node(place) else { return };
+            let Some(node) = world.node(place) else { return Ok(()) };
             node.bus.set(faults);
             sleep(lasts).await;
             node.bus.set(BusFaults::default());
@@ -206,25 +204,36 @@ async fn go_wrong(world: &World, fault: Fault) {
             world.broker.restart();
         }
         Wrong::Store(place, faults) => {
-            let Some(node) = world.node(place) else { return };
+            let Some(node) = world.node(place) else { return Ok(()) };
             node.store.set(faults);
             sleep(lasts).await;
             node.store.set(StoreFaults::default());
         }
         Wrong::CrashStore => {
-            let down = StoreFaults { down: true, ..StoreFaults::default() };
-            let at = |faults| (0..nodes).filter_map(|place| world.node(place)).for_each(|node| node.store.set(faults));
-            at(down);
+            all_stores(world, StoreFaults { down: true, ..StoreFaults::default() });
             sleep(lasts).await;
-            at(StoreFaults::default());
+            all_stores(world, StoreFaults::default());
+        }
+        Wrong::Restore => {
+            let (saved, backup) = (world.began.elapsed(), world.database.save()?);
+            sleep(lasts * 3 / 4).await;
+            all_stores(world, StoreFaults { down: true, ..StoreFaults::default() });
+            sleep(lasts / 4).await;
+            world.restore(&backup, saved)?;
+            all_stores(world, StoreFaults::default());
         }
         Wrong::Clock(place, by_ms) => {
-            let Some(node) = world.node(place) else { return };
+            let Some(node) = world.node(place) else { return Ok(()) };
             node.chance.step_clock(by_ms);
             sleep(lasts).await;
             node.chance.step_clock(-by_ms);
         }
     }
+    Ok(())
+}
+
+fn all_stores(world: &World, faults: StoreFaults) {
+    world.up().iter().for_each(|node| node.store.set(faults));
 }
 
 /// Nothing is wrong any more, whatever the plan did.
@@ -293,8 +302,37 @@ async fn presence_of(
     }
 }
 
+/// What each device and stream heard, whether it is to be whole, and as whom it was signed in. What was heard under
+/// sessions that are over comes last, as devices of their own.
+fn device_logs(
+    devices: &[(Arc<Device>, bool)],
+    listeners: &[(Arc<Listener>, bool)],
+) -> (Vec<DeviceLog>, BTreeMap<usize, SignedIn>) {
+    let devices =
+        devices.iter().map(|(device, settled)| (device.user.id, device.signed_in(), device.take_logs(), *settled));
+    let listeners = listeners
+        .iter()
+        .map(|(listener, settled)| (listener.user.id, listener.signed_in(), listener.take_logs(), *settled));
+    let (mut logs, mut over, mut sessions) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (user, signed_in, (entries, past), settled) in devices.chain(listeners) {
+        sessions.extend(signed_in.map(|signed_in| (logs.len(), signed_in)));
+        logs.push(DeviceLog { user, entries, settled });
+        over.extend(past.into_iter().map(|(signed_in, entries)| (user, signed_in, entries)));
+    }
+    for (user, signed_in, entries) in over {
+        sessions.extend(signed_in.map(|signed_in| (logs.len(), signed_in)));
+        logs.push(DeviceLog { user, entries, settled: false });
+    }
+    (logs, sessions)
+}
+
+/// The name that the store draws for a new epoch is the one thing that is not drawn from the seed.
 fn fingerprint(log: &Log) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(log)?.hash(&mut hasher);
+    let text = serde_json::to_string(log)?;
+    match &log.own.restored {
+        Some(restored) => text.replace(&restored.epoch, "restored").hash(&mut hasher),
+        None => text.hash(&mut hasher),
+    }
     Ok(hasher.finish())
 }

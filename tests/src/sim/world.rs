@@ -6,16 +6,19 @@ use anyhow::{Result, anyhow};
 use chat::{AuthConfig, Caller, Chat, ChatConfig, Env, Protections, WriterConfig};
 use gateway::{Gateway, GatewayConfig, PresenceConfig};
 use parking_lot::Mutex;
-use protocol::{Limits, NodeId, Timestamp, User};
+use protocol::{Limits, NodeId, SessionId, Timestamp, User};
 use serde::{Deserialize, Serialize};
+use store::NewSession;
+use tokio::time::Instant;
 
 use super::{
     bus::{Broker, SimBus},
     chance::Chance,
     gate::Gate,
-    store::{Database, SimStore},
+    store::{Backup, Database, SimStore},
     wire::{Wire, wire},
 };
+use crate::audit::{Restored, SignedIn};
 
 /// What a run draws before it begins, besides its steps and faults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,9 @@ pub struct Setting {
     pub latency: Duration,
     /// What is protected.
     pub protections: Protections,
+    /// Devices are signed in with sessions, which can be revoked.
+    #[serde(default)]
+    pub sessions: bool,
 }
 
 /// One life of a node.
@@ -69,6 +75,10 @@ pub struct World {
     nodes: Mutex<Vec<Place>>,
     /// For what happens outside of the nodes.
     pub chance: Chance,
+    /// When it began.
+    pub began: Instant,
+    /// The database was put back to what it was.
+    pub restored: Mutex<Option<Restored>>,
 }
 
 /// Where a node is, or was.
@@ -84,7 +94,8 @@ impl World {
         let database = Database::open()?;
         let chance = Chance::new(setting.seed, "world");
         let places = (0..setting.nodes).map(|_| Place { node: None, lives: 0 }).collect();
-        let world = Arc::new(Self { setting, broker, database, nodes: Mutex::new(places), chance });
+        let (nodes, began, restored) = (Mutex::new(places), Instant::now(), Mutex::default());
+        let world = Arc::new(Self { setting, broker, database, nodes, chance, began, restored });
         (0..world.setting.nodes).try_for_each(|place| world.start_node(place))?;
         Ok(world)
     }
@@ -183,23 +194,57 @@ impl World {
     }
 
     /// A connection of this person to any node, as a load balancer would choose; none when it was refused.
-    pub(super) fn connect(&self, user: &User, chance: &Chance) -> Option<Wire> {
+    pub(super) fn connect(&self, user: &User, session: Option<SessionId>, chance: &Chance) -> Option<Wire> {
         let node = self.any_node(chance)?;
         let (wire, transport) = wire(chance.clone(), self.setting.latency, false);
-        node.gateway.connect(transport, caller(user)).then_some(wire)
+        node.gateway.connect(transport, Caller { session, ..caller(user) }).then_some(wire)
     }
 
     /// An event stream of this person from any node, after this id.
-    pub(super) fn stream(&self, user: &User, chance: &Chance, last: Option<&str>) -> Option<Wire> {
+    pub(super) fn stream(
+        &self,
+        user: &User,
+        session: Option<SessionId>,
+        chance: &Chance,
+        last: Option<&str>,
+    ) -> Option<Wire> {
         let node = self.any_node(chance)?;
         let (wire, transport) = wire(chance.clone(), self.setting.latency, true);
-        node.gateway.stream(transport, caller(user), last).then_some(wire)
+        node.gateway.stream(transport, Caller { session, ..caller(user) }, last).then_some(wire)
+    }
+
+    /// A new session of this person, where there are sessions; none when the database has lost them.
+    pub(super) async fn sign_in(&self, user: &User, chance: &Chance) -> Option<SignedIn> {
+        if !self.setting.sessions {
+            return None;
+        }
+        let (id, now) = (SessionId(chat::Chance::id(chance)), chat::Clock::now(chance));
+        let new = NewSession {
+            id,
+            user_id: user.id,
+            device: None,
+            refresh_hash: id.0.as_bytes().to_vec(),
+            expires_at: end_of_tokens(),
+            now,
+        };
+        self.database.truth().create_session(new).await.ok()?;
+        Some(SignedIn { session: id, at: self.began.elapsed() })
+    }
+
+    /// The database is put back to what it was when the backup was made, at that time, and has another epoch.
+    pub fn restore(&self, backup: &Backup, saved: Duration) -> Result<()> {
+        let epoch = self.database.restore(backup)?;
+        *self.restored.lock() = Some(Restored { saved, at: self.began.elapsed(), epoch });
+        Ok(())
     }
 }
 
 /// Somebody whose token does not end within a run.
 pub(super) fn caller(user: &User) -> Caller {
-    let expires_at = Timestamp::from_unix_millis(super::chance::BEGIN_MS + 86_400_000);
-    let expires_at = expires_at.unwrap_or_else(|| time::OffsetDateTime::UNIX_EPOCH.into());
-    Caller { user: user.clone(), session: None, expires_at }
+    Caller { user: user.clone(), session: None, expires_at: end_of_tokens() }
+}
+
+fn end_of_tokens() -> Timestamp {
+    let end = Timestamp::from_unix_millis(super::chance::BEGIN_MS + 86_400_000);
+    end.unwrap_or_else(|| time::OffsetDateTime::UNIX_EPOCH.into())
 }

@@ -49,9 +49,20 @@ pub struct StoreFaults {
 
 /// The database of a simulation; removed with it.
 pub struct Database {
-    store: Arc<SqliteStore>,
-    _dir: tempfile::TempDir,
+    slot: Arc<Mutex<Slot>>,
 }
+
+/// What is open now: another one after a restore.
+struct Slot {
+    store: Arc<SqliteStore>,
+    dir: tempfile::TempDir,
+}
+
+/// A database as it was at a moment: its file, and what stood beside it.
+pub struct Backup(Vec<(&'static str, Vec<u8>)>);
+
+/// A database's file and its log.
+const FILES: [&str; 2] = ["starling.db", "starling.db-wal"];
 
 impl Database {
     /// A fresh one: migrated, empty.
@@ -59,32 +70,60 @@ impl Database {
         static TEMPLATE: OnceLock<std::result::Result<Vec<u8>, String>> = OnceLock::new();
         let template = TEMPLATE.get_or_init(|| template().map_err(|error| format!("{error:#}")));
         let template = template.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
-        let dir = memory_dir()?;
-        std::fs::write(dir.path().join("starling.db"), template)?;
-        let store = Arc::new(blocking(SqliteStore::open(config(dir.path())))?);
-        Ok(Self { store, _dir: dir })
+        let slot = Slot::open(&[(FILES[0], template)])?;
+        Ok(Self { slot: Arc::new(Mutex::new(slot)) })
+    }
+
+    /// As it is now.
+    pub fn save(&self) -> Result<Backup> {
+        let slot = self.slot.lock();
+        let read = |name| Some((name, std::fs::read(slot.dir.path().join(name)).ok()?));
+        let files: Vec<_> = FILES.into_iter().filter_map(read).collect();
+        anyhow::ensure!(!files.is_empty(), "the database has no file");
+        Ok(Backup(files))
+    }
+
+    /// Puts it back to what it was, as an operator does, who then gives it another epoch: that one.
+    pub fn restore(&self, backup: &Backup) -> Result<String> {
+        let files: Vec<_> = backup.0.iter().map(|(name, bytes)| (*name, &**bytes)).collect();
+        let restored = Slot::open(&files)?;
+        let epoch = blocking(restored.store.new_epoch())?.new;
+        let before = std::mem::replace(&mut *self.slot.lock(), restored);
+        blocking(before.store.close());
+        Ok(epoch)
     }
 
     /// The store without anything on the way: for whoever looks at what is true.
     pub fn truth(&self) -> Arc<dyn store::Store> {
-        Arc::new(SimStore::new(Arc::clone(&self.store), Chance::new(0, "truth"), None))
+        Arc::new(SimStore::new(Arc::clone(&self.slot), Chance::new(0, "truth"), None))
     }
 
     /// One node's way to it.
     pub fn node(&self, chance: Chance, gate: Gate) -> Arc<SimStore> {
-        Arc::new(SimStore::new(Arc::clone(&self.store), chance, Some(gate)))
+        Arc::new(SimStore::new(Arc::clone(&self.slot), chance, Some(gate)))
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        blocking(self.store.close());
+        blocking(self.slot.lock().store.close());
+    }
+}
+
+impl Slot {
+    fn open(files: &[(&str, &[u8])]) -> Result<Self> {
+        let dir = memory_dir()?;
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), bytes)?;
+        }
+        let store = Arc::new(blocking(SqliteStore::open(config(dir.path())))?);
+        Ok(Self { store, dir })
     }
 }
 
 /// See the module.
 pub struct SimStore {
-    store: Arc<SqliteStore>,
+    slot: Arc<Mutex<Slot>>,
     chance: Chance,
     /// None: whoever looks from outside.
     gate: Option<Gate>,
@@ -92,8 +131,8 @@ pub struct SimStore {
 }
 
 impl SimStore {
-    fn new(store: Arc<SqliteStore>, chance: Chance, gate: Option<Gate>) -> Self {
-        Self { store, chance, gate, faults: Mutex::default() }
+    fn new(slot: Arc<Mutex<Slot>>, chance: Chance, gate: Option<Gate>) -> Self {
+        Self { slot, chance, gate, faults: Mutex::default() }
     }
 
     /// From now on this happens on the way.
@@ -101,20 +140,17 @@ impl SimStore {
         *self.faults.lock() = faults;
     }
 
-    fn inner(&self) -> &SqliteStore {
-        &self.store
-    }
-
-    async fn call<T>(
-        &self,
-        name: &'static str,
-        call: impl Future<Output = store::Result<T>> + Send,
-    ) -> store::Result<T> {
+    /// A call is on its way; the database that it comes to.
+    async fn there(&self, name: &'static str) -> store::Result<Arc<SqliteStore>> {
         self.on_the_way(name, |faults| faults.failures).await?;
         if self.gate.as_ref().is_some_and(Gate::is_dead) {
             return Err(StoreError::Unavailable("the process was killed".into()));
         }
-        let answer = blocking(call);
+        Ok(Arc::clone(&self.slot.lock().store))
+    }
+
+    /// Its answer is.
+    async fn back<T>(&self, name: &'static str, answer: store::Result<T>) -> store::Result<T> {
         self.on_the_way(name, |faults| faults.lost_answers).await?;
         answer
     }
@@ -173,7 +209,7 @@ fn template() -> Result<Vec<u8>> {
     // Its id is drawn by the store itself: once, so that every run of this process has the same.
     blocking(store.ensure_org(ORG))?;
     blocking(store.close());
-    std::fs::read(dir.path().join("starling.db")).context("the template cannot be read")
+    std::fs::read(dir.path().join(FILES[0])).context("the template cannot be read")
 }
 
 fn config(dir: &Path) -> SqliteConfig {

@@ -1,4 +1,4 @@
-//! Each call of the store's traits, handed through [`SimStore::call`]. Nothing else.
+//! Each call of the store's traits, there and back. Nothing else.
 
 use async_trait::async_trait;
 use protocol::{
@@ -23,7 +23,9 @@ macro_rules! through {
         #[async_trait]
         impl $trait for SimStore {
             $(async fn $name(&self, $($arg: $ty),*) -> Result<$answer> {
-                self.call(stringify!($name), self.inner().$name($($arg),*)).await
+                let store = self.there(stringify!($name)).await?;
+                let answer = super::blocking(store.$name($($arg),*));
+                self.back(stringify!($name), answer).await
             })+
             $($rest)*
         }
