@@ -4,6 +4,7 @@
 //! is installed, also when the test process itself is killed. Does not restart anything.
 
 use std::{
+    collections::HashSet,
     ffi::{OsStr, OsString},
     fs::{File, OpenOptions},
     net::TcpListener,
@@ -16,10 +17,17 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::{
+        signal::{Signal, killpg},
+        statvfs::statvfs,
+    },
     unistd::Pid,
 };
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
+
+/// Less free bytes than this are left to the others who keep things in memory: a container may have 64 MiB in all.
+const MEMORY_ROOM: u128 = 32 << 20;
 
 /// What to start, and how.
 #[derive(Debug)]
@@ -251,11 +259,12 @@ pub fn describe(status: ExitStatus) -> String {
 }
 
 /// A port that is free now, outside the range that outgoing connections use: it stays ours while a server is
-/// down between two starts.
+/// down between two starts. No other test of this process gets it, also when its server takes long to bind it.
 pub fn free_port() -> Result<u16> {
-    for _ in 0..200 {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    for _ in 0..1_000 {
         let port = rand::random_range(20_000..32_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && GIVEN.lock().insert(port) {
             return Ok(port);
         }
     }
@@ -284,7 +293,23 @@ pub async fn eventually<T, S: std::fmt::Debug>(
 
 /// A temporary folder that another user may enter.
 pub fn temp_dir(name: &str) -> Result<tempfile::TempDir> {
-    let dir = tempfile::Builder::new().prefix(&format!("starling-{name}-")).tempdir()?;
+    folder(name, &std::env::temp_dir())
+}
+
+/// The same in memory, where the machine has such a folder with room: for small files of servers that stop to sync
+/// them (Redis and its Sentinels write down each change of a cluster), which a slow disk makes seconds of.
+pub fn memory_dir(name: &str) -> Result<tempfile::TempDir> {
+    let shared_memory = Path::new("/dev/shm");
+    let room = statvfs(shared_memory).is_ok_and(|at| {
+        let free = u128::from(at.blocks_available()) * u128::from(at.fragment_size());
+        free >= MEMORY_ROOM
+    });
+    let made = if room { folder(name, shared_memory).ok() } else { None };
+    made.map_or_else(|| temp_dir(name), Ok)
+}
+
+fn folder(name: &str, parent: &Path) -> Result<tempfile::TempDir> {
+    let dir = tempfile::Builder::new().prefix(&format!("starling-{name}-")).tempdir_in(parent)?;
     let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     File::open(dir.path())?.set_permissions(all)?;
     Ok(dir)

@@ -10,15 +10,19 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 
 pub(crate) use self::kind::AnyRedis;
 pub use self::{cluster::RedisCluster, kind::RedisKind, sentinels::RedisSentinels};
-use crate::process::{Launch, Process, free_port, temp_dir};
+use crate::process::{Launch, Process, free_port, memory_dir};
 
-/// How long a start or an orderly end may take.
-const SOON: Duration = Duration::from_secs(20);
+/// How long a start, an orderly end, a failover or a move of a slot may take: more is a hang. A Sentinel that was held
+/// up for two seconds stands aside for 30 s.
+const SOON: Duration = Duration::from_secs(90);
+/// How long an answer to the harness may take: more is a hang. A server may stop to sync a file, or for want of a CPU.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// A server that tests start, stop, kill and freeze.
 pub struct Redis {
@@ -55,7 +59,7 @@ impl Redis {
 
     fn down_with(options: &[&str]) -> Result<Self> {
         let options = options.iter().map(ToString::to_string).collect();
-        Ok(Self { dir: temp_dir("redis")?, port: free_port()?, options, process: None })
+        Ok(Self { dir: memory_dir("redis")?, port: free_port()?, options, process: None })
     }
 
     /// Starts it, or starts it again, on the same port; returns when it answers.
@@ -66,20 +70,17 @@ impl Redis {
             .arg(self.dir.path())
             .args(&self.options);
         let process = self.process.insert(launch.start("redis", self.dir.path())?);
-        let client = redis::Client::open(("127.0.0.1", self.port))?;
-        let start = tokio::time::Instant::now();
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        let start = Instant::now();
         loop {
             process.check_running()?;
-            // A refusal is an answer too: the server may want a password.
-            let asked = async {
-                redis::cmd("PING").query_async::<()>(&mut client.get_multiplexed_async_connection().await?).await
-            };
-            match timeout(Duration::from_secs(1), asked).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) if error.code().is_some_and(|code| code == "NOAUTH") => return Ok(()),
-                Ok(Err(_)) | Err(_) if start.elapsed() < SOON => tokio::time::sleep(Duration::from_millis(10)).await,
-                Ok(Err(error)) => bail!("redis does not answer: {error}\n{}", process.log_tail()),
-                Err(_) => bail!("redis does not answer\n{}", process.log_tail()),
+            let asked = async { redis::cmd("PING").query_async::<()>(&mut connect(&url).await?).await };
+            match asked.await {
+                Ok(()) => return Ok(()),
+                // A refusal is an answer too: the server may want a password.
+                Err(error) if error.code() == Some("NOAUTH") => return Ok(()),
+                Err(_) if start.elapsed() < SOON => sleep(Duration::from_millis(10)).await,
+                Err(error) => bail!("redis does not answer: {error}\n{}", process.log_tail()),
             }
         }
     }
@@ -118,8 +119,8 @@ impl Redis {
     }
 
     /// A connection of the test's own.
-    pub async fn connection(&self) -> Result<redis::aio::MultiplexedConnection> {
-        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
+    pub async fn connection(&self) -> Result<MultiplexedConnection> {
+        Ok(connect(&self.url()).await?)
     }
 
     /// How often the server ran a command (`subscribe`, `publish`, …) so far.
@@ -136,4 +137,10 @@ impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis").field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+/// A connection of the harness's own, with the patience of [`ANSWER`]; the library's is half a second.
+async fn connect(url: &str) -> redis::RedisResult<MultiplexedConnection> {
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(Some(ANSWER));
+    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patient).await
 }

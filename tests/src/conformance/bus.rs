@@ -17,8 +17,8 @@ use tokio::{
 
 pub use self::presence::*;
 
-/// Nothing here takes so long on a working bus.
-pub const SOON: Duration = Duration::from_secs(10);
+/// Nothing here takes so long on a working bus, however busy the machine.
+pub const SOON: Duration = Duration::from_secs(30);
 /// The linger that the nodes are made with, where the bus has one.
 pub const LINGER: Duration = Duration::from_millis(300);
 /// The queue of the nodes of [`a_slow_reader_hears_that_it_lost_something`].
@@ -330,5 +330,5 @@ pub async fn after_reconnect_everything_is_back(nodes: Nodes) {
 
 /// Runs `body` and fails when it takes longer than any of these tests should.
 pub async fn within_reason(body: impl Future<Output = ()>) {
-    timeout(Duration::from_mins(1), body).await.expect("the test did not end within 60 s");
+    timeout(Duration::from_mins(2), body).await.expect("the test did not end within two minutes");
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use redis::aio::MultiplexedConnection;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::Redis;
+use super::{Redis, SOON, connect};
 use crate::process::free_port;
 
 /// Hash slots of every cluster.
 const SLOTS: u32 = 16_384;
-/// How long starting, a failover or a move of a slot may take.
-const SOON: Duration = Duration::from_secs(30);
+/// Who does not answer the others for so long is taken for dead: longer than a server of a busy machine is held up.
+const NODE_TIMEOUT: &str = "2000";
+/// Longer than [`NODE_TIMEOUT`].
+const MEET_AGAIN: Duration = Duration::from_secs(5);
 
 /// A running cluster. Servers 0, 1 and 2 begin as masters, 3, 4 and 5 as their replicas, in this order.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ impl RedisCluster {
             let bus = free_port()?;
             let text = bus.to_string();
             let mut options =
-                vec!["--cluster-enabled", "yes", "--cluster-port", &text, "--cluster-node-timeout", "1000"];
+                vec!["--cluster-enabled", "yes", "--cluster-port", &text, "--cluster-node-timeout", NODE_TIMEOUT];
             options.extend(["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"]);
             if let Some(password) = password {
                 options.extend(["--requirepass", password, "--masterauth", password]);
@@ -68,10 +70,7 @@ impl RedisCluster {
                 cluster.command::<()>(port, &["ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).await?;
             }
         }
-        for (server, bus) in cluster.servers.iter().zip(&buses).skip(1) {
-            let (other, bus) = (server.port().to_string(), bus.to_string());
-            cluster.command::<()>(cluster.servers[0].port(), &["MEET", "127.0.0.1", &other, &bus]).await?;
-        }
+        cluster.meet(&ids, &buses).await?;
         for place in 3..6 {
             let port = cluster.servers[place].port();
             cluster
@@ -82,6 +81,32 @@ impl RedisCluster {
         }
         cluster.whole().await?;
         Ok(cluster)
+    }
+
+    /// Makes them known to each other. A server gives up on a handshake that takes longer than [`NODE_TIMEOUT`], so
+    /// that they are introduced again until all know all.
+    async fn meet(&self, ids: &[String], buses: &[u16]) -> Result<()> {
+        let start = Instant::now();
+        let mut introduced: Option<Instant> = None;
+        loop {
+            if introduced.is_none_or(|at| at.elapsed() > MEET_AGAIN) {
+                for (server, bus) in self.servers.iter().zip(buses).skip(1) {
+                    let (other, bus) = (server.port().to_string(), bus.to_string());
+                    self.command::<()>(self.servers[0].port(), &["MEET", "127.0.0.1", &other, &bus]).await?;
+                }
+                introduced = Some(Instant::now());
+            }
+            let mut strangers = 0;
+            for server in &self.servers {
+                let known: String = self.command(server.port(), &["NODES"]).await?;
+                strangers += ids.iter().filter(|id| !known.contains(*id)).count();
+            }
+            if strangers == 0 {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < SOON, "not within {SOON:?}: all know all; {strangers} times one does not");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// `redis+cluster://…`, with two of the six.
@@ -186,8 +211,7 @@ impl RedisCluster {
 
     /// A connection of the test's own to the server with this port.
     pub async fn connection(&self, port: u16) -> Result<MultiplexedConnection> {
-        let client = redis::Client::open(format!("redis://{}127.0.0.1:{port}", self.user()))?;
-        Ok(timeout(Duration::from_secs(1), client.get_multiplexed_async_connection()).await??)
+        Ok(connect(&format!("redis://{}127.0.0.1:{port}", self.user())).await?)
     }
 
     /// The port of one of the six.

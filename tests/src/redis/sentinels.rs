@@ -7,16 +7,17 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
+use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::Redis;
-use crate::process::{Launch, Process, free_port, temp_dir};
+use super::{Redis, SOON, connect};
+use crate::process::{Launch, Process, free_port, memory_dir};
 
 /// What the set is called.
 const MASTER: &str = "main";
-/// How long starting, or a failover, may take.
-const SOON: Duration = Duration::from_secs(30);
+/// A master that is silent for so long is replaced: longer than a server of a busy machine is held up.
+const DOWN_AFTER: Duration = Duration::from_millis(1_500);
 
 /// A running set.
 #[derive(Debug)]
@@ -156,7 +157,7 @@ impl RedisSentinels {
     }
 
     /// A connection of the test's own to the data server with this port.
-    pub async fn connection(&self, port: u16) -> Result<redis::aio::MultiplexedConnection> {
+    pub async fn connection(&self, port: u16) -> Result<MultiplexedConnection> {
         self.connect(port).await
     }
 
@@ -170,10 +171,9 @@ impl RedisSentinels {
         Ok(redis::cmd("SENTINEL").arg(&["MASTER", MASTER]).query_async(&mut connection).await?)
     }
 
-    async fn connect(&self, port: u16) -> Result<redis::aio::MultiplexedConnection> {
+    async fn connect(&self, port: u16) -> Result<MultiplexedConnection> {
         let user = self.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
-        let client = redis::Client::open(format!("redis://{user}127.0.0.1:{port}"))?;
-        Ok(timeout(Duration::from_secs(1), client.get_multiplexed_async_connection()).await??)
+        Ok(connect(&format!("redis://{user}127.0.0.1:{port}")).await?)
     }
 
     async fn until(&self, what: &str, mut check: impl AsyncFnMut(&Self) -> Result<()>) -> Result<()> {
@@ -191,14 +191,14 @@ impl RedisSentinels {
 
 impl Sentinel {
     fn start(master: u16, password: Option<&str>) -> Result<Self> {
-        let (dir, port) = (temp_dir("sentinel")?, free_port()?);
+        let (dir, port) = (memory_dir("sentinel")?, free_port()?);
         let file = dir.path().join("sentinel.conf");
         let mut lines = vec![
             format!("port {port}"),
             "bind 127.0.0.1".into(),
             format!("dir {}", dir.path().display()),
             format!("sentinel monitor {MASTER} 127.0.0.1 {master} 2"),
-            format!("sentinel down-after-milliseconds {MASTER} 500"),
+            format!("sentinel down-after-milliseconds {MASTER} {}", DOWN_AFTER.as_millis()),
             format!("sentinel failover-timeout {MASTER} 3000"),
         ];
         if let Some(password) = password {

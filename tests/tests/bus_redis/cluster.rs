@@ -12,23 +12,16 @@ use starling_tests::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::{config, down, node, recovered, whole};
-
-/// Two nodes that work; the first one listens to the topics.
-async fn pair(cluster: &RedisCluster, topics: &[Topic]) -> (Arc<dyn Bus>, Ear, Arc<dyn Bus>) {
-    let (a, b) = (node(cluster.url()), node(cluster.url()));
-    let mut ear = Ear::of(&a);
-    eventually("topics are subscribed", SOON, async || a.subscribe(topics).await).await;
-    up(&a).await;
-    up(&b).await;
-    ear.lost().await;
-    whole(&mut ear, &b, topics).await;
-    (a, ear, b)
-}
+use crate::{FAILOVER, HANGS, config, down, pair, recovered, whole};
 
 async fn slot(cluster: &RedisCluster, topic: Topic) -> u16 {
     cluster.slot(&format!("test:{topic}")).await.unwrap()
 }
+
+/// So long slots may move before the bus is said to be down.
+const GRACE: Duration = Duration::from_secs(1);
+/// While slots move, the reader hears `Lost` at most this often.
+const MOVES: Duration = Duration::from_millis(500);
 
 /// Topics of ours that a server has subscribers of.
 async fn channels(cluster: &RedisCluster, place: usize) -> usize {
@@ -42,7 +35,7 @@ async fn channels(cluster: &RedisCluster, place: usize) -> usize {
 async fn topics_keys_and_presence_are_spread_over_the_masters() {
     let mut cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..300).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(&cluster, &topics).await;
+    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
     let mut all = 0;
     for place in 0..3 {
         let here = channels(&cluster, place).await;
@@ -65,7 +58,7 @@ async fn topics_keys_and_presence_are_spread_over_the_masters() {
     assert!(a.presence(&users).await.unwrap().iter().all(|said| said.state == PresenceState::Offline));
 
     a.unsubscribe(&topics[1..]);
-    eventually("topics are given up on every master", SOON, async || {
+    eventually("topics are given up on every master", FAILOVER, async || {
         let mut left = 0;
         for place in 0..3 {
             left += channels(&cluster, place).await;
@@ -80,7 +73,7 @@ async fn topics_keys_and_presence_are_spread_over_the_masters() {
 async fn a_slot_that_moves_while_events_flow_costs_lost_and_no_order() {
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..20).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(&cluster, &topics).await;
+    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
     b.put("key", Bytes::from_static(b"value"), SOON * 6).await.unwrap();
     let publisher = b.clone();
     let published = topics.clone();
@@ -96,20 +89,21 @@ async fn a_slot_that_moves_while_events_flow_costs_lost_and_no_order() {
     let mut heard: HashMap<Topic, u64> = HashMap::new();
     let mut status = a.status();
     status.mark_unchanged();
+    let mut slowest = Duration::ZERO;
     for round in 0..6 {
+        let start = Instant::now();
         let from = cluster.owner(moving).await.unwrap();
         let to = (from + 1 + round % 2) % 3;
         cluster.move_slot(moving, to).await.unwrap();
         cluster.move_slot(key, to).await.unwrap();
         // From Lost on, nothing is missed: each topic goes on, and numbers only rise.
-        let deadline = Instant::now() + SOON;
         let mut lost = false;
         let mut after: HashMap<Topic, u64> = HashMap::new();
         while !lost || after.len() < topics.len() || after.values().any(|events| *events < 20) {
-            let next = timeout(SOON, ear.next()).await.expect("events flow");
-            assert!(Instant::now() < deadline, "lost: {lost}, events since: {after:?}");
-            match next {
+            assert!(start.elapsed() < FAILOVER, "lost: {lost}, events since: {after:?}");
+            match ear.next().await {
                 Incoming::Lost => {
+                    slowest = slowest.max(start.elapsed());
                     lost = true;
                     after.clear();
                 }
@@ -129,7 +123,8 @@ async fn a_slot_that_moves_while_events_flow_costs_lost_and_no_order() {
     }
     assert!(!traffic.is_finished(), "a publish failed");
     traffic.abort();
-    assert!(!status.has_changed().unwrap(), "a slot that moves is no outage");
+    // Unless it takes longer than the bus waits before it says so; a machine that is held up may need that.
+    assert!(slowest >= GRACE || !status.has_changed().unwrap(), "a slot that moves is no outage");
     assert_eq!(a.take("key").await.unwrap().unwrap(), "value");
 }
 
@@ -137,7 +132,7 @@ async fn a_slot_that_moves_while_events_flow_costs_lost_and_no_order() {
 async fn when_many_slots_move_the_reader_is_not_flooded_with_lost() {
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..100).map(|_| topic()).collect();
-    let (_a, mut ear, b) = pair(&cluster, &topics).await;
+    let (_a, mut ear, b) = pair(cluster.url(), &topics).await;
     let start = Instant::now();
     for topic in &topics {
         let slot = slot(&cluster, *topic).await;
@@ -146,13 +141,15 @@ async fn when_many_slots_move_the_reader_is_not_flooded_with_lost() {
     }
     let took = start.elapsed();
     ear.lost().await;
-    let mut lost = 1;
+    let (mut lost, mut last) = (1, start.elapsed());
     // Everything after the last move is whole, and comes after the last Lost.
     while let Ok(next) = timeout(Duration::from_secs(2), ear.next()).await {
-        lost += u64::from(next == Incoming::Lost);
+        if next == Incoming::Lost {
+            (lost, last) = (lost + 1, start.elapsed());
+        }
     }
-    let most = u64::try_from(took.as_millis()).unwrap() / 500 + 2;
-    assert!(lost <= most, "{lost} times in {took:?}");
+    let most = last.as_millis() / MOVES.as_millis() + 2;
+    assert!(lost <= most, "{lost} times in {last:?}, of which the moves took {took:?}");
     whole(&mut ear, &b, &topics).await;
 }
 
@@ -160,7 +157,7 @@ async fn when_many_slots_move_the_reader_is_not_flooded_with_lost() {
 async fn a_killed_master_is_replaced_by_its_replica_and_the_others_go_on_meanwhile() {
     let mut cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..300).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(&cluster, &topics).await;
+    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
     let mut elsewhere = Vec::new();
     for topic in &topics {
         if cluster.owner(slot(&cluster, *topic).await).await.unwrap() != 0 {
@@ -174,7 +171,7 @@ async fn a_killed_master_is_replaced_by_its_replica_and_the_others_go_on_meanwhi
     let gone = topics.iter().find(|topic| !elsewhere.contains(topic)).unwrap();
     let start = std::time::Instant::now();
     let _ = b.publish(&[(*gone, Bytes::new())]).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+    assert!(start.elapsed() < HANGS, "it took {:?}", start.elapsed());
     cluster.failed_over(0).await.unwrap();
     recovered(&a, &mut ear, &b, &topics).await;
     up(&b).await;
@@ -191,7 +188,7 @@ async fn a_killed_master_is_replaced_by_its_replica_and_the_others_go_on_meanwhi
 async fn a_failover_that_was_ordered_is_followed_though_the_old_master_goes_on_answering() {
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..30).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(&cluster, &topics).await;
+    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
     let mut replica = cluster.connection(cluster.port(3)).await.unwrap();
     redis::cmd("CLUSTER").arg("FAILOVER").query_async::<()>(&mut replica).await.unwrap();
     cluster.failed_over(0).await.unwrap();
@@ -207,7 +204,7 @@ async fn a_failover_that_was_ordered_is_followed_though_the_old_master_goes_on_a
 async fn a_connection_that_is_killed_and_a_server_that_is_paused_cost_lost_and_nothing_else() {
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..60).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(&cluster, &topics).await;
+    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
     let mut admin = cluster.connection(cluster.port(1)).await.unwrap();
     for kind in ["pubsub", "normal"] {
         let kill = redis::cmd("CLIENT").arg(&["KILL", "TYPE", kind, "SKIPME", "yes"]).query_async(&mut admin).await;
@@ -245,6 +242,6 @@ async fn what_is_wrong_is_told_without_secrets() {
         assert_eq!(*bus.status().borrow(), BusStatus::Down);
     }
     let topics = [topic()];
-    let (a, _ear, _b) = pair(&cluster, &topics).await;
+    let (a, _ear, _b) = pair(cluster.url(), &topics).await;
     assert_eq!(*a.status().borrow(), BusStatus::Up);
 }

@@ -11,19 +11,7 @@ use starling_tests::{
 };
 use tokio::time::Instant;
 
-use crate::{FAILOVER, config, down, node, recovered, whole};
-
-/// Two nodes that work; the first one listens to the topics.
-async fn pair(set: &RedisSentinels, topics: &[Topic]) -> (Arc<dyn Bus>, Ear, Arc<dyn Bus>) {
-    let (a, b) = (node(set.url()), node(set.url()));
-    let mut ear = Ear::of(&a);
-    eventually("topics are subscribed", SOON, async || a.subscribe(topics).await).await;
-    up(&a).await;
-    up(&b).await;
-    ear.lost().await;
-    whole(&mut ear, &b, topics).await;
-    (a, ear, b)
-}
+use crate::{FAILOVER, HANGS, config, down, node, pair, recovered, whole};
 
 /// What a node publishes until it is dropped, and what came of it, does not hang.
 fn traffic(bus: &Arc<dyn Bus>, topic: Topic) -> tokio::task::JoinHandle<()> {
@@ -32,7 +20,7 @@ fn traffic(bus: &Arc<dyn Bus>, topic: Topic) -> tokio::task::JoinHandle<()> {
         loop {
             let start = Instant::now();
             let _ = bus.publish(&[(topic, Bytes::from_static(b"traffic"))]).await;
-            assert!(start.elapsed() < Duration::from_secs(3), "publishing took {:?}", start.elapsed());
+            assert!(start.elapsed() < HANGS, "publishing took {:?}", start.elapsed());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     })
@@ -46,11 +34,20 @@ async fn listening(set: &RedisSentinels, port: u16) -> usize {
     names.len()
 }
 
+/// Waits until nobody listens to the server with this port.
+async fn left(set: &RedisSentinels, port: u16) {
+    eventually("nobody listens to the old one", FAILOVER, async || match listening(set, port).await {
+        0 => Ok(()),
+        left => Err(left),
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_master_is_killed_events_flow_through_the_next_one_and_not_through_the_old_one_when_it_is_back() {
     let mut set = RedisSentinels::start().await.unwrap();
     let topics: Vec<Topic> = (0..500).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(&set, &topics).await;
+    let (a, mut ear, b) = pair(set.url(), &topics).await;
     b.put("key", Bytes::from_static(b"value"), FAILOVER * 3).await.unwrap();
     let traffic = traffic(&b, topics[0]);
     let before = set.kill_master().await.unwrap();
@@ -72,19 +69,20 @@ async fn when_the_master_is_killed_events_flow_through_the_next_one_and_not_thro
         if set.role(before).await.unwrap() == "slave" {
             break;
         }
-        assert!(start.elapsed() < FAILOVER * 2, "it was not made a replica");
+        assert!(start.elapsed() < FAILOVER, "it was not made a replica");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     whole(&mut ear, &b, &topics).await;
     assert_eq!(*a.status().borrow(), BusStatus::Up);
-    assert_eq!((listening(&set, before).await, listening(&set, after).await), (0, topics.len()));
+    left(&set, before).await;
+    assert_eq!(listening(&set, after).await, topics.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_was_replaced_is_left_even_when_it_wakes_and_answers() {
     let mut set = RedisSentinels::start().await.unwrap();
     let topics = [topic(), topic()];
-    let (a, mut ear, b) = pair(&set, &topics).await;
+    let (a, mut ear, b) = pair(set.url(), &topics).await;
     let before = set.master_port().await.unwrap();
     set.server(before).unwrap().freeze().unwrap();
     // Asked while it is gone, for as long as it takes to agree on another one.
@@ -97,28 +95,29 @@ async fn a_master_that_was_replaced_is_left_even_when_it_wakes_and_answers() {
         while ear.event().await.1 != round.to_be_bytes().as_slice() {}
     }
     whole(&mut ear, &b, &topics).await;
-    assert_eq!(listening(&set, before).await, 0);
+    left(&set, before).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_that_was_ordered_is_followed() {
     let set = RedisSentinels::start_with_password("right").await.unwrap();
     let topics = [topic(), topic()];
-    let (a, mut ear, b) = pair(&set, &topics).await;
+    let (a, mut ear, b) = pair(set.url(), &topics).await;
     let before = set.master_port().await.unwrap();
     set.order_failover().await.unwrap();
     let after = set.failed_over(before).await.unwrap();
     recovered(&a, &mut ear, &b, &topics).await;
     up(&b).await;
     assert_eq!(*a.status().borrow(), BusStatus::Up);
-    assert_eq!((listening(&set, before).await, listening(&set, after).await), (0, topics.len()));
+    left(&set, before).await;
+    assert_eq!(listening(&set, after).await, topics.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_keeps_its_connections_and_knows_of_nothing_is_left_when_the_sentinels_name_another_one() {
     let mut set = RedisSentinels::start().await.unwrap();
     let topics = [topic(), topic()];
-    let (a, mut ear, b) = pair(&set, &topics).await;
+    let (a, mut ear, b) = pair(set.url(), &topics).await;
     let before = set.master_port().await.unwrap();
     // The Sentinels can neither demote it nor cut its clients off, as if they could not reach it.
     let mut admin = set.connection(before).await.unwrap();
@@ -133,20 +132,13 @@ async fn a_master_that_keeps_its_connections_and_knows_of_nothing_is_left_when_t
     recovered(&a, &mut ear, &b, &topics).await;
     up(&b).await;
     assert_eq!(set.role(before).await.unwrap(), "master", "it was told after all");
-    eventually("nobody listens to the old one", SOON, async || match listening(&set, before).await {
-        0 => Ok(()),
-        left => Err(left),
-    })
-    .await;
+    left(&set, before).await;
     assert_eq!(listening(&set, after).await, 2);
-    let published = set.server(before).unwrap().calls("publish").await.unwrap();
+    // Where the first node listens, the other one publishes.
     whole(&mut ear, &b, &topics).await;
     b.put("key", Bytes::from_static(b"value"), SOON).await.unwrap();
     let keys: u64 = redis::cmd("EXISTS").arg("test:key").query_async(&mut admin).await.unwrap();
     assert_eq!(keys, 0, "a key went to the old one");
-    // The Sentinels say hello to each other through it; our two events did not come by.
-    let now = set.server(before).unwrap().calls("publish").await.unwrap();
-    assert!(now < published + 20, "{published} and {now}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,7 +172,7 @@ async fn one_sentinel_is_enough_and_without_any_the_master_stays_in_use() {
     set.kill_sentinel(0).unwrap();
     set.kill_sentinel(1).unwrap();
     let topics = [topic()];
-    let (a, mut ear, b) = pair(&set, &topics).await;
+    let (a, mut ear, b) = pair(set.url(), &topics).await;
     assert!(a.describe().await.unwrap().ends_with("(Sentinel, master main)"));
     set.kill_sentinel(2).unwrap();
     a.reconnect();
