@@ -207,9 +207,7 @@ impl Shared {
     }
 
     fn write(&self, what: Happened) {
-        if let Some(log) = &mut self.state.lock().log {
-            log.push(Entry { at: self.start.elapsed(), what });
-        }
+        self.state.lock().write(self.start, what);
     }
 
     /// Waits until it is told to end its stream, or not to have one.
@@ -256,6 +254,12 @@ impl State {
             shown: HashSet::new(),
             patient: false,
             log: None,
+        }
+    }
+
+    fn write(&mut self, start: Instant, what: Happened) {
+        if let Some(log) = &mut self.log {
+            log.push(Entry { at: start.elapsed(), what });
         }
     }
 

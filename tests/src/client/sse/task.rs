@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use protocol::{Changes, ConversationId};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{EventStream, Shared, State};
 use crate::{
@@ -46,6 +46,8 @@ pub(super) async fn run(shared: Arc<Shared>, rest: Rest) {
 
 async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
     let mut close = BROKEN;
+    // Beside the stream, which must be read; it ends with it.
+    let mut loading = JoinSet::new();
     shared.change(State::opened);
     shared.write(Happened::Opened);
     loop {
@@ -54,6 +56,7 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
             () = shared.told_to_leave() => None,
         };
         let Some(item) = item else { break };
+        let mut heard = None;
         if item.event == "close" {
             close = item.data["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(close);
         } else if !item.event.is_empty() {
@@ -62,16 +65,19 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
                 // The one reply of a stream, to a `hello` that nobody had to say.
                 frame["ref"] = HELLO_REF.into();
             }
-            shared.write(Happened::Heard(frame));
+            heard = Some(Happened::Heard(frame));
         }
         let to_load = {
             let mut state = shared.state.lock();
+            if let Some(heard) = heard {
+                state.write(shared.start, heard);
+            }
             state.take(item);
             state.view.take_to_load()
         };
         shared.changed.notify_waiters();
         for id in to_load {
-            load(shared, rest, id).await;
+            loading.spawn(load(Arc::clone(shared), rest.clone(), id));
         }
     }
     shared.write(Happened::Closed(close));
@@ -83,15 +89,18 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
 
 /// Fetches a conversation that is new to the client. One that is not theirs any more answers nothing of use; one that
 /// cannot be asked for just now is known from where its events go on.
-async fn load(shared: &Shared, rest: &Rest, id: ConversationId) {
+async fn load(shared: Arc<Shared>, rest: Rest, id: ConversationId) {
     let mut after = 0;
     loop {
         let answer = rest.get(&format!("conversations/{id}/changes?after={after}&limit=500")).await;
         let Ok(page) = answer.and_then(Answer::ok::<Changes>) else { return };
-        shared.write(Happened::Heard(json!({"type": "reply", "ref": format!("{LOAD}{id}"), "ok": true, "data": page})));
-        let more = page.more;
-        after = page.to;
-        shared.change(|state| state.view.loaded(page));
+        let (to, more) = (page.to, page.more);
+        shared.change(|state| {
+            let frame = json!({"type": "reply", "ref": format!("{LOAD}{id}"), "ok": true, "data": page});
+            state.write(shared.start, Happened::Heard(frame));
+            state.view.loaded(page);
+        });
+        after = to;
         if !more {
             return;
         }
