@@ -33,9 +33,7 @@ impl Node {
     pub(crate) async fn start(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         self.subscribe(&[Topic::User(link.user()), Topic::Org(link.org())]).await;
         if !self.env().protections().subscribe_first {
-            let memberships = self.chat.memberships(link.user()).await?;
-            let announcement_seq = self.announcement_head(link.org()).await?;
-            return Ok(Started { memberships, announcement_seq });
+            return self.start_late(link).await;
         }
         let mut attached = Set::default();
         // Read until a reading brings nothing that was not attached before it: only then is every head in it one
@@ -218,23 +216,6 @@ impl Node {
         match self.hub.release(id, link, head, item.access_since_seq) {
             Ok(after) => self.after(id, after),
             Err(_) => link.outbox.close(CloseCode::SlowConsumer),
-        }
-        Ok(())
-    }
-
-    /// Where subscribing first is not protected: reads, then subscribes, and does not look back.
-    async fn release_late(self: &Arc<Self>, link: &Arc<Link>, item: Membership, mut cursor: Seq) -> Result<()> {
-        let id = item.conversation_id;
-        loop {
-            let page = self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await?;
-            cursor = push_page(link, &page).max(cursor);
-            if !page.more {
-                break;
-            }
-        }
-        self.attach_all(link, &[item]).await;
-        if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
-            self.after(id, after);
         }
         Ok(())
     }

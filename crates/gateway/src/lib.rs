@@ -35,6 +35,7 @@ mod sweep;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod unprotected;
 mod upgrade;
 
 use std::{sync::Arc, time::Duration};

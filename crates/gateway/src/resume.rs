@@ -33,7 +33,8 @@ impl Node {
             return self.start_anew(link, Started { memberships, announcement_seq }, reason).await;
         }
         self.metrics.resumes.with_label_values(&["replayed"]).inc();
-        let items = self.unchecked(link, items, resume).await?;
+        let membership = self.env().protections().membership;
+        let items = if membership { items } else { self.unchecked(link, items, resume).await? };
         // Read before anything goes live: a conversation that is new to the client goes live from where its frame
         // shows it.
         let (feed_head, events) = self.chat.feed(link.user(), resume.user_seq).await?;
@@ -116,29 +117,6 @@ impl Node {
         for id in resume.cursors.keys().filter(|id| !mine.contains(id) && !told.contains(id)) {
             tell_gone(link, *id);
         }
-    }
-
-    /// Where membership is not protected: what the client names is theirs.
-    async fn unchecked(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        mut items: Vec<Membership>,
-        resume: &Resume,
-    ) -> Result<Vec<Membership>> {
-        if !self.env().protections().membership {
-            let named = resume.cursors.keys().filter(|id| !items.iter().any(|item| item.conversation_id == **id));
-            let named: Vec<_> = named.copied().collect();
-            let heads = self.chat.heads(&named).await?.into_iter();
-            let more: Vec<_> = heads
-                .map(|(conversation_id, last_seq)| Membership { conversation_id, last_seq, access_since_seq: 0 })
-                .collect();
-            self.attach_all(link, &more).await;
-            for Membership { conversation_id: id, last_seq, .. } in &more {
-                self.after(*id, self.hub.establish(*id, *last_seq));
-            }
-            items.extend(more);
-        }
-        Ok(items)
     }
 
     async fn receipts(&self, link: &Link, mut ids: Vec<ConversationId>) -> Result<Vec<protocol::Receipt>> {

@@ -2,6 +2,9 @@
 //!
 //! Everything here happens under the shard's lock and does not wait.
 
+mod held;
+mod unprotected;
+
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
@@ -9,12 +12,9 @@ use chat::{Protections, Set, envelope::ConversationEvent};
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
 use tokio::time::Instant;
 
+use self::held::Held;
 use super::sequencer::{Offered, Sequencer};
 use crate::{link::Link, outbox::Class};
-
-/// Most events held for a subscriber that is still reading the store, and most bytes of them; beyond it it reads again.
-const HELD_MAX: usize = 64;
-const HELD_BYTES: usize = 256 * 1024;
 
 /// An event ready for sockets.
 #[derive(Debug, Clone)]
@@ -49,16 +49,6 @@ enum Stage {
     Starting(Box<Held>),
     /// It has everything up to this seq by another way; above it, events go straight through.
     Live(Seq),
-}
-
-#[derive(Default)]
-struct Held {
-    events: Vec<(Seq, Ready)>,
-    bytes: usize,
-    /// Something did not fit (or came as a fill): the store must be read again.
-    overflowed: bool,
-    /// It was shown the conversation as of this seq meanwhile: what came before it may be its removal of another time.
-    shown: Seq,
 }
 
 /// What an offered event calls for.
@@ -233,7 +223,7 @@ impl Channel {
                 Stage::Starting(held) => held.shown,
                 Stage::Live(_) => 0,
             };
-            subscriber.stage = Stage::Starting(Box::new(Held { shown, ..Held::default() }));
+            subscriber.stage = Stage::Starting(Box::new(Held::after(shown)));
         }
     }
 
@@ -249,7 +239,7 @@ impl Channel {
             }
             Stage::Live(cursor) if delivered.max(*cursor) >= seq => false,
             Stage::Live(_) => {
-                subscriber.stage = Stage::Starting(Box::new(Held { shown: seq, ..Held::default() }));
+                subscriber.stage = Stage::Starting(Box::new(Held::after(seq)));
                 true
             }
         }
@@ -300,22 +290,6 @@ impl Channel {
         }
         self.filling = true;
         how
-    }
-
-    /// What goes wrong where a protection is off.
-    fn unprotected(&mut self, seq: Seq, ready: &Ready) {
-        let Protections { gap_fill, dedupe, subscribe_first, .. } = self.protections;
-        if !subscribe_first {
-            self.order.establish(seq.saturating_sub(1));
-        }
-        let Some(delivered) = self.order.delivered() else { return };
-        if !gap_fill {
-            self.order.advance(seq.saturating_sub(1));
-        }
-        if !dedupe && seq <= delivered {
-            let live = self.subscribers.iter().filter(|s| matches!(s.stage, Stage::Live(_)));
-            live.for_each(|s| s.link.outbox.push(ready.frame.clone(), Class::Durable));
-        }
     }
 
     fn deliver(&mut self, events: Vec<(Seq, Ready)>) -> Vec<Arc<Link>> {
@@ -387,22 +361,6 @@ impl Channel {
     }
 }
 
-impl Held {
-    fn push(&mut self, seq: Seq, event: &Ready) {
-        self.bytes += event.frame.len();
-        if self.events.len() < HELD_MAX && self.bytes <= HELD_BYTES && !self.overflowed {
-            self.events.push((seq, event.clone()));
-        } else {
-            self.overflow();
-        }
-    }
-
-    fn overflow(&mut self) {
-        self.overflowed = true;
-        self.events = Vec::new();
-    }
-}
-
 fn removed_by(change: &Change) -> Option<UserId> {
     match &change.data.system {
         Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
@@ -417,82 +375,4 @@ pub(crate) fn changes_frame(id: ConversationId, from: Seq, to: Seq, changes: Vec
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::Seq;
-
-    use super::*;
-    use crate::testing::link;
-
-    fn event(seq: Seq) -> ConversationEvent {
-        let frame = format!("{seq}").into();
-        ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), frame }
-    }
-
-    #[test]
-    fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_again() {
-        let (old, new) = (link(), link());
-        let mut channel = Channel::new(ConversationId::generate(), Protections::default());
-        channel.attach(&old);
-        channel.establish(10);
-        assert_eq!(channel.release(&old, 10, 0), Ok(false));
-        channel.forget_position();
-        // A fill that read the database of before the restore comes too late.
-        let page = Changes {
-            tag: ChangesTag::Changes,
-            conversation_id: channel.id,
-            from: 10,
-            to: 12,
-            more: false,
-            changes: Vec::new(),
-        };
-        assert!(channel.fill(page).is_empty());
-        assert_eq!(channel.delivered(), None);
-        channel.attach(&new);
-        channel.establish(3);
-        assert_eq!(channel.release(&new, 3, 0), Ok(false));
-        channel.offer(event(4), 4);
-        assert_eq!(new.outbox.take(1_000).frames, ["4"]);
-        assert!(old.outbox.take(1_000).frames.is_empty(), "its connection is closed; it resumes");
-    }
-
-    #[test]
-    fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole() {
-        let (early, late) = (link(), link());
-        let mut channel = Channel::new(ConversationId::generate(), Protections::default());
-        channel.attach(&early);
-        channel.attach(&late);
-        // `late` read head 1 before 2 was committed; 2 comes; `early` reads head 2 and is the first to say so.
-        assert_eq!(channel.offer(event(2), 2).0, Next::Nothing);
-        assert!(channel.establish(2).1.is_empty());
-        assert_eq!(channel.release(&early, 2, 0), Ok(false));
-        channel.establish(1);
-        assert_eq!(channel.release(&late, 1, 0), Err(Behind));
-        // It reads again, and what came meanwhile is held.
-        channel.rearm(&late);
-        channel.offer(event(3), 3);
-        assert_eq!(channel.release(&late, 2, 0), Ok(false));
-        assert_eq!(late.outbox.take(1_000).frames, ["3"]);
-        assert_eq!(early.outbox.take(1_000).frames, ["3"]);
-    }
-
-    #[test]
-    fn a_removal_from_before_it_was_shown_again_does_not_end_a_subscription() {
-        let one = link();
-        let mut channel = Channel::new(ConversationId::generate(), Protections::default());
-        channel.attach(&one);
-        channel.establish(2);
-        assert_eq!(channel.release(&one, 2, 0), Ok(false));
-        // Removed at 3 and added again at 4; the news of it is here first.
-        assert!(channel.shown(&one, 4), "it goes live anew from there");
-        assert!(!channel.shown(&one, 4), "once");
-        let removal = ConversationEvent { removed: vec![one.user()], ..event(3) };
-        assert!(channel.offer(removal, 3).1.is_empty());
-        channel.offer(event(4), 4);
-        assert_eq!(channel.release(&one, 2, 0), Err(Behind), "it does not know 4 yet");
-        channel.rearm(&one);
-        assert_eq!(channel.release(&one, 4, 0), Ok(false));
-        channel.offer(event(5), 5);
-        assert_eq!(one.outbox.take(1_000).frames, ["5"]);
-        assert!(!channel.shown(&one, 4), "it is past that");
-    }
-}
+mod tests;
