@@ -32,6 +32,7 @@ pub struct Node {
     pub(crate) admin: Router,
     pub(crate) drain_window: Duration,
     pub(crate) request_timeout: Duration,
+    pub(crate) heartbeat: Duration,
 }
 
 impl Node {
@@ -78,6 +79,7 @@ impl Node {
             readiness,
             drain_window: config.settings.drain_window,
             request_timeout: config.settings.request_timeout,
+            heartbeat: config.settings.heartbeat,
         })
     }
 }

@@ -1,4 +1,7 @@
-//! A rolling restart of every node while people chat and call: nobody sees an error, and nobody comes back with the crowd.
+//! A rolling restart of every node while people chat and call: nobody sees an error, nobody comes back with the crowd,
+//! and no message is later on a device than the time that the device was without a connection.
+
+mod lateness;
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -91,11 +94,14 @@ async fn restart(node: &mut starling_tests::node::Node) -> Result<Duration> {
 
 async fn a_rolling_restart_under_load_is_noticed_by_nobody(cluster: &mut Cluster) -> Result<()> {
     let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
-    let mut all = Vec::new();
+    let (mut all, url, start) = (Vec::new(), cluster.url(), Instant::now());
     for person in [&ann, &ben] {
         for _ in 0..DEVICES {
-            all.push(person.connect().await?);
+            all.push(Client::recording(&url, &person.token, start));
         }
+    }
+    for device in &all {
+        device.live().await?;
     }
     let id = ann.group("plans", &[&ben]).await?;
     for device in &all {
@@ -142,6 +148,7 @@ async fn a_rolling_restart_under_load_is_noticed_by_nobody(cluster: &mut Cluster
         ensure!(truth.get(&message.seq) == Some(message), "acknowledged and not there: {message:?}");
     }
     ensure!(texts(&truth).len() == sent.len(), "{} sent, {} there", sent.len(), texts(&truth).len());
+    lateness::ensure_none(id, &truth, &all)?;
     for device in &all {
         device.check()?;
         device.look(|view| {

@@ -1,16 +1,11 @@
 //! Slow consumers (invariant 9): two hundred connections that never read, among two thousand. They cost a bounded amount
 //! of memory, delay nobody, and resume with everything.
-//!
-//! Their kernels take in little (a small segment size and receive buffer), so that what they do not read waits at the node.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use futures_util::{SinkExt, StreamExt, TryStreamExt, stream};
-use nix::sys::{
-    resource::{Resource, getrlimit, setrlimit},
-    socket::{setsockopt, sockopt},
-};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use protocol::ConversationId;
 use serde_json::{Value, json};
 use starling_tests::{
@@ -24,12 +19,12 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout},
 };
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest},
-};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use crate::world::{people, scenarios};
+use crate::{
+    deaf,
+    world::{people, scenarios},
+};
 
 scenarios! {
     on_a_node_with_small_outboxes: [two_hundred_that_never_read_among_two_thousand_harm_nobody];
@@ -66,23 +61,9 @@ fn affordable(wanted: usize) -> Result<usize> {
 
 /// A connection that is live, as a plain socket. `narrow`: its kernel takes in little.
 async fn open(node: &Node, person: &Person, narrow: bool, hello: &Value) -> Result<Stream> {
-    let socket = tokio::net::TcpSocket::new_v4()?;
-    if narrow {
-        socket.set_recv_buffer_size(4_096)?;
-        // As small as segments get: the node's kernel keeps room for a few of them.
-        setsockopt(&socket, sockopt::TcpMaxSeg, &536)?;
-    }
-    let stream = timeout(SOON, socket.connect(node.address().parse()?)).await??;
-    let mut request = format!("ws://{}/v1/ws?await_hello=true", node.address()).into_client_request()?;
-    request.headers_mut().insert("authorization", format!("Bearer {}", person.token).parse()?);
-    let (mut stream, _) = timeout(SOON, client_async(request, stream)).await??;
-    stream.send(Message::text(hello.to_string())).await?;
-    loop {
-        let frame = timeout(SOON, stream.next()).await.context("no reply to `hello`")?.context("ended")??;
-        if frame.to_text().is_ok_and(|text| text.starts_with(r#"{"type":"reply""#)) {
-            return Ok(stream);
-        }
-    }
+    let stream =
+        if narrow { deaf::narrow(node).await? } else { timeout(SOON, TcpStream::connect(node.address())).await?? };
+    deaf::live(node, person, stream, hello).await
 }
 
 async fn open_many(node: &Node, people: &[Person], count: usize, narrow: bool) -> Result<Vec<Stream>> {

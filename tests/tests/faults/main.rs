@@ -17,3 +17,4 @@ mod recovery;
 mod redis;
 mod redis_refuses;
 mod stage;
+mod store;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     logs::Logs,
     stage::{
-        Stage, all_say, fresh_sends_succeed, nodes, on_a_cluster, on_a_cluster_with,
+        ByProxies, Outage, Stage, all_say, fresh_sends_succeed, on_a_cluster, on_a_cluster_with,
         on_a_cluster_with_its_own_postgres, post, recovered, seconds,
     },
     world::refusal,
@@ -40,12 +40,7 @@ async fn outage(
     away: impl AsyncFn(&mut Cluster) -> Result<()>,
     back: impl AsyncFn(&mut Cluster) -> Result<()>,
 ) -> Result<()> {
-    println!("{name}:");
-    let stage = Stage::set(cluster).await?;
-    let logs = Logs::from_now(cluster);
-    let talk = stage.talk();
-    talk.goes_on(10).await?;
-    away(cluster).await?;
+    let Outage { stage, talk, logs } = Outage::begin(cluster, name, away).await?;
     all_say(cluster, 503, "unready").await;
     // Whoever sends now is told to try again; sockets answer all the while.
     let refused = |number: usize| format!("refused {number} of {name}");
@@ -103,12 +98,9 @@ async fn killed_and_started_again() {
 }
 
 async fn outage_by_proxies(cluster: &mut Cluster, name: &str, faults: Faults) -> Result<()> {
-    let all = |cluster: &Cluster| nodes(cluster).map(|node| cluster.postgres_proxy(node)).collect::<Result<Vec<_>>>();
-    let away = async |cluster: &mut Cluster| {
-        all(cluster)?.iter().for_each(|proxy| proxy.set_faults(faults));
-        Ok(())
-    };
-    let back = async |cluster: &mut Cluster| all(cluster)?.iter().try_for_each(|proxy| proxy.heal());
+    let proxies = ByProxies { of: Cluster::postgres_proxy, faults };
+    let away = async |cluster: &mut Cluster| proxies.away(cluster);
+    let back = async |cluster: &mut Cluster| proxies.back(cluster);
     outage(cluster, name, away, back).await
 }
 

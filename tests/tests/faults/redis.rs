@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     logs::Logs,
-    stage::{Stage, all_say, degraded, nodes, on_a_cluster, post, recovered, seconds},
+    stage::{ByProxies, Outage, Stage, all_say, degraded, nodes, on_a_cluster, post, recovered, seconds},
     world::agree,
 };
 
@@ -30,12 +30,7 @@ async fn outage(
     away: impl AsyncFn(&mut Cluster) -> Result<()>,
     back: impl AsyncFn(&mut Cluster) -> Result<()>,
 ) -> Result<()> {
-    println!("{name}:");
-    let stage = Stage::set(cluster).await?;
-    let logs = Logs::from_now(cluster);
-    let talk = stage.talk();
-    talk.goes_on(10).await?;
-    away(cluster).await?;
+    let Outage { stage, talk, logs } = Outage::begin(cluster, name, away).await?;
     all_say(cluster, 200, "degraded").await;
     for gateway in &cluster.gateways {
         degraded(gateway, true).await;
@@ -69,12 +64,9 @@ async fn outage(
 }
 
 async fn outage_by_proxies(cluster: &mut Cluster, name: &str, faults: Faults) -> Result<()> {
-    let all = |cluster: &Cluster| nodes(cluster).map(|node| cluster.redis_proxy(node)).collect::<Result<Vec<_>>>();
-    let away = async |cluster: &mut Cluster| {
-        all(cluster)?.iter().for_each(|proxy| proxy.set_faults(faults));
-        Ok(())
-    };
-    let back = async |cluster: &mut Cluster| all(cluster)?.iter().try_for_each(|proxy| proxy.heal());
+    let proxies = ByProxies { of: Cluster::redis_proxy, faults };
+    let away = async |cluster: &mut Cluster| proxies.away(cluster);
+    let back = async |cluster: &mut Cluster| proxies.back(cluster);
     outage(cluster, name, away, back).await
 }
 

@@ -19,6 +19,7 @@ use starling_tests::{
     cluster::{Cluster, ClusterConfig, Person},
     node::Node,
     process::eventually,
+    proxy::{Faults, Proxy},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -26,7 +27,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::world::{agree, all_hear, committed, on_each_gateway, people, texts};
+use crate::{
+    logs::Logs,
+    world::{agree, all_hear, committed, on_each_gateway, people, texts},
+};
 
 /// A scenario that takes longer is stuck.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -102,6 +106,55 @@ pub(crate) async fn degraded(node: &Node, is: bool) {
         other => Err(format!("{other:?}")),
     })
     .await;
+}
+
+/// What the proxies before one service suffer during an outage, on all nodes.
+#[derive(Clone, Copy)]
+pub(crate) struct ByProxies {
+    /// Those of which service.
+    pub(crate) of: fn(&Cluster, &Node) -> Result<Arc<Proxy>>,
+    pub(crate) faults: Faults,
+}
+
+impl ByProxies {
+    fn all(self, cluster: &Cluster) -> Result<Vec<Arc<Proxy>>> {
+        nodes(cluster).map(|node| (self.of)(cluster, node)).collect()
+    }
+
+    /// The outage begins.
+    pub(crate) fn away(self, cluster: &Cluster) -> Result<()> {
+        self.all(cluster)?.iter().for_each(|proxy| proxy.set_faults(self.faults));
+        Ok(())
+    }
+
+    /// It ends.
+    pub(crate) fn back(self, cluster: &Cluster) -> Result<()> {
+        self.all(cluster)?.iter().try_for_each(|proxy| proxy.heal())
+    }
+}
+
+/// People who talk while something is away for all nodes, and what these log from its beginning.
+pub(crate) struct Outage {
+    pub(crate) stage: Stage,
+    pub(crate) talk: Talk,
+    pub(crate) logs: Logs,
+}
+
+impl Outage {
+    /// Has people talk, and then it goes away.
+    pub(crate) async fn begin(
+        cluster: &mut Cluster,
+        name: &str,
+        away: impl AsyncFn(&mut Cluster) -> Result<()>,
+    ) -> Result<Self> {
+        println!("{name}:");
+        let stage = Stage::set(cluster).await?;
+        let logs = Logs::from_now(cluster);
+        let talk = stage.talk();
+        talk.goes_on(10).await?;
+        away(cluster).await?;
+        Ok(Self { stage, talk, logs })
+    }
 }
 
 /// Two people with a device on each gateway each, in one conversation.

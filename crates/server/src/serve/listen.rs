@@ -1,4 +1,7 @@
 //! Listening sockets and HTTP/1.1 on them. HTTP/2 is for the load balancer in front; WebSockets need 1.1.
+//!
+//! Promises that a peer which takes nothing of what was sent to it, dead or alive, costs the kernel a socket for
+//! [`Patience`] and no longer, whoever closes.
 
 use std::{
     io,
@@ -60,9 +63,41 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How long what was sent may lie in the kernel without the peer taking any of it, before the connection is broken off.
+/// Counts for a socket that was closed here as well: without it the kernel keeps the rest of what a slow reader was sent,
+/// and the socket, for a quarter of an hour.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience(Duration);
+
+impl Patience {
+    /// For clients with these heartbeats: who takes no two of them is gone.
+    pub(super) fn of(heartbeat: Duration) -> Self {
+        Self(heartbeat * 2)
+    }
+
+    /// Where the system cannot bound it, its own bound stays.
+    #[cfg(target_os = "linux")]
+    fn apply(self, stream: &TcpStream) {
+        use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+        let millis = u32::try_from(self.0.as_millis()).unwrap_or(u32::MAX);
+        if let Err(error) = setsockopt(stream, TcpUserTimeout, &millis) {
+            tracing::debug!(%error, "this system does not bound what nobody takes");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn apply(self, _: &TcpStream) {}
+}
+
 /// Accepts until `stop`; then closes the listener and lets each connection finish the request it is in. The
 /// connections' tasks are in `tracker`; sockets that were upgraded are not.
-pub(super) async fn accept(listener: TcpListener, router: Router, stop: CancellationToken, tracker: TaskTracker) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    patience: Patience,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -70,6 +105,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, stop: Cancella
         };
         match accepted {
             Ok((stream, peer)) => {
+                patience.apply(&stream);
                 tracker.spawn(connection(stream, peer, router.clone(), stop.clone()));
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -81,6 +117,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, stop: Cancella
     }
     // Those that the kernel accepted already: closing the listener would reset them.
     while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
+        patience.apply(&stream);
         tracker.spawn(connection(stream, peer, router.clone(), stop.clone()));
     }
 }

@@ -28,9 +28,10 @@ const STORE_END: Duration = Duration::from_secs(3);
 pub async fn run(node: Node, public: TcpListener, admin: Option<TcpListener>, shutdown: impl Future<Output = ()>) {
     let (stop, stop_admin) = (CancellationToken::new(), CancellationToken::new());
     let (requests, probes) = (TaskTracker::new(), TaskTracker::new());
-    let serving = tokio::spawn(listen::accept(public, node.public, stop.clone(), requests.clone()));
+    let patience = listen::Patience::of(node.heartbeat);
+    let serving = tokio::spawn(listen::accept(public, node.public, patience, stop.clone(), requests.clone()));
     if let Some(admin) = admin {
-        tokio::spawn(listen::accept(admin, node.admin, stop_admin.clone(), probes));
+        tokio::spawn(listen::accept(admin, node.admin, patience, stop_admin.clone(), probes));
     }
     shutdown.await;
 

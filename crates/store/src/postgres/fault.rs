@@ -34,6 +34,11 @@ impl Fault {
         }
     }
 
+    /// No connection was to be had in time: all were busy, or none could be made.
+    pub(super) fn is_for_want_of_a_connection(&self) -> bool {
+        matches!(self, Self::Sql(sqlx::Error::PoolTimedOut))
+    }
+
     /// Another try of the same transaction may succeed, and this one certainly wrote nothing.
     pub(super) fn retry(&self) -> Option<Retry> {
         let Self::Sql(sqlx::Error::Database(error)) = self else { return None };

@@ -2,8 +2,9 @@
 //! checked when it runs (docs/adr/0003-runtime-checked-sql.md).
 //!
 //! Connects when first used, so that a node starts while Postgres is down; each call then fails within a few
-//! seconds with [`StoreError::Unavailable`] and succeeds again once Postgres is back.
+//! seconds with [`StoreError::Unavailable`] and succeeds again within a second of Postgres' return ([`away`]).
 
+mod away;
 mod change;
 mod config;
 mod conversations;
@@ -29,7 +30,7 @@ mod schema;
 mod sessions;
 mod values;
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use async_trait::async_trait;
 use protocol::{
@@ -37,6 +38,7 @@ use protocol::{
     Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::PgPool;
+use tokio::time::{Instant, timeout_at};
 
 pub use config::PostgresConfig;
 
@@ -45,8 +47,12 @@ use crate::{
     NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Since, Store,
     StoreError, StoreHealth, Watermark,
 };
+use away::Away;
 use doubt::Doubt;
 use fault::Outcome;
+
+/// A call that takes longer may wait for somebody who is gone.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// A store in Postgres (13 or later). Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -54,32 +60,63 @@ pub struct PostgresStore {
     pool: PgPool,
     config: PostgresConfig,
     doubt: Doubt,
+    away: Away,
 }
 
 impl PostgresStore {
     /// Makes a store without connecting yet; must be called inside a tokio runtime. Fails only when the URL
     /// cannot be read ([`PostgresConfig::check`] says so in words for an operator).
     pub fn connect(config: PostgresConfig) -> Result<Self> {
+        let internal = |reason: String| StoreError::Internal(reason.into());
+        let away = Away::new(config.connect_options().map_err(internal)?);
         let doubt = Doubt::new();
-        let pool = config.pool(&doubt).map_err(|reason| StoreError::Internal(reason.into()))?;
-        Ok(Self { pool, config, doubt })
+        let pool = config.pool(&doubt, &away).map_err(internal)?;
+        Ok(Self { pool, config, doubt, away })
     }
 
     /// Runs a call to its end or to the deadline, again where the database asks for it: what failed so wrote nothing.
+    /// While Postgres is away it waits for it, as long as for a connection.
     async fn call<T, F>(&self, call: impl Fn() -> F + Send) -> Result<T>
     where
         F: Future<Output = Outcome<T>> + Send,
     {
+        self.call_after(self.config.acquire_timeout, call).await
+    }
+
+    /// The same, with another time to wait while Postgres is away.
+    async fn call_after<T, F>(&self, most: Duration, call: impl Fn() -> F + Send) -> Result<T>
+    where
+        F: Future<Output = Outcome<T>> + Send,
+    {
+        let deadline = Instant::now() + self.config.call_timeout;
+        let stay = self.away.over(most).await.map_err(|reason| StoreError::Unavailable(reason.into()))?;
+        let ended_by_an_outage = async {
+            let slow = async {
+                tokio::time::sleep(SLOW).await;
+                self.away.suspect();
+            };
+            tokio::join!(slow, stay.outlived());
+        };
         let mut working = std::pin::pin!(retry::retried(call));
         let cut_short = self.doubt.if_cut_short();
-        let outcome = match tokio::time::timeout(self.config.call_timeout, &mut working).await {
-            Ok(outcome) => outcome,
-            Err(late) => return Err(StoreError::Unavailable(late.into())),
+        let outcome = tokio::select! {
+            // What is done is done, also at the last moment.
+            biased;
+            outcome = timeout_at(deadline, &mut working) => outcome.map_err(|late| {
+                self.away.suspect();
+                StoreError::Unavailable(late.into())
+            })?,
+            () = ended_by_an_outage => {
+                return Err(StoreError::Unavailable("Postgres went away during the call".into()));
+            }
         };
         cut_short.done();
         outcome.map_err(|fault| {
             if fault.is_of_the_connection() {
                 self.doubt.raise();
+                self.away.suspect();
+            } else if fault.is_for_want_of_a_connection() {
+                self.away.suspect();
             }
             fault.into()
         })
@@ -94,7 +131,8 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> Result<StoreHealth> {
-        self.call(|| schema::health(&self.pool, &self.config)).await
+        // Who asks for the state wants it now.
+        self.call_after(Duration::ZERO, || schema::health(&self.pool, &self.config)).await
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {
