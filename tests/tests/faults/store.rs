@@ -62,7 +62,9 @@ async fn outages(connections: u32, lengths: &[Duration]) -> Result<()> {
             ensure!(caller.await?? > 0, "nobody was answered");
         }
     }
-    // The search says goodbye, and what is left is the pool.
+    // The search says goodbye, and what is left is the pool; but for what the proxy keeps open to the server, whose
+    // clients' goodbyes it swallowed.
+    proxy.cut();
     let mut admin = database.url().parse::<PgConnectOptions>()?.connect().await?;
     let sql = "SELECT count(*) FROM pg_stat_activity \
                WHERE datname = current_database() AND application_name = 'starling' AND pid <> pg_backend_pid()";
