@@ -199,7 +199,7 @@ pub struct PresenceSeen {
 pub struct Roll {
     /// When.
     pub at: Duration,
-    /// Everybody, as the api told.
+    /// Everybody, as they were: what the api told where that can be.
     pub states: BTreeMap<UserId, PresenceState>,
 }
 

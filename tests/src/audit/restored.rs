@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use super::{Deed, Happened, Kind, Log, Outcome, Violation, own::Restored};
+use super::{Deed, Entry, Happened, Kind, Log, Outcome, Violation, own::Restored};
 
 /// The log without the lost future: nobody knows what became of what was done in it, and each device begins with its
 /// first connection to what was restored.
@@ -27,14 +27,15 @@ pub(super) fn without_the_lost(log: &Log) -> Cow<'_, Log> {
             Happened::Heard(frame) => (frame["data"]["epoch"] == restored.epoch.as_str()).then_some(opened),
             _ => None,
         });
-        let began = first.map_or(Duration::MAX, |first| device.entries[first].at);
-        let latest = back.entry(device.user).or_insert(began);
-        *latest = began.max(*latest);
         device.entries.drain(..first.unwrap_or(device.entries.len()));
+        let told = |entry: &&Entry| matches!(&entry.what, Happened::Heard(frame) if frame["ref"] == "hello");
+        let told = device.entries.iter().find(told).map_or(Duration::MAX, |entry| entry.at);
+        let latest = back.entry(device.user).or_insert(told);
+        *latest = told.max(*latest);
     }
     // Who was not told yet reads up to places of the lost future, which something else takes later.
     for act in log.acts.iter_mut().filter(|act| matches!(act.deed, Deed::Read { .. })) {
-        if back.get(&act.user).is_none_or(|back| act.at < *back) {
+        if back.get(&act.user).is_none_or(|back| act.at <= *back) {
             act.outcome = Outcome::Unknown;
         }
     }
