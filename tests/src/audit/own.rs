@@ -1,5 +1,5 @@
-//! What people do outside of conversations (sessions, settings, blocks, announcements), and what befell the database, as
-//! plain data. `sessions`, `settings` and `restored` judge it.
+//! What people do outside of conversations (sessions, settings, blocks, announcements), and what befell the database,
+//! as plain data. `sessions`, `settings` and `restored` judge it.
 
 use std::{collections::BTreeMap, time::Duration};
 
