@@ -83,7 +83,7 @@ impl Watcher<'_> {
         } else if frame["type"] == "presence.updated" {
             match serde_json::from_value(frame["data"].clone()) {
                 Ok(presence) => self.told(at, &presence),
-                Err(error) => self.tell(format!("an event that is none ({error}): {frame}"), None, at),
+                Err(error) => self.tell(&format!("an event that is none ({error}): {frame}"), None, at),
             }
         }
     }
@@ -91,16 +91,16 @@ impl Watcher<'_> {
     fn told(&mut self, at: Duration, presence: &Presence) {
         let (user, state) = (presence.user_id, presence.state);
         let Some(shown) = self.shown.get_mut(&user) else {
-            return self.tell(format!("told {state:?} of somebody of whom nothing was answered"), Some(user), at);
+            return self.tell(&format!("told {state:?} of somebody of whom nothing was answered"), Some(user), at);
         };
         let again = std::mem::replace(&mut shown.state, state) == state;
         shown.told.push(at);
         let often = is_flood(&shown.told);
         if again {
-            self.tell(format!("told {state:?} again"), Some(user), at);
+            self.tell(&format!("told {state:?} again"), Some(user), at);
         }
         if often {
-            self.tell("told too often of one user".into(), Some(user), at);
+            self.tell("told too often of one user", Some(user), at);
         }
     }
 
@@ -112,13 +112,13 @@ impl Watcher<'_> {
             let Some(is) = roll.states.get(&user) else { continue };
             let shown = self.shown.get(&user).map(|shown| shown.state);
             if shown != Some(*is) {
-                self.tell(format!("shows {shown:?} who is {is:?}"), Some(user), roll.at);
+                self.tell(&format!("shows {shown:?} who is {is:?}"), Some(user), roll.at);
             }
         }
     }
 
-    fn tell(&mut self, what: String, of: Option<UserId>, at: Duration) {
-        let what = of.map_or(what.clone(), |of| format!("{what}: {of}"));
+    fn tell(&mut self, what: &str, of: Option<UserId>, at: Duration) {
+        let what = of.map_or_else(|| what.to_owned(), |of| format!("{what}: {of}"));
         self.found.push(Violation::new(Kind::WrongWatch, what).user(self.device.user).device(self.number).at(at));
     }
 }
