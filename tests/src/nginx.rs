@@ -98,10 +98,10 @@ fn title(id: u32) -> String {
 fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> Result<String> {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/nginx/starling.conf.template");
     let template = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let servers = |addresses: &[&str]| {
+    let servers = |addresses: &[&str], parameters: &str| {
         let addresses = if addresses.is_empty() { &[NOWHERE][..] } else { addresses };
         addresses.iter().fold(String::new(), |mut lines, address| {
-            let _ = write!(lines, "server {address} max_fails=1 fail_timeout=1s; ");
+            let _ = write!(lines, "server {address} {parameters}; ");
             lines
         })
     };
@@ -111,8 +111,8 @@ fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> 
     Ok(template
         .join("\n")
         .replace("${LISTEN}", &format!("127.0.0.1:{port}"))
-        .replace("${GATEWAYS}", &servers(gateways))
-        .replace("${APIS}", &servers(apis))
+        .replace("${GATEWAYS}", &servers(gateways, "max_fails=0"))
+        .replace("${APIS}", &servers(apis, "max_fails=1 fail_timeout=1s"))
         .replace("${PREFIX_DIR}", dir))
 }
 
