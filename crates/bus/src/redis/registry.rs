@@ -192,10 +192,14 @@ impl Registry {
             let Some(topic) = self.queues.get_mut(&lane).and_then(|queue| queue.wanted.pop_front()) else { break };
             let Some(entry) = self.entries.get_mut(&topic).filter(|entry| entry.lane == Some(lane)) else { continue };
             entry.queued = false;
+            // A topic that was forgotten and needed again stands here twice: the second time it is no longer off.
+            if entry.wire != Wire::Off {
+                continue;
+            }
             if entry.references == 0 {
                 // Released before it was ever subscribed.
                 self.remove(&topic);
-            } else if entry.wire == Wire::Off {
+            } else {
                 entry.wire = Wire::Subscribing;
                 topics.push(topic);
             }
@@ -205,10 +209,17 @@ impl Registry {
         }
         while topics.len() < self.max {
             let Some(topic) = self.queues.get_mut(&lane).and_then(|queue| queue.leaving.pop_front()) else { break };
-            let Some(entry) = self.entries.get_mut(&topic).filter(|entry| entry.lane == Some(lane)) else { continue };
-            if entry.references == 0 && entry.wire == Wire::On && entry.until.is_some_and(|until| until <= now) {
-                entry.wire = Wire::Unsubscribing;
-                topics.push(topic);
+            match self.entries.get_mut(&topic).filter(|entry| entry.lane == Some(lane)) {
+                Some(entry) => {
+                    let over = entry.until.is_some_and(|until| until <= now);
+                    if entry.references == 0 && entry.wire == Wire::On && over {
+                        entry.wire = Wire::Unsubscribing;
+                        topics.push(topic);
+                    }
+                }
+                // Left over on this lane, which has no use for it.
+                None if !topics.contains(&topic) => topics.push(topic),
+                None => {}
             }
         }
         (!topics.is_empty()).then_some(Batch::Unsubscribe(topics))
@@ -232,11 +243,17 @@ impl Registry {
         }
     }
 
-    /// A lane has these topics now.
+    /// A lane has these topics now. One that is not needed there is left again: its slot moved, and perhaps came back,
+    /// while the command was under way.
     pub(super) fn subscribed(&mut self, lane: Lane, topics: &[Topic]) {
         for topic in topics {
-            let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.lane == Some(lane)) else { continue };
-            if entry.wire == Wire::Subscribing {
+            let entry = self.entries.get_mut(topic).filter(|entry| entry.lane == Some(lane));
+            if entry.as_ref().is_none_or(|entry| entry.references == 0) {
+                self.queues.entry(lane).or_default().leaving.push_back(*topic);
+            }
+            let Some(entry) = entry else { continue };
+            // Off: wanted anew, and on by an earlier command. What a lane reports last is what its server has.
+            if matches!(entry.wire, Wire::Subscribing | Wire::Off) {
                 entry.wire = Wire::On;
                 self.owed -= usize::from(std::mem::take(&mut entry.owed));
                 let waiters = std::mem::take(&mut entry.waiters);
@@ -350,5 +367,7 @@ fn slot_of(prefix: &str, topic: &Topic, sharded: bool) -> u16 {
     if sharded { slot::of(format!("{prefix}{topic}").as_bytes()) } else { 0 }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
