@@ -17,6 +17,8 @@ const SLOTS: u32 = 16_384;
 const NODE_TIMEOUT: &str = "2000";
 /// Longer than [`NODE_TIMEOUT`].
 const MEET_AGAIN: Duration = Duration::from_secs(5);
+/// Longer than a replica tries to carry out an order.
+const ORDER_AGAIN: Duration = Duration::from_secs(7);
 
 /// A running cluster. Servers 0, 1 and 2 begin as masters, 3, 4 and 5 as their replicas, in this order.
 #[derive(Debug)]
@@ -147,6 +149,25 @@ impl RedisCluster {
             Ok(())
         })
         .await
+    }
+
+    /// Has a replica replace its master, which stays up and becomes a replica; waits until it did. A replica gives up
+    /// when it is not elected within five seconds, so that it is told again.
+    pub async fn fail_over(&self, master: usize, replica: usize) -> Result<()> {
+        let (port, start) = (self.port(replica), Instant::now());
+        loop {
+            self.command::<()>(port, &["FAILOVER"]).await?;
+            let ordered = Instant::now();
+            while ordered.elapsed() < ORDER_AGAIN {
+                let mut replica = self.connection(port).await?;
+                let info: String = redis::cmd("INFO").arg("replication").query_async(&mut replica).await?;
+                if info.contains("role:master") {
+                    return self.failed_over(master).await;
+                }
+                ensure!(start.elapsed() < SOON, "not within {SOON:?}: the replica takes over; {info}");
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
     }
 
     /// Waits until no slot is served by this one any more: its replica has taken over.

@@ -126,8 +126,12 @@ impl RedisSentinels {
     /// Has a Sentinel replace the master, which stays up and becomes a replica.
     pub async fn order_failover(&self) -> Result<()> {
         let sentinel = self.sentinels.first().context("there are three")?;
-        let mut connection = self.connect(sentinel.port).await?;
-        Ok(redis::cmd("SENTINEL").arg(&["FAILOVER", MASTER]).query_async(&mut connection).await?)
+        // It refuses while it has no fresh word of the replica.
+        self.until("the Sentinel takes the order", async |set| {
+            let mut connection = set.connect(sentinel.port).await?;
+            Ok(redis::cmd("SENTINEL").arg(&["FAILOVER", MASTER]).query_async(&mut connection).await?)
+        })
+        .await
     }
 
     /// One of the three Sentinels answers nothing any more.
@@ -199,7 +203,8 @@ impl Sentinel {
             format!("dir {}", dir.path().display()),
             format!("sentinel monitor {MASTER} 127.0.0.1 {master} 2"),
             format!("sentinel down-after-milliseconds {MASTER} {}", DOWN_AFTER.as_millis()),
-            format!("sentinel failover-timeout {MASTER} 3000"),
+            // Within this it succeeds or is given up; the next attempt comes after twice the time.
+            format!("sentinel failover-timeout {MASTER} 10000"),
         ];
         if let Some(password) = password {
             lines.push(format!("sentinel auth-pass {MASTER} {password}"));

@@ -1,12 +1,12 @@
 //! A cluster: sharded topics, slots that move while events flow, masters that are killed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use bus::{Bus, BusError, BusStatus, Incoming, NodePresence, Topic, redis::RedisBus};
 use bytes::Bytes;
 use protocol::{NodeId, PresenceState, UserId};
 use starling_tests::{
-    conformance::bus::{Ear, SOON, publish, topic, up},
+    conformance::bus::{SOON, publish, topic, up},
     process::eventually,
     redis::{Redis, RedisCluster},
 };
@@ -189,10 +189,8 @@ async fn a_failover_that_was_ordered_is_followed_though_the_old_master_goes_on_a
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..30).map(|_| topic()).collect();
     let (a, mut ear, b) = pair(cluster.url(), &topics).await;
-    let mut replica = cluster.connection(cluster.port(3)).await.unwrap();
-    redis::cmd("CLUSTER").arg("FAILOVER").query_async::<()>(&mut replica).await.unwrap();
-    cluster.failed_over(0).await.unwrap();
-    eventually("the topics are on the new master alone", SOON, async || {
+    cluster.fail_over(0, 3).await.unwrap();
+    eventually("the topics are on the new master alone", FAILOVER, async || {
         let (old, new) = (channels(&cluster, 0).await, channels(&cluster, 3).await);
         if old == 0 && new > 0 { Ok(()) } else { Err((old, new)) }
     })

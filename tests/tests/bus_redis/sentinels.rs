@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bus::{Bus, BusError, BusStatus, Topic, redis::RedisBus};
 use bytes::Bytes;
 use starling_tests::{
-    conformance::bus::{Ear, SOON, publish, topic, up},
+    conformance::bus::{SOON, publish, topic, up},
     process::eventually,
     redis::RedisSentinels,
 };
@@ -39,6 +39,19 @@ async fn left(set: &RedisSentinels, port: u16) {
     eventually("nobody listens to the old one", FAILOVER, async || match listening(set, port).await {
         0 => Ok(()),
         left => Err(left),
+    })
+    .await;
+}
+
+/// Waits until a node uses the server with this port. Until then it publishes to the old one, which goes on answering.
+async fn followed(set: &RedisSentinels, bus: &Arc<dyn Bus>, port: u16) {
+    let mut server = set.connection(port).await.unwrap();
+    eventually("the node has followed", FAILOVER, async || {
+        bus.put("followed", Bytes::new(), FAILOVER).await.map_err(|error| error.to_string())?;
+        match redis::cmd("EXISTS").arg("test:followed").query_async(&mut server).await {
+            Ok(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     })
     .await;
 }
@@ -106,6 +119,7 @@ async fn a_failover_that_was_ordered_is_followed() {
     let before = set.master_port().await.unwrap();
     set.order_failover().await.unwrap();
     let after = set.failed_over(before).await.unwrap();
+    followed(&set, &b, after).await;
     recovered(&a, &mut ear, &b, &topics).await;
     up(&b).await;
     assert_eq!(*a.status().borrow(), BusStatus::Up);
@@ -115,7 +129,7 @@ async fn a_failover_that_was_ordered_is_followed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_keeps_its_connections_and_knows_of_nothing_is_left_when_the_sentinels_name_another_one() {
-    let mut set = RedisSentinels::start().await.unwrap();
+    let set = RedisSentinels::start().await.unwrap();
     let topics = [topic(), topic()];
     let (a, mut ear, b) = pair(set.url(), &topics).await;
     let before = set.master_port().await.unwrap();
@@ -129,6 +143,7 @@ async fn a_master_that_keeps_its_connections_and_knows_of_nothing_is_left_when_t
     redis::cmd("ACL").arg(&["SETUSER", "default", "-client"]).query_async::<()>(&mut admin).await.unwrap();
     set.order_failover().await.unwrap();
     let after = set.failed_over(before).await.unwrap();
+    followed(&set, &b, after).await;
     recovered(&a, &mut ear, &b, &topics).await;
     up(&b).await;
     assert_eq!(set.role(before).await.unwrap(), "master", "it was told after all");
