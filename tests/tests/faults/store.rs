@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 use starling_tests::{
+    client::SOON,
     postgres::TestDatabase,
     proxy::{Faults, Flow, Proxy},
 };
@@ -54,7 +55,8 @@ async fn outages(connections: u32, lengths: &[Duration]) -> Result<()> {
         sleep(*length).await;
         proxy.heal()?;
         let returned = Instant::now();
-        while store.ensure_org("acme").await.is_err() {
+        while let Err(error) = store.ensure_org("acme").await {
+            ensure!(returned.elapsed() < SOON, "after {}: {error:?}", seconds(*length));
             sleep(Duration::from_millis(5)).await;
         }
         recovered(&format!("{connections} connections, away for {}", seconds(*length)), returned.elapsed(), BACK)?;

@@ -2,9 +2,8 @@
 //! that instead of hanging in attempts of their own.
 //!
 //! Promises that a call which waits goes on as soon as Postgres is back, within [`EVERY`] and the time that one
-//! connection takes, however long attempts hung before; and that nothing from before the outage is in its way: its
-//! connections are not used again, and calls that are still without an answer shortly after the return end. Asks
-//! nothing while nothing fails.
+//! connection takes, however long attempts hung before; and that calls from before the outage end soon after it,
+//! answered or not. Asks nothing while nothing fails.
 
 use std::{
     sync::{
@@ -59,8 +58,6 @@ struct Shared {
 struct State {
     /// Set while it is away.
     reason: Option<Reason>,
-    /// When it was last found to be away.
-    since: Option<Instant>,
     /// When it was last found to be there.
     found: Option<Instant>,
     /// How often it came back.
@@ -99,9 +96,9 @@ impl Away {
         }
     }
 
-    /// Whether a connection of this age was made before Postgres was last away.
-    pub(super) fn is_from_before(&self, age: Duration) -> bool {
-        self.shared.state.borrow().since.is_some_and(|since| age >= since.elapsed())
+    /// How often it came back.
+    pub(super) fn returns(&self) -> u64 {
+        self.shared.state.borrow().returns
     }
 }
 
@@ -201,7 +198,6 @@ impl Shared {
         self.state.send_modify(|state| {
             if state.reason.is_none() {
                 tracing::debug!(%reason, "Postgres is away: calls wait for it");
-                state.since = Some(Instant::now());
             }
             state.reason = Some(Arc::clone(reason));
         });
@@ -236,10 +232,11 @@ mod tests {
         away.shared.is_away(&(Arc::new(Silent) as Reason));
         let told = away.over(Duration::from_millis(1)).await.err().map(|reason| reason.to_string());
         assert_eq!(told.as_deref(), Some("Postgres does not answer"));
-        assert!(away.is_from_before(Duration::from_mins(1)) && !away.is_from_before(Duration::ZERO));
+        assert_eq!(away.returns(), 0);
         let waiting = away.over(Duration::from_mins(1));
         let (waited, ()) = tokio::join!(waiting, async { away.shared.is_there() });
         let during = waited.unwrap_or_else(|reason| panic!("{reason}"));
+        assert_eq!(away.returns(), 1);
         // Who came before it went is told that nothing comes any more; who came after it is not.
         before.outlived().await;
         assert!(timeout(Duration::from_millis(50), during.outlived()).await.is_err());

@@ -68,21 +68,17 @@ impl PostgresConfig {
         Ok(parse(&self.url)?.options([("statement_timeout", "0"), ("lock_timeout", "0"), ("TimeZone", "UTC")]))
     }
 
-    /// A pool that connects when it is first needed, asks its connections as far as there is doubt in them, and
-    /// parts with those from before an outage.
+    /// A pool that connects when it is first needed, and asks its connections as far as there is doubt in them.
     pub(super) fn pool(&self, doubt: &Doubt, away: &Away) -> Result<PgPool, String> {
-        let (used, kept) = ((doubt.clone(), away.clone()), (doubt.clone(), away.clone()));
+        let (used, kept, away) = (doubt.clone(), doubt.clone(), away.clone());
         Ok(PgPoolOptions::new()
             .max_connections(self.max_connections.max(1))
             .acquire_timeout(self.acquire_timeout)
             // A round trip for each call is too dear.
             .test_before_acquire(false)
             .before_acquire(move |connection, meta| {
-                let (doubt, away) = used.clone();
+                let (doubt, away) = (used.clone(), away.clone());
                 Box::pin(async move {
-                    if away.is_from_before(meta.age) {
-                        return Ok(false);
-                    }
                     let allows = doubt.allows(connection, meta.idle_for).await;
                     if !allows {
                         away.suspect();
@@ -90,9 +86,9 @@ impl PostgresConfig {
                     Ok(allows)
                 })
             })
-            .after_release(move |connection, meta| {
-                let (doubt, away) = kept.clone();
-                Box::pin(async move { Ok(!away.is_from_before(meta.age) && doubt.keeps(connection).await) })
+            .after_release(move |connection, _| {
+                let doubt = kept.clone();
+                Box::pin(async move { Ok(doubt.keeps(connection).await) })
             })
             .connect_lazy_with(self.connect_options()?))
     }

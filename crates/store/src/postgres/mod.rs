@@ -22,6 +22,7 @@ mod markers;
 mod own_feed;
 mod participants;
 mod people;
+mod pool;
 mod relations;
 mod resume;
 mod retry;
@@ -37,7 +38,6 @@ use protocol::{
     Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page,
     Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
-use sqlx::PgPool;
 use tokio::time::{Instant, timeout_at};
 
 pub use config::PostgresConfig;
@@ -50,6 +50,7 @@ use crate::{
 use away::Away;
 use doubt::Doubt;
 use fault::Outcome;
+use pool::Pool;
 
 /// A call that takes longer may wait for somebody who is gone.
 const SLOW: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A store in Postgres (13 or later). Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    pool: Pool,
     config: PostgresConfig,
     doubt: Doubt,
     away: Away,
@@ -70,7 +71,7 @@ impl PostgresStore {
         let internal = |reason: String| StoreError::Internal(reason.into());
         let away = Away::new(config.connect_options().map_err(internal)?);
         let doubt = Doubt::new();
-        let pool = config.pool(&doubt, &away).map_err(internal)?;
+        let pool = Pool::new(config.clone(), doubt.clone(), away.clone()).map_err(internal)?;
         Ok(Self { pool, config, doubt, away })
     }
 
@@ -99,6 +100,7 @@ impl PostgresStore {
         };
         let mut working = std::pin::pin!(retry::retried(call));
         let cut_short = self.doubt.if_cut_short();
+        let _call = self.pool.call();
         let outcome = tokio::select! {
             // What is done is done, also at the last moment.
             biased;
@@ -116,6 +118,7 @@ impl PostgresStore {
                 self.doubt.raise();
                 self.away.suspect();
             } else if fault.is_for_want_of_a_connection() {
+                self.pool.had_no_place();
                 self.away.suspect();
             }
             fault.into()
@@ -132,11 +135,11 @@ impl Store for PostgresStore {
 
     async fn health(&self) -> Result<StoreHealth> {
         // Who asks for the state wants it now.
-        self.call_after(Duration::ZERO, || schema::health(&self.pool, &self.config)).await
+        self.call_after(Duration::ZERO, || async { schema::health(&self.pool.get(), &self.config).await }).await
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {
-        self.call(|| schema::new_epoch(&self.pool)).await
+        self.call(|| async { schema::new_epoch(&self.pool.get()).await }).await
     }
 
     async fn close(&self) {
@@ -144,35 +147,35 @@ impl Store for PostgresStore {
     }
 
     async fn ensure_org(&self, slug: &str) -> Result<OrgId> {
-        self.call(|| people::ensure_org(&self.pool, slug)).await
+        self.call(|| async { people::ensure_org(&self.pool.get(), slug).await }).await
     }
 
     async fn create_user(&self, user: NewUser) -> Result<User> {
-        self.call(|| people::create(&self.pool, &user)).await
+        self.call(|| async { people::create(&self.pool.get(), &user).await }).await
     }
 
     async fn upsert_external_user(&self, user: ExternalUser) -> Result<User> {
-        self.call(|| people::upsert_external(&self.pool, &user)).await
+        self.call(|| async { people::upsert_external(&self.pool.get(), &user).await }).await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.call(|| people::one(&self.pool, id)).await
+        self.call(|| async { people::one(&self.pool.get(), id).await }).await
     }
 
     async fn users(&self, org: OrgId, ids: &[UserId]) -> Result<Vec<User>> {
-        self.call(|| people::some(&self.pool, org, ids)).await
+        self.call(|| async { people::some(&self.pool.get(), org, ids).await }).await
     }
 
     async fn credentials(&self, org: OrgId, username: &str) -> Result<Option<(User, Option<String>)>> {
-        self.call(|| people::credentials(&self.pool, org, username)).await
+        self.call(|| async { people::credentials(&self.pool.get(), org, username).await }).await
     }
 
     async fn update_profile(&self, id: UserId, patch: &ProfilePatch) -> Result<Option<User>> {
-        self.call(|| people::update_profile(&self.pool, id, patch)).await
+        self.call(|| async { people::update_profile(&self.pool.get(), id, patch).await }).await
     }
 
     async fn create_session(&self, session: NewSession) -> Result<()> {
-        self.call(|| sessions::create(&self.pool, &session)).await
+        self.call(|| async { sessions::create(&self.pool.get(), &session).await }).await
     }
 
     async fn rotate_session(
@@ -182,15 +185,15 @@ impl Store for PostgresStore {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Rotation> {
-        self.call(|| sessions::rotate(&self.pool, old_hash, new_hash, expires_at, now)).await
+        self.call(|| async { sessions::rotate(&self.pool.get(), old_hash, new_hash, expires_at, now).await }).await
     }
 
     async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
-        self.call(|| sessions::state(&self.pool, id, now)).await
+        self.call(|| async { sessions::state(&self.pool.get(), id, now).await }).await
     }
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>> {
-        self.call(|| sessions::list(&self.pool, user, now)).await
+        self.call(|| async { sessions::list(&self.pool.get(), user, now).await }).await
     }
 
     async fn revoke_sessions(
@@ -199,31 +202,31 @@ impl Store for PostgresStore {
         session: Option<SessionId>,
         now: Timestamp,
     ) -> Result<Option<UserSeq>> {
-        self.call(|| sessions::revoke(&self.pool, user, session, now)).await
+        self.call(|| async { sessions::revoke(&self.pool.get(), user, session, now).await }).await
     }
 
     async fn create_conversation(&self, new: NewConversation) -> Result<CreatedConversation> {
-        self.call(|| create::create(&self.pool, &new)).await
+        self.call(|| async { create::create(&self.pool.get(), &new).await }).await
     }
 
     async fn change(&self, scope: &Scope, decide: Decide<'_>) -> Result<Committed> {
-        self.call(|| change::change(&self.pool, scope, decide)).await
+        self.call(|| async { change::change(&self.pool.get(), scope, decide).await }).await
     }
 
     async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
-        self.call(|| markers::mark(&self.pool, rows)).await
+        self.call(|| async { markers::mark(&self.pool.get(), rows).await }).await
     }
 
     async fn access(&self, viewer: UserId, conversation: ConversationId) -> Result<Option<Access>> {
-        self.call(|| participants::access(&self.pool, viewer, conversation)).await
+        self.call(|| async { participants::access(&self.pool.get(), viewer, conversation).await }).await
     }
 
     async fn locate(&self, message: MessageId) -> Result<Option<ConversationId>> {
-        self.call(|| history::locate(&self.pool, message)).await
+        self.call(|| async { history::locate(&self.pool.get(), message).await }).await
     }
 
     async fn conversation(&self, viewer: UserId, id: ConversationId) -> Result<Option<Conversation>> {
-        self.call(|| conversations::one(&self.pool, viewer, id)).await
+        self.call(|| async { conversations::one(&self.pool.get(), viewer, id).await }).await
     }
 
     async fn conversations(
@@ -233,7 +236,7 @@ impl Store for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        self.call(|| conversations::of_user(&self.pool, viewer, filter, cursor, limit)).await
+        self.call(|| async { conversations::of_user(&self.pool.get(), viewer, filter, cursor, limit).await }).await
     }
 
     async fn public_conversations(
@@ -243,7 +246,7 @@ impl Store for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Conversation>> {
-        self.call(|| conversations::public(&self.pool, viewer, query, cursor, limit)).await
+        self.call(|| async { conversations::public(&self.pool.get(), viewer, query, cursor, limit).await }).await
     }
 
     async fn participant(
@@ -252,7 +255,7 @@ impl Store for PostgresStore {
         conversation: ConversationId,
         user: UserId,
     ) -> Result<Option<Participant>> {
-        self.call(|| participants::one(&self.pool, viewer, conversation, user)).await
+        self.call(|| async { participants::one(&self.pool.get(), viewer, conversation, user).await }).await
     }
 
     async fn participants(
@@ -263,7 +266,8 @@ impl Store for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Participant>> {
-        self.call(|| participants::list(&self.pool, viewer, conversation, query, cursor, limit)).await
+        self.call(|| async { participants::list(&self.pool.get(), viewer, conversation, query, cursor, limit).await })
+            .await
     }
 
     async fn history(
@@ -273,11 +277,11 @@ impl Store for PostgresStore {
         window: HistoryWindow,
         limit: u32,
     ) -> Result<Vec<Message>> {
-        self.call(|| history::window(&self.pool, viewer, conversation, window, limit)).await
+        self.call(|| async { history::window(&self.pool.get(), viewer, conversation, window, limit).await }).await
     }
 
     async fn message(&self, viewer: UserId, id: MessageId) -> Result<Option<Message>> {
-        self.call(|| history::message(&self.pool, viewer, id)).await
+        self.call(|| async { history::message(&self.pool.get(), viewer, id).await }).await
     }
 
     async fn changes(
@@ -287,34 +291,34 @@ impl Store for PostgresStore {
         after: Seq,
         limit: u32,
     ) -> Result<Option<Changes>> {
-        self.call(|| follow::changes(&self.pool, viewer, conversation, after, limit)).await
+        self.call(|| async { follow::changes(&self.pool.get(), viewer, conversation, after, limit).await }).await
     }
 
     async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships> {
-        self.call(|| follow::memberships(&self.pool, user, limit)).await
+        self.call(|| async { follow::memberships(&self.pool.get(), user, limit).await }).await
     }
 
     async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>> {
-        self.call(|| resume::catch_up(&self.pool, viewer, cursors, limit)).await
+        self.call(|| async { resume::catch_up(&self.pool.get(), viewer, cursors, limit).await }).await
     }
 
     async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
-        self.call(|| resume::changed_since(&self.pool, user, since, limit)).await
+        self.call(|| async { resume::changed_since(&self.pool.get(), user, since, limit).await }).await
     }
 
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads> {
-        self.call(|| follow::heads(&self.pool, ids)).await
+        self.call(|| async { follow::heads(&self.pool.get(), ids).await }).await
     }
 
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {
-        self.call(|| follow::feed_heads(&self.pool, ids)).await
+        self.call(|| async { follow::feed_heads(&self.pool.get(), ids).await }).await
     }
 
     async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed> {
-        self.call(|| feed::after(&self.pool, user, after)).await
+        self.call(|| async { feed::after(&self.pool.get(), user, after).await }).await
     }
 
     async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
-        self.call(|| markers::receipts(&self.pool, user, conversations)).await
+        self.call(|| async { markers::receipts(&self.pool.get(), user, conversations).await }).await
     }
 }

@@ -25,11 +25,11 @@ impl Inbox for PostgresStore {
         patch: &PreferencesPatch,
         now: Timestamp,
     ) -> Result<Option<(Preferences, Option<UserSeq>)>> {
-        self.call(|| preferences::set(&self.pool, user, conversation, patch, now)).await
+        self.call(|| async { preferences::set(&self.pool.get(), user, conversation, patch, now).await }).await
     }
 
     async fn notification_preferences(&self, user: UserId) -> Result<NotificationPreferences> {
-        self.call(|| preferences::everywhere(&self.pool, user)).await
+        self.call(|| async { preferences::everywhere(&self.pool.get(), user).await }).await
     }
 
     async fn set_notification_preferences(
@@ -38,11 +38,11 @@ impl Inbox for PostgresStore {
         patch: &NotificationPreferencesPatch,
         _now: Timestamp,
     ) -> Result<(NotificationPreferences, Option<UserSeq>)> {
-        self.call(|| preferences::set_everywhere(&self.pool, user, patch)).await
+        self.call(|| async { preferences::set_everywhere(&self.pool.get(), user, patch).await }).await
     }
 
     async fn unread(&self, user: UserId, now: Timestamp) -> Result<Unread> {
-        self.call(|| unread::unread(&self.pool, user, now)).await
+        self.call(|| async { unread::unread(&self.pool.get(), user, now).await }).await
     }
 
     async fn notifications(
@@ -52,7 +52,7 @@ impl Inbox for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Notification>> {
-        self.call(|| notifications::page(&self.pool, user, unread_only, cursor, limit)).await
+        self.call(|| async { notifications::page(&self.pool.get(), user, unread_only, cursor, limit).await }).await
     }
 
     async fn message_notifications(
@@ -61,7 +61,7 @@ impl Inbox for PostgresStore {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<MessageNotification>> {
-        self.call(|| unread::messages(&self.pool, user, now, limit)).await
+        self.call(|| async { unread::messages(&self.pool.get(), user, now, limit).await }).await
     }
 
     async fn read_notifications(
@@ -70,15 +70,15 @@ impl Inbox for PostgresStore {
         ids: Option<&[NotificationId]>,
         now: Timestamp,
     ) -> Result<Option<UserSeq>> {
-        self.call(|| notifications::read(&self.pool, user, ids, now)).await
+        self.call(|| async { notifications::read(&self.pool.get(), user, ids, now).await }).await
     }
 
     async fn unread_notifications(&self, user: UserId) -> Result<u64> {
-        self.call(|| notifications::unread(&self.pool, user)).await
+        self.call(|| async { notifications::unread(&self.pool.get(), user).await }).await
     }
 
     async fn announce(&self, new: NewAnnouncement, audit: NewAudit) -> Result<Announced> {
-        self.call(|| announcements::announce(&self.pool, &new, &audit)).await
+        self.call(|| async { announcements::announce(&self.pool.get(), &new, &audit).await }).await
     }
 
     async fn announcements(
@@ -88,18 +88,18 @@ impl Inbox for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<AnnouncementList> {
-        self.call(|| announcements::page(&self.pool, org, user, cursor, limit)).await
+        self.call(|| async { announcements::page(&self.pool.get(), org, user, cursor, limit).await }).await
     }
 
     async fn announcements_after(&self, org: OrgId, after: u64, limit: u32) -> Result<Vec<Announcement>> {
-        self.call(|| announcements::after(&self.pool, org, after, limit)).await
+        self.call(|| async { announcements::after(&self.pool.get(), org, after, limit).await }).await
     }
 
     async fn announcement_heads(&self, orgs: &[OrgId]) -> Result<Vec<(OrgId, u64)>> {
-        self.call(|| announcements::heads(&self.pool, orgs)).await
+        self.call(|| async { announcements::heads(&self.pool.get(), orgs).await }).await
     }
 
     async fn read_announcements(&self, org: OrgId, user: UserId, seq: u64) -> Result<u64> {
-        self.call(|| announcements::read(&self.pool, org, user, seq)).await
+        self.call(|| async { announcements::read(&self.pool.get(), org, user, seq).await }).await
     }
 }

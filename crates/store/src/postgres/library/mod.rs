@@ -28,15 +28,15 @@ impl Library for PostgresStore {
         after: Seq,
         limit: u32,
     ) -> Result<Option<(Message, Vec<Message>)>> {
-        self.call(|| thread::thread(&self.pool, viewer, root, after, limit)).await
+        self.call(|| async { thread::thread(&self.pool.get(), viewer, root, after, limit).await }).await
     }
 
     async fn pins(&self, viewer: UserId, conversation: ConversationId) -> Result<Vec<Message>> {
-        self.call(|| pins::pins(&self.pool, viewer, conversation)).await
+        self.call(|| async { pins::pins(&self.pool.get(), viewer, conversation).await }).await
     }
 
     async fn versions(&self, viewer: UserId, message: MessageId) -> Result<Option<Vec<MessageVersion>>> {
-        self.call(|| versions::versions(&self.pool, viewer, message)).await
+        self.call(|| async { versions::versions(&self.pool.get(), viewer, message).await }).await
     }
 
     async fn reactors(
@@ -47,7 +47,7 @@ impl Library for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Option<Page<Reactor>>> {
-        self.call(|| reactors::reactors(&self.pool, viewer, message, emoji, cursor, limit)).await
+        self.call(|| async { reactors::reactors(&self.pool.get(), viewer, message, emoji, cursor, limit).await }).await
     }
 
     async fn message_receipts(
@@ -57,7 +57,7 @@ impl Library for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Option<MessageReceipts>> {
-        self.call(|| receipts::receipts(&self.pool, viewer, message, cursor, limit)).await
+        self.call(|| async { receipts::receipts(&self.pool.get(), viewer, message, cursor, limit).await }).await
     }
 
     async fn search(
@@ -67,7 +67,7 @@ impl Library for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<SearchHit>> {
-        self.call(|| search::search(&self.pool, viewer, search, cursor, limit)).await
+        self.call(|| async { search::search(&self.pool.get(), viewer, search, cursor, limit).await }).await
     }
 
     async fn mentionable(
@@ -76,7 +76,7 @@ impl Library for PostgresStore {
         usernames: &[String],
         ids: &[UserId],
     ) -> Result<Vec<User>> {
-        self.call(|| mentionable::mentionable(&self.pool, conversation, usernames, ids)).await
+        self.call(|| async { mentionable::mentionable(&self.pool.get(), conversation, usernames, ids).await }).await
     }
 }
 

@@ -16,27 +16,27 @@ use crate::{NewAudit, NewReport, OrgUsersFilter, People, ReportsFilter, Result, 
 #[async_trait]
 impl People for PostgresStore {
     async fn set_blocked(&self, user: UserId, other: UserId, blocked: bool, now: Timestamp) -> Result<Option<UserSeq>> {
-        self.call(|| blocks::set(&self.pool, user, other, blocked, now)).await
+        self.call(|| async { blocks::set(&self.pool.get(), user, other, blocked, now).await }).await
     }
 
     async fn blocked_users(&self, user: UserId, cursor: Option<&str>, limit: u32) -> Result<Page<User>> {
-        self.call(|| blocks::page(&self.pool, user, cursor, limit)).await
+        self.call(|| async { blocks::page(&self.pool.get(), user, cursor, limit).await }).await
     }
 
     async fn blocked_between(&self, one: UserId, other: UserId) -> Result<bool> {
-        self.call(|| blocks::between(&self.pool, one, other)).await
+        self.call(|| async { blocks::between(&self.pool.get(), one, other).await }).await
     }
 
     async fn note_seen(&self, seen: &[Seen]) -> Result<()> {
-        self.call(|| presence::note(&self.pool, seen)).await
+        self.call(|| async { presence::note(&self.pool.get(), seen).await }).await
     }
 
     async fn visible(&self, viewer: UserId, ids: &[UserId]) -> Result<Vec<Seen>> {
-        self.call(|| presence::visible(&self.pool, viewer, ids)).await
+        self.call(|| async { presence::visible(&self.pool.get(), viewer, ids).await }).await
     }
 
     async fn contacts(&self, viewer: UserId, limit: u32) -> Result<Vec<Seen>> {
-        self.call(|| presence::contacts(&self.pool, viewer, limit)).await
+        self.call(|| async { presence::contacts(&self.pool.get(), viewer, limit).await }).await
     }
 
     async fn org_users(
@@ -46,7 +46,7 @@ impl People for PostgresStore {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<User>> {
-        self.call(|| org_users::page(&self.pool, org, filter, after, limit)).await
+        self.call(|| async { org_users::page(&self.pool.get(), org, filter, after, limit).await }).await
     }
 
     async fn set_disabled(
@@ -57,7 +57,8 @@ impl People for PostgresStore {
         audit: Option<NewAudit>,
         now: Timestamp,
     ) -> Result<Option<(User, Option<UserSeq>)>> {
-        self.call(|| org_users::set_disabled(&self.pool, org, id, disabled, audit.as_ref(), now)).await
+        self.call(|| async { org_users::set_disabled(&self.pool.get(), org, id, disabled, audit.as_ref(), now).await })
+            .await
     }
 
     async fn set_org_role(
@@ -67,11 +68,11 @@ impl People for PostgresStore {
         role: OrgRole,
         audit: Option<NewAudit>,
     ) -> Result<Option<User>> {
-        self.call(|| org_users::set_role(&self.pool, org, id, role, audit.as_ref())).await
+        self.call(|| async { org_users::set_role(&self.pool.get(), org, id, role, audit.as_ref()).await }).await
     }
 
     async fn report(&self, new: NewReport) -> Result<(Report, bool)> {
-        self.call(|| reports::report(&self.pool, &new)).await
+        self.call(|| async { reports::report(&self.pool.get(), &new).await }).await
     }
 
     async fn reports(
@@ -81,7 +82,7 @@ impl People for PostgresStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Report>> {
-        self.call(|| reports::page(&self.pool, org, filter, cursor, limit)).await
+        self.call(|| async { reports::page(&self.pool.get(), org, filter, cursor, limit).await }).await
     }
 
     async fn decide_report(
@@ -91,10 +92,10 @@ impl People for PostgresStore {
         status: ReportStatus,
         audit: NewAudit,
     ) -> Result<Option<Report>> {
-        self.call(|| reports::decide(&self.pool, org, id, status, &audit)).await
+        self.call(|| async { reports::decide(&self.pool.get(), org, id, status, &audit).await }).await
     }
 
     async fn audit_log(&self, org: OrgId, cursor: Option<&str>, limit: u32) -> Result<Page<AuditEntry>> {
-        self.call(|| audit::page(&self.pool, org, cursor, limit)).await
+        self.call(|| async { audit::page(&self.pool.get(), org, cursor, limit).await }).await
     }
 }
