@@ -122,7 +122,7 @@ async fn a_store_is_made_while_postgres_is_down_and_works_when_it_comes() {
     assert!(start.elapsed() < Duration::from_secs(15), "each call gives up soon: {:?}", start.elapsed());
 
     server.up().await.unwrap();
-    let health = store.health().await.unwrap();
+    let health = eventually("the server is found", Duration::from_secs(20), async || store.health().await).await;
     assert!(!health.migrated, "{health:?}");
     assert!(matches!(store.ensure_org("acme").await, Err(StoreError::Schema(_))));
     store.migrate().await.unwrap();

@@ -55,6 +55,9 @@ use pool::Pool;
 /// A call that takes longer may wait for somebody who is gone.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Who asks for the state wants it soon: a search that has just begun may end by then.
+const HEALTH: Duration = Duration::from_millis(750);
+
 /// A store in Postgres (13 or later). Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct PostgresStore {
@@ -134,8 +137,7 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> Result<StoreHealth> {
-        // Who asks for the state wants it now.
-        self.call_after(Duration::ZERO, || async { schema::health(&self.pool.get(), &self.config).await }).await
+        self.call_after(HEALTH, || async { schema::health(&self.pool.get(), &self.config).await }).await
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {

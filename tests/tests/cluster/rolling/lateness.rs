@@ -14,6 +14,8 @@ use starling_tests::{
 
 /// What a message may take beyond that, on a machine that does other things.
 const ALLOWANCE: Duration = Duration::from_secs(1);
+/// A reconnect that takes longer was kept waiting by somebody: clients of ours try again after 1.6 s at most.
+const RECONNECT: Duration = Duration::from_secs(8);
 /// Upper bounds of the histogram's rows, milliseconds.
 const ROWS: [u128; 8] = [5, 20, 50, 100, 250, 500, 1_000, u128::MAX];
 
@@ -86,6 +88,7 @@ pub(super) fn ensure_none(id: ConversationId, truth: &BTreeMap<Seq, Message>, al
     println!("  on devices that were moving ({}), beyond the time that this took them:", own.len());
     histogram(&own);
     let longest = moved.iter().map(|(late, _)| *late).max().unwrap_or_default();
+    ensure!(longest <= RECONNECT, "a device was without a connection for so long that a message was {longest:?} late");
     println!("  the latest of all came {longest:.0?} after the first device had it, to one that was moving");
     Ok(())
 }
