@@ -113,9 +113,15 @@ impl Chat {
     }
 
     /// The first page of [`Self::changes`] of each of these conversations (≤ 1,000) that the caller takes part in, in one
-    /// read. Pages are bounded together too: one that got nothing because of that says that there is `more`.
-    pub async fn catch_up(&self, caller: &Caller, cursors: &[(ConversationId, Seq)]) -> Result<Vec<Changes>> {
-        let pages = self.inner.store.catch_up(caller.user.id, cursors, CATCH_UP_LIMIT).await?;
+    /// read: at most `limit` changes each, and never more than 50. Pages are bounded together too: one that got nothing
+    /// because of that says that there is `more`.
+    pub async fn catch_up(
+        &self,
+        caller: &Caller,
+        cursors: &[(ConversationId, Seq)],
+        limit: u32,
+    ) -> Result<Vec<Changes>> {
+        let pages = self.inner.store.catch_up(caller.user.id, cursors, limit.min(CATCH_UP_LIMIT)).await?;
         Ok(pages.into_iter().map(page::cut).collect())
     }
 
@@ -126,7 +132,8 @@ impl Chat {
         Ok((feed.user_seq, events))
     }
 
-    /// Markers that a resume tells.
+    /// Markers of these conversations that a resume tells: one's own, and everybody's where 100 or fewer take part. In
+    /// memory at once: ask for some hundred conversations at a time.
     pub async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
         Ok(self.inner.store.receipts(user, conversations).await?)
     }

@@ -28,7 +28,7 @@ impl Node {
                 self.hub.rearm(item.conversation_id, link);
             }
             let cursors: Vec<_> = behind.iter().map(|(item, cursor)| (item.conversation_id, *cursor)).collect();
-            let pages = self.chat.catch_up(&link.caller, &cursors).await?.into_iter();
+            let pages = self.chat.catch_up(&link.caller, &cursors, self.config.bounds.page).await?.into_iter();
             let mut pages: Map<_, _> = pages.map(|page| (page.conversation_id, page)).collect();
             for (item, cursor) in behind {
                 let id = item.conversation_id;

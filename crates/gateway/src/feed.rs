@@ -29,7 +29,12 @@ impl Node {
 
     async fn fetch(self: Arc<Self>, user: UserId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        while let Some(from) = self.hub.feeds.fetch_from(user) {
+        while let Some((from, head)) = self.hub.feeds.fetch_from(user) {
+            if self.is_feed_far(from, head) {
+                // They come back, and are told to fetch.
+                self.hub.feeds.fetched(user, head, |link, _| link.outbox.close(CloseCode::SlowConsumer));
+                continue;
+            }
             match self.chat.feed(user, from).await {
                 Ok((head, events)) => {
                     let mut effects = Vec::new();
@@ -52,6 +57,11 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether so much of a feed was missed that the client is to fetch everything.
+    pub(crate) fn is_feed_far(&self, from: UserSeq, head: UserSeq) -> bool {
+        head.saturating_sub(from) > self.config.bounds.feed_distance
     }
 
     /// Puts a feed event into a connection's outbox. Who is told that they are out hears nothing after that, not

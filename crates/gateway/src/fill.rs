@@ -1,7 +1,10 @@
 //! Fills holes in a conversation's stream from the store: one task per conversation and node, for all its local
 //! connections together.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::extract::ws::Utf8Bytes;
 use bus::Topic;
@@ -14,8 +17,6 @@ use crate::{
 
 /// How long an early event waits for the one before it.
 const LATE: Duration = Duration::from_millis(100);
-/// Changes read at once.
-const PAGE: u32 = 200;
 
 impl Node {
     /// Does what a call of the hub left to do.
@@ -42,7 +43,7 @@ impl Node {
                 self.give_up(id).await;
                 continue;
             }
-            match self.chat.fill(id, from, PAGE).await {
+            match self.chat.fill(id, from, self.config.bounds.page).await {
                 Ok(Some(page)) if page.to > from => {
                     self.metrics.gap_fills.inc();
                     self.after(id, self.hub.fill(page));
@@ -50,16 +51,15 @@ impl Node {
                 Ok(_) => {
                     // The store has less than was announced: somebody published what is not committed, or the
                     // database was restored. Clients find out by the epoch; here the hole is declared void.
-                    let unknown = self.metrics.bus_events.with_label_values(&["unknown"]);
-                    unknown.inc();
-                    if unknown.get() == 1 {
+                    self.metrics.bus_events.with_label_values(&["unknown"]).inc();
+                    if !self.told_of_unknown.swap(true, Ordering::Relaxed) {
                         tracing::warn!(
                             conversation.id = %id,
                             after = from,
                             "the bus told of a change that the store does not have; further ones are only counted"
                         );
                     }
-                    self.hub.void(id, from);
+                    self.hub.void(id, from, head);
                 }
                 Err(error) => {
                     tracing::debug!(conversation.id = %id, error = %error, "gap fill failed, trying again");

@@ -15,8 +15,6 @@ use store::{Membership, Memberships};
 
 use crate::{catch_up::push_page, link::Link, marks::Settling, node::Node, outbox::Class, resume::ask_resync};
 
-/// Changes read at once on resume.
-const PAGE: u32 = 200;
 /// A busy conversation is read again at most so often before the client is asked to fetch by REST.
 const ROUNDS: usize = 8;
 
@@ -186,7 +184,7 @@ impl Node {
                 if !link.outbox.room().await {
                     return Ok(());
                 }
-                let page = match self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await {
+                let page = match self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await {
                     Ok(page) => page,
                     Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
                         return self.over_already(link, id).await;
@@ -223,15 +221,25 @@ impl Node {
     /// Sends feed events after `cursor` and goes live.
     pub(crate) async fn feed_live(self: &Arc<Self>, link: &Arc<Link>, mut cursor: UserSeq) -> Result<()> {
         loop {
-            if let Ok(fetch) = self.hub.feeds.go_live(link, cursor) {
-                if fetch {
-                    self.start_fetch(link.user());
+            let delivered = match self.hub.feeds.go_live(link, cursor) {
+                Ok(fetch) => {
+                    if fetch {
+                        self.start_fetch(link.user());
+                    }
+                    return Ok(());
                 }
+                Err(delivered) => delivered,
+            };
+            // The node delivered more to the user's other connections while this one was starting.
+            if self.is_feed_far(cursor, delivered) {
+                link.outbox.close(CloseCode::SlowConsumer);
                 return Ok(());
             }
-            // The node delivered more to the user's other connections while this one was starting.
             let (head, events) = self.chat.feed(link.user(), cursor).await?;
             for event in events {
+                if !link.outbox.room().await {
+                    return Ok(());
+                }
                 self.push_feed(link, &event);
                 self.apply(link, event.effect);
             }

@@ -8,6 +8,7 @@
 
 mod admission;
 mod announce;
+mod bounds;
 mod catch_up;
 mod close;
 mod connection;
@@ -48,6 +49,7 @@ use crate::{metrics::Metrics, node::Node, probe::Probe, serve::Opening};
 pub use axum::extract::ws::Utf8Bytes;
 
 pub use crate::{
+    bounds::Bounds,
     presence::PresenceConfig,
     transport::{Batch, End, Inbound, Transport},
 };
@@ -80,6 +82,8 @@ pub struct GatewayConfig {
     pub resume_distance: protocol::Seq,
     /// Times of presence.
     pub presence: PresenceConfig,
+    /// What is read at once, and what may wait.
+    pub bounds: Bounds,
 }
 
 impl Default for GatewayConfig {
@@ -97,6 +101,7 @@ impl Default for GatewayConfig {
             sweep_interval: Duration::from_secs(10),
             resume_distance: 10_000,
             presence: PresenceConfig::default(),
+            bounds: Bounds::default(),
         }
     }
 }

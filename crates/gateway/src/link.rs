@@ -42,6 +42,8 @@ pub(crate) struct Link {
     in_flight: AtomicUsize,
     /// Markers under way.
     markers: AtomicUsize,
+    /// Bytes of live events that wait for it while it reads the store, in all its conversations.
+    held: AtomicUsize,
     /// Held by the one command that reads a lot: a connection never has several large answers in memory.
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
@@ -118,6 +120,7 @@ impl Link {
             renewing: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             markers: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             reads: tokio::sync::Mutex::new(()),
         }
     }
@@ -132,6 +135,21 @@ impl Link {
         let counted = InFlight { link: Arc::clone(self), marker };
         counted.counter().fetch_add(1, Ordering::AcqRel);
         counted
+    }
+
+    /// Whether so many more bytes may wait for it beside its outbox: all together no more than that may have.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        let held = self.held.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        let fits = held <= self.outbox.bytes_max();
+        if !fits {
+            self.let_go(bytes);
+        }
+        fits
+    }
+
+    /// They wait no more.
+    pub(crate) fn let_go(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Markers under way.

@@ -21,10 +21,7 @@
 //!
 //! So an id lags behind by at most two rotations, which is what a resume repeats, and it never runs ahead.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use chat::{Map, Set};
 use parking_lot::Mutex;
@@ -34,45 +31,56 @@ use store::{Heads, Watermark};
 use crate::{link::Link, node::Node, sse::Position};
 
 /// How far one connection's id may stand.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Mark {
-    /// The start, joins and effects of feed events that are under way.
-    unsettled: AtomicUsize,
-    /// The rotation during which the last of them ended.
-    since: AtomicU64,
-    /// Epoch and watermark; none until it is live.
-    held: Mutex<Option<(Arc<str>, Arc<Watermark>)>>,
+    // Held for memory work only, inside of no other lock but that of feeds.
+    state: Mutex<State>,
 }
 
-impl Default for Mark {
-    fn default() -> Self {
-        Self { unsettled: AtomicUsize::new(0), since: AtomicU64::new(u64::MAX), held: Mutex::new(None) }
-    }
+#[derive(Debug, Default)]
+struct State {
+    /// The start, joins and effects of feed events that are under way.
+    unsettled: usize,
+    /// The rotation during which the last of them ended; none until it is live.
+    since: Option<u64>,
+    /// Epoch and watermark; none until it is live.
+    held: Option<(Arc<str>, Arc<Watermark>)>,
 }
 
 impl Mark {
     /// The connection is live: all that could be seen at this watermark is in its outbox.
     pub(crate) fn begin(&self, epoch: &str, watermark: Watermark, rotation: u64) {
-        self.since.store(rotation, Ordering::SeqCst);
-        *self.held.lock() = Some((epoch.into(), Arc::new(watermark)));
+        let mut state = self.state.lock();
+        state.since = Some(rotation);
+        state.held = Some((epoch.into(), Arc::new(watermark)));
     }
 
     /// The id of what is in the outbox now. To be read before the outbox is emptied.
     pub(crate) fn stamp(&self, link: &Link) -> Option<Position> {
-        let (epoch, watermark) = self.held.lock().clone()?;
+        let (epoch, watermark) = self.state.lock().held.clone()?;
         let (user_seq, announcement_seq) = (link.feed_cursor()?, link.announced()?);
         Some(Position { epoch, user_seq, announcement_seq, watermark })
     }
 
-    /// Whether it follows all that it follows since before this rotation began.
-    fn is_settled_before(&self, rotation: u64) -> bool {
-        self.unsettled.load(Ordering::SeqCst) == 0 && self.since.load(Ordering::SeqCst) < rotation
+    fn begin_change(&self) {
+        self.state.lock().unsettled += 1;
     }
 
-    fn advance(&self, epoch: &str, watermark: &Arc<Watermark>) {
-        let mut held = self.held.lock();
+    fn end_change(&self, rotation: u64) {
+        let mut state = self.state.lock();
+        state.unsettled -= 1;
+        // Not yet live: it begins later.
+        state.since = state.since.map(|since| since.max(rotation));
+    }
+
+    /// Takes the watermark of this rotation, if it follows all that it follows since before the rotation began.
+    fn advance(&self, rotation: u64, epoch: &str, watermark: &Arc<Watermark>) {
+        let mut state = self.state.lock();
+        if state.unsettled > 0 || state.since.is_none_or(|since| since >= rotation) {
+            return;
+        }
         // Of another epoch: whoever comes back with the old one is told so.
-        if let Some((_, known)) = held.as_mut().filter(|(known, _)| **known == *epoch) {
+        if let Some((_, known)) = state.held.as_mut().filter(|(known, _)| **known == *epoch) {
             *known = Arc::clone(watermark);
         }
     }
@@ -87,7 +95,7 @@ pub(crate) struct Settling {
 impl Settling {
     /// None for connections without a mark: it costs them nothing.
     pub(crate) fn begin(node: &Arc<Node>, link: &Arc<Link>) -> Option<Self> {
-        link.mark.as_ref()?.unsettled.fetch_add(1, Ordering::SeqCst);
+        link.mark.as_ref()?.begin_change();
         Some(Self { node: Arc::clone(node), link: Arc::clone(link) })
     }
 }
@@ -95,13 +103,7 @@ impl Settling {
 impl Drop for Settling {
     fn drop(&mut self) {
         if let Some(mark) = &self.link.mark {
-            let since = &mark.since;
-            // Not yet begun: `u64::MAX` stays until then.
-            let now = self.node.rotation();
-            let _ = since.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |since| {
-                (since != u64::MAX && since < now).then_some(now)
-            });
-            mark.unsettled.fetch_sub(1, Ordering::SeqCst);
+            mark.end_change(self.node.rotation());
         }
     }
 }
@@ -159,12 +161,12 @@ impl Rotation {
             let Some(mark) = &link.mark else { continue };
             // The feed first: its cursor moves after a `Settling` was taken for what it brings.
             let wanted = self.feeds.get(&link.user()).copied().unwrap_or_default();
-            if link.feed_cursor().is_none_or(|cursor| cursor < wanted) || !mark.is_settled_before(self.number) {
+            if link.feed_cursor().is_none_or(|cursor| cursor < wanted) {
                 continue;
             }
             let following = link.following.lock();
             if !behind.iter().any(|id| following.contains(*id)) {
-                mark.advance(&epoch, &watermark);
+                mark.advance(self.number, &epoch, &watermark);
             }
         }
     }

@@ -14,7 +14,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{GatewayConfig, hub::Hub, metrics::Metrics, presence::Presence};
+use crate::{
+    GatewayConfig,
+    hub::{Hub, channel::Rules},
+    metrics::Metrics,
+    presence::Presence,
+};
 
 /// One gateway node.
 pub(crate) struct Node {
@@ -35,6 +40,8 @@ pub(crate) struct Node {
     /// Markers may have moved without news.
     pub(crate) receipts_lost: Notify,
     pub(crate) draining: AtomicBool,
+    /// The log has a line about changes that the bus told of and the store does not have.
+    pub(crate) told_of_unknown: AtomicBool,
     /// Why events do not flow; none when they do. One log line per change.
     degraded: Mutex<Option<&'static str>>,
     /// The database's, as it was read last; none before the first reading. See [`crate::epoch`].
@@ -43,7 +50,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(chat: Chat, bus: Arc<dyn Bus>, config: GatewayConfig, metrics: Metrics) -> Self {
-        let hub = Hub::new(chat.env().protections());
+        let hub = Hub::new(Rules { protections: chat.env().protections(), bounds: config.bounds });
         Self {
             chat,
             bus,
@@ -57,6 +64,7 @@ impl Node {
             rotation: AtomicU64::new(0),
             receipts_lost: Notify::new(),
             draining: AtomicBool::new(false),
+            told_of_unknown: AtomicBool::new(false),
             degraded: Mutex::new(None),
             epoch: Mutex::new(None),
         }

@@ -1,13 +1,15 @@
-//! Markers after the bus was away: read from the store and told, since they are state and nothing else would show it.
+//! Markers after a resume, and after the bus was away: read from the store and told, since they are state and nothing
+//! else would show it. Those of some hundred conversations at a time, however many there are.
 //!
-//! Promises that a connection that lived through it shows what is stored. One user at a time, at the pace of their
+//! Promises that a connection that lived through an outage shows what is stored. One user at a time, at the pace of their
 //! connections. Twice: other nodes reach the bus a little later than this one, and what they could not tell until then
 //! was stored before it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
-use protocol::{ConversationId, Event, EventType, Receipt, UserId};
+use chat::Result;
+use protocol::{CloseCode, ConversationId, Event, EventType, Receipt, UserId};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{link::Link, node::Node, outbox::Class};
@@ -48,16 +50,62 @@ async fn tell(node: &Node, user: UserId) {
     let links = node.hub.feeds.links_of(user);
     let followed: BTreeSet<ConversationId> = links.iter().flat_map(|link| link.following.lock().ids()).collect();
     let followed: Vec<_> = followed.into_iter().collect();
-    let receipts = match node.chat.receipts(user, &followed).await {
-        Ok(receipts) => receipts,
-        // The store is away as well, or the user is gone.
-        Err(error) => return tracing::debug!(%error, "markers could not be read"),
-    };
-    let frames: Vec<_> =
-        receipts.iter().filter_map(|receipt| Some((receipt.conversation_id, frame(receipt)?))).collect();
-    for link in &links {
-        push(link, &frames).await;
+    for some in followed.chunks(node.config.bounds.receipts_at_once.max(1)) {
+        let frames = match node.chat.receipts(user, some).await {
+            Ok(receipts) => frames(&receipts),
+            // The store is away as well, or the user is gone.
+            Err(error) => return tracing::debug!(%error, "markers could not be read"),
+        };
+        for link in &links {
+            push(link, &frames).await;
+        }
     }
+}
+
+impl Node {
+    /// Markers for the answer to a `hello`; those of conversations beyond the first some hundred follow it as events.
+    pub(crate) async fn resumed_receipts(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        ids: impl Iterator<Item = ConversationId>,
+    ) -> Result<Vec<Receipt>> {
+        let mut first: Vec<_> = ids.collect();
+        let rest = first.split_off(first.len().min(self.config.bounds.receipts_at_once));
+        first.sort_unstable();
+        if !rest.is_empty() {
+            let (node, link) = (Arc::clone(self), Arc::clone(link));
+            self.spawn_for_connection(async move { node.tell_rest(&link, &rest).await });
+        }
+        self.chat.receipts(link.user(), &first).await
+    }
+
+    async fn tell_rest(&self, link: &Link, rest: &[ConversationId]) {
+        for some in rest.chunks(self.config.bounds.receipts_at_once.max(1)) {
+            match self.chat.receipts(link.user(), some).await {
+                Ok(receipts) => {
+                    for (id, frame) in frames(&receipts) {
+                        if !link.outbox.room().await {
+                            return;
+                        }
+                        // Durable: nobody tells it again. Who was removed meanwhile hears no more of it.
+                        let following = link.following.lock();
+                        if following.contains(id) {
+                            link.outbox.push(frame, Class::Durable);
+                        }
+                    }
+                }
+                // The client comes back and asks again.
+                Err(error) => {
+                    tracing::debug!(connection.id = %link.id, %error, "markers could not be read");
+                    return link.outbox.close(CloseCode::Internal);
+                }
+            }
+        }
+    }
+}
+
+fn frames(receipts: &[Receipt]) -> Vec<(ConversationId, Utf8Bytes)> {
+    receipts.iter().filter_map(|receipt| Some((receipt.conversation_id, frame(receipt)?))).collect()
 }
 
 async fn push(link: &Link, frames: &[(ConversationId, Utf8Bytes)]) {

@@ -1,7 +1,7 @@
 //! Resuming: what a client missed since its cursors goes out, then it is live (invariant 6). Nothing of it comes from
 //! this node's memory, so that any node can do it.
 //!
-//! Promise: what is not told is asked for: beyond a distance, or from another history, the client gets
+//! Everything goes out at the pace of the reader. Promise: what is not told is asked for: beyond a distance, or from another history, the client gets
 //! `resync_required` with a reason, never a part in silence.
 
 use std::sync::Arc;
@@ -27,8 +27,14 @@ impl Node {
         resume: &Resume,
     ) -> Result<HelloReply> {
         let Started { memberships: Memberships { epoch, user_seq, watermark, items }, announcement_seq } = started;
-        if resume.epoch != epoch || resume.user_seq > user_seq {
-            let reason = if resume.epoch == epoch { ResyncReason::CursorAhead } else { ResyncReason::EpochChanged };
+        let refused = if resume.epoch != epoch {
+            Some(ResyncReason::EpochChanged)
+        } else if resume.user_seq > user_seq {
+            Some(ResyncReason::CursorAhead)
+        } else {
+            self.is_feed_far(resume.user_seq, user_seq).then_some(ResyncReason::TooFarBehind)
+        };
+        if let Some(reason) = refused {
             let memberships = Memberships { epoch, user_seq, watermark, items };
             return self.start_anew(link, Started { memberships, announcement_seq }, reason).await;
         }
@@ -59,6 +65,9 @@ impl Node {
                     if let Some(cursor) = cursor {
                         let ahead = *cursor > item.last_seq;
                         let reason = if ahead { ResyncReason::CursorAhead } else { ResyncReason::TooFarBehind };
+                        if !link.outbox.room().await {
+                            return Ok(reply);
+                        }
                         ask_resync(link, Some(id), reason);
                     }
                     let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
@@ -68,8 +77,11 @@ impl Node {
             }
         }
         self.catch_up(link, behind).await?;
-        self.tell_lost(link, resume, &items, &events);
+        self.tell_lost(link, resume, &items, &events).await;
         for event in &events {
+            if !link.outbox.room().await {
+                return Ok(reply);
+            }
             self.push_feed(link, event);
         }
         for event in events {
@@ -78,8 +90,7 @@ impl Node {
         self.feed_live(link, feed_head).await?;
         let cursor = self.announcement_cursor(link, announcement_seq, resume.announcement_seq).await?;
         reply.announcement_seq = self.announcements_live(link, cursor).await?;
-        let all = items.iter().map(|item| item.conversation_id).collect();
-        reply.receipts = self.receipts(link, all).await?;
+        reply.receipts = self.resumed_receipts(link, items.iter().map(|item| item.conversation_id)).await?;
         Ok(reply)
     }
 
@@ -92,14 +103,15 @@ impl Node {
     ) -> Result<HelloReply> {
         self.metrics.resumes.with_label_values(&["resync"]).inc();
         ask_resync(link, None, reason);
+        let ids: Vec<_> = started.memberships.items.iter().map(|item| item.conversation_id).collect();
         let mut reply = self.go_live(link, started).await?;
-        reply.receipts = self.receipts(link, reply.heads.keys().copied().collect()).await?;
+        reply.receipts = self.resumed_receipts(link, ids.into_iter()).await?;
         Ok(reply)
     }
 
     /// Conversations that the client named and that are not the user's: gone, deleted, or never theirs. All look the
     /// same, so that nobody learns from it which ones exist. What the feed tells is not told twice.
-    fn tell_lost(&self, link: &Link, resume: &Resume, items: &[Membership], events: &[FeedEvent]) {
+    async fn tell_lost(&self, link: &Link, resume: &Resume, items: &[Membership], events: &[FeedEvent]) {
         if !self.env().protections().membership {
             return;
         }
@@ -115,13 +127,12 @@ impl Node {
         });
         let told: Set<_> = told.collect();
         for id in resume.cursors.keys().filter(|id| !mine.contains(id) && !told.contains(id)) {
+            // At the pace of the reader, as everything here: together it may be more than an outbox takes.
+            if !link.outbox.room().await {
+                return;
+            }
             tell_gone(link, *id);
         }
-    }
-
-    async fn receipts(&self, link: &Link, mut ids: Vec<ConversationId>) -> Result<Vec<protocol::Receipt>> {
-        ids.sort_unstable();
-        self.chat.receipts(link.user(), &ids).await
     }
 }
 

@@ -99,7 +99,7 @@ impl Drop for Open<'_> {
         metrics.connections.dec();
         metrics.connection_seconds.observe(self.since.elapsed().as_secs_f64());
         metrics.closed.with_label_values(&[&self.end.label()]).inc();
-        metrics.ephemeral_dropped.inc_by(self.link.outbox.take_dropped());
+        metrics.ephemeral_dropped.inc_by(self.link.outbox.dropped());
     }
 }
 

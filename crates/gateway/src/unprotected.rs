@@ -9,9 +9,6 @@ use store::Membership;
 
 use crate::{catch_up::push_page, follow::Started, link::Link, node::Node};
 
-/// Changes read at once.
-const PAGE: u32 = 200;
-
 impl Node {
     /// Without `subscribe_first`: reads where everything stands, and subscribes to nothing yet.
     pub(crate) async fn start_late(&self, link: &Arc<Link>) -> Result<Started> {
@@ -29,7 +26,7 @@ impl Node {
     ) -> Result<()> {
         let id = item.conversation_id;
         loop {
-            let page = self.chat.changes(&link.caller, id, cursor, Some(PAGE)).await?;
+            let page = self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await?;
             cursor = push_page(link, &page).max(cursor);
             if !page.more {
                 break;

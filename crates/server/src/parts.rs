@@ -9,7 +9,7 @@ use bus::{
     redis::{RedisBus, RedisConfig},
 };
 use chat::{AuthConfig, ChatConfig, JwksSource, VerifyKey, WriterConfig};
-use gateway::{GatewayConfig, PresenceConfig};
+use gateway::{Bounds, GatewayConfig, PresenceConfig};
 use protocol::{Limits, NodeId};
 use store::{
     Store, StoreError,
@@ -154,6 +154,7 @@ pub(crate) fn gateway(config: &Config, public: SocketAddr) -> GatewayConfig {
     let s = &config.settings;
     let (allowed_origins, any_origin) = origins(config, public);
     GatewayConfig {
+        bounds: Bounds::default(),
         node: NodeId::generate(),
         heartbeat: s.heartbeat,
         hello_timeout: s.hello_timeout,

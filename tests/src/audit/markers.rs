@@ -23,7 +23,7 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
                 found.push(tell(&told, format!("a marker was told that is not stored: {told:?}, {kept:?}")).at(at));
             }
         }
-        // Markers that are told by a resume after everything had settled are the present ones.
+        // Markers that are told by a resume after everything had settled, or after it, are the present ones.
         let last = device.entries.iter().enumerate().rev().find(|(_, entry)| match &entry.what {
             Happened::Heard(frame) => frame["ref"] == "hello" && frame["ok"] == true,
             _ => false,
@@ -31,13 +31,13 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
         let Some((at, entry)) = last.filter(|(_, entry)| log.quiet_since.is_some_and(|quiet| entry.at > quiet)) else {
             continue;
         };
-        for (_, told) in Log::receipts(&device.entries[at..=at]) {
+        for (_, told) in Log::receipts(&device.entries[at..]) {
             let kept = stored.get(&(told.conversation_id, told.user_id));
             if kept.is_some_and(|kept| **kept != told) {
                 found.push(tell(&told, format!("a resume told {told:?}, {kept:?} is stored")).at(entry.at));
             }
         }
-        let told: Vec<_> = Log::receipts(&device.entries[at..=at]).map(|(_, told)| told.conversation_id).collect();
+        let told: Vec<_> = Log::receipts(&device.entries[at..]).map(|(_, told)| told.conversation_id).collect();
         for receipt in theirs.receipts.iter().filter(|receipt| !told.contains(&receipt.conversation_id)) {
             found.push(tell(receipt, "a resume told no markers of the conversation".into()).at(entry.at));
         }

@@ -1,6 +1,6 @@
 //! A person's device in a simulated run: the client's own logic ([`Core`]) on a simulated wire.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use protocol::{Reply, User};
@@ -35,7 +35,8 @@ pub(super) struct Device {
 
 struct State {
     core: Core,
-    answers: HashMap<u64, oneshot::Sender<Answered>>,
+    /// In order, since they may all end at once.
+    answers: BTreeMap<u64, oneshot::Sender<Answered>>,
     /// It does not read until then.
     stalled: Option<Instant>,
     /// Which connection: what is still on its way on an older one is nobody's.
@@ -55,7 +56,7 @@ impl Device {
         let chance = Chance::new(world.setting.seed, ("device", number));
         let state = Mutex::new(State {
             core: core(&chance),
-            answers: HashMap::new(),
+            answers: BTreeMap::new(),
             stalled: None,
             connection: 0,
             wanted: true,

@@ -9,7 +9,7 @@ use super::{
     chance::Chance,
     plan::{Fault, Plan, Step, What, Wrong},
     store::StoreFaults,
-    world::Setting,
+    world::{Bounds, Setting},
 };
 
 impl Plan {
@@ -76,6 +76,20 @@ fn setting(seed: u64, chance: &Chance) -> Setting {
         latency: Duration::from_millis([0, 5, 50][chance.index(3)]),
         protections: Protections::default(),
         sessions: false,
+        bounds: bounds(&Chance::new(seed, "bounds")),
+    }
+}
+
+/// Mostly so small that a short run reaches them.
+fn bounds(chance: &Chance) -> Bounds {
+    let usual = Bounds::default();
+    Bounds {
+        page: [1, 4, usual.page][chance.index(3)],
+        held: [1, 3, usual.held][chance.index(3)],
+        early: [1, 3, usual.early][chance.index(3)],
+        resume_distance: [6, 30, usual.resume_distance][chance.index(3)],
+        feed_distance: [3, 12, usual.feed_distance][chance.index(3)],
+        receipts: [1, 3, usual.receipts][chance.index(3)],
     }
 }
 

@@ -1,13 +1,14 @@
 //! A person's event stream in a simulated run: says nothing, and comes back with the last id that it got, as
-//! `EventSource` does.
+//! `EventSource` does. What it is told to fetch it fetches over REST.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
+use chat::{Caller, Spawn};
 use parking_lot::Mutex;
-use protocol::{User, should_reconnect};
-use serde_json::Value;
+use protocol::{Changes, ConversationId, Seq, User, should_reconnect};
+use serde_json::{Value, json};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
@@ -15,17 +16,20 @@ use super::{
     chance::Chance,
     device::SIGNS_IN,
     wire::{ToClient, Wire},
-    world::World,
+    world::{World, caller},
 };
 use crate::{
     audit::{Entry, Happened, SignedIn},
-    client::BROKEN,
+    client::{BROKEN, View, is_passing},
 };
 
 /// Before it comes back, at most.
 const BACK_AFTER: Duration = Duration::from_secs(2);
 /// Silence that means a dead server: two heartbeats and a little.
 const PATIENCE: Duration = Duration::from_secs(51);
+/// Before it fetches a page, and how long it waits for it.
+const PAUSE: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(300);
+const TRY: Duration = Duration::from_secs(3);
 
 /// See the module.
 pub(super) struct Listener {
@@ -44,6 +48,9 @@ struct State {
     live: bool,
     stalled: Option<Instant>,
     last_id: Option<String>,
+    view: View,
+    /// What is still to be fetched, and after which seq.
+    to_load: BTreeMap<ConversationId, Seq>,
     entries: Vec<Entry>,
     /// As whom.
     signed_in: Option<SignedIn>,
@@ -51,20 +58,32 @@ struct State {
     past: Vec<(Option<SignedIn>, Vec<Entry>)>,
 }
 
+impl State {
+    /// A page that is loaded again knows nothing.
+    fn forget(&mut self) {
+        self.view = View::default();
+        self.view.without_events();
+        self.to_load.clear();
+    }
+}
+
 impl Listener {
     /// Connects from now on, and always comes back.
     pub(super) fn start(world: &Arc<World>, user: &User, number: usize, began: Instant) -> Arc<Self> {
         let chance = Chance::new(world.setting.seed, ("listener", number));
-        let state = State {
+        let mut state = State {
             wanted: true,
             leave: false,
             live: false,
             stalled: None,
             last_id: None,
+            view: View::default(),
+            to_load: BTreeMap::new(),
             entries: Vec::new(),
             signed_in: None,
             past: Vec::new(),
         };
+        state.forget();
         let listener =
             Arc::new(Self { user: user.clone(), state: Mutex::new(state), poke: Notify::new(), began, chance });
         tokio::spawn(Arc::clone(&listener).run(Arc::clone(world)));
@@ -117,7 +136,9 @@ impl Listener {
             if let Some(wire) = world.stream(&self.user, session, &self.chance, last_id.as_deref()) {
                 if last_id.is_none() {
                     // It has nothing to go on from: what it knew is fetched anew, as a page that is loaded again does.
-                    self.state.lock().entries.clear();
+                    let mut state = self.state.lock();
+                    state.entries.clear();
+                    state.forget();
                 }
                 self.write(Happened::Opened);
                 let code = self.listen(&world, wire).await;
@@ -140,19 +161,20 @@ impl Listener {
         let heard = std::mem::take(&mut state.entries);
         state.past.push((before, heard));
         state.last_id = None;
+        state.forget();
     }
 
     /// To the end of a connection.
     async fn listen(&self, world: &World, mut wire: Wire) -> u16 {
         self.state.lock().leave = false;
         loop {
-            let stalled = {
+            let (stalled, to_load) = {
                 let mut state = self.state.lock();
                 if state.leave || !state.wanted {
                     return BROKEN;
                 }
                 state.stalled = state.stalled.filter(|until| *until > Instant::now());
-                state.stalled
+                (state.stalled, state.to_load.first_key_value().map(|(id, after)| (*id, *after)))
             };
             tokio::select! {
                 biased;
@@ -170,15 +192,58 @@ impl Listener {
                     Ok(Some(ToClient::Closed(code))) => return code,
                     Ok(None) | Err(_) => return BROKEN,
                 },
+                () = self.load(world, to_load), if to_load.is_some() && stalled.is_none() => {}
             }
         }
     }
 
+    /// Fetches a page of a conversation, from any node; whoever does not answer is asked again.
+    async fn load(&self, world: &World, what: Option<(ConversationId, Seq)>) {
+        sleep(self.chance.time(PAUSE)).await;
+        let (Some((id, after)), Some(node)) = (what, world.any_node(&self.chance)) else { return };
+        let (sender, answer) = oneshot::channel();
+        let session = self.signed_in().map(|signed_in| signed_in.session);
+        let (chat, caller) = (node.chat.clone(), Caller { session, ..caller(&self.user) });
+        node.gate.spawn(Box::pin(async move {
+            let page = async {
+                let page = chat.changes(&caller, id, after, None).await?;
+                // As REST would, of a session that has ended.
+                chat.recheck(&caller).await.map(|_| page)
+            };
+            let _ = sender.send(page.await);
+        }));
+        match timeout(TRY, answer).await {
+            Ok(Ok(Ok(page))) => {
+                self.loaded(&page);
+                let frame = json!({"type": "reply", "ref": format!("load:{id}"), "ok": true, "data": page});
+                self.take(frame);
+            }
+            // It is not theirs any more, or has less than they were told.
+            Ok(Ok(Err(error))) if !is_passing(error.code) => drop(self.state.lock().to_load.remove(&id)),
+            _ => {}
+        }
+    }
+
+    fn loaded(&self, page: &Changes) {
+        let mut state = self.state.lock();
+        if page.more {
+            state.to_load.insert(page.conversation_id, page.to);
+        } else {
+            state.to_load.remove(&page.conversation_id);
+        }
+    }
+
     fn take(&self, mut frame: Value) {
-        if frame["type"] == "reply" {
-            // The one reply of a stream: what follows it flows.
-            frame["ref"] = "hello".into();
-            self.state.lock().live = true;
+        {
+            let mut state = self.state.lock();
+            if frame["type"] == "reply" && frame["ref"].is_null() {
+                // The one reply of a stream: what follows it flows.
+                frame["ref"] = "hello".into();
+                state.live = true;
+            }
+            state.view.take(frame.clone());
+            let new = state.view.take_to_load();
+            state.to_load.extend(new.into_iter().map(|id| (id, 0)));
         }
         self.write(Happened::Heard(frame));
     }

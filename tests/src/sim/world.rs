@@ -46,6 +46,54 @@ pub struct Setting {
     /// Devices are signed in with sessions, which can be revoked.
     #[serde(default)]
     pub sessions: bool,
+    /// How much is read at once and may wait.
+    #[serde(default)]
+    pub bounds: Bounds,
+}
+
+/// How much a node reads at once, and how much may wait there. By default, what it has outside of simulations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Changes in a page.
+    pub page: u32,
+    /// Live events that wait for who reads the store.
+    pub held: usize,
+    /// Events that wait for one before them.
+    pub early: usize,
+    /// Changes of a conversation that who comes back gets.
+    pub resume_distance: u64,
+    /// Steps of a feed that who comes back gets.
+    pub feed_distance: u64,
+    /// Conversations whose markers are a part of the answer to `hello`.
+    pub receipts: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let gateway = GatewayConfig::default();
+        let bounds = gateway.bounds;
+        Self {
+            page: bounds.page,
+            held: bounds.held_events,
+            early: bounds.early_events,
+            resume_distance: gateway.resume_distance,
+            feed_distance: bounds.feed_distance,
+            receipts: bounds.receipts_at_once,
+        }
+    }
+}
+
+impl Bounds {
+    fn of_gateway(self) -> gateway::Bounds {
+        gateway::Bounds {
+            page: self.page,
+            held_events: self.held,
+            early_events: self.early,
+            feed_distance: self.feed_distance,
+            receipts_at_once: self.receipts,
+            ..gateway::Bounds::default()
+        }
+    }
 }
 
 /// One life of a node.
@@ -139,6 +187,8 @@ impl World {
             sweep_interval: self.setting.sweep,
             drain_window: Duration::from_secs(3),
             presence: PresenceConfig { lease: self.setting.lease, ..PresenceConfig::default() },
+            resume_distance: self.setting.bounds.resume_distance,
+            bounds: self.setting.bounds.of_gateway(),
             ..GatewayConfig::default()
         };
         let gateway = Gateway::start(chat.clone(), bus.clone(), config, &registry).map_err(|error| anyhow!(error))?;

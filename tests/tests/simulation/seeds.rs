@@ -44,7 +44,13 @@ fn first_difference(one: &Outcome, two: &Outcome) -> String {
             }
         }
     }
-    "they differ in what was answered".into()
+    let (one, two) = [one, two].map(|outcome| serde_json::to_string(&outcome.log).unwrap()).into();
+    let same = one.bytes().zip(two.bytes()).take_while(|(one, two)| one == two).count();
+    let around = |text: &str| {
+        let bytes = &text.as_bytes()[same.saturating_sub(400)..text.len().min(same + 200)];
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    format!("they differ in what was answered:\n{}\n{}", around(&one), around(&two))
 }
 
 #[test]

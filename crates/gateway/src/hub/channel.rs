@@ -13,8 +13,8 @@ use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, U
 use tokio::time::Instant;
 
 use self::held::Held;
-use super::sequencer::{Offered, Sequencer};
-use crate::{link::Link, outbox::Class};
+use super::sequencer::{Offered, Room, Sequencer};
+use crate::{bounds::Bounds, link::Link, outbox::Class};
 
 /// An event ready for sockets.
 #[derive(Debug, Clone)]
@@ -62,6 +62,13 @@ pub(crate) enum Next {
     FillNow,
 }
 
+/// What holds for all conversations of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) protections: Protections,
+    pub(crate) bounds: Bounds,
+}
+
 /// One conversation on this node.
 pub(crate) struct Channel {
     id: ConversationId,
@@ -71,7 +78,7 @@ pub(crate) struct Channel {
     filling: bool,
     /// When the last durable event came.
     active: Option<Instant>,
-    protections: Protections,
+    rules: Arc<Rules>,
 }
 
 /// A subscriber could not go live: events did not fit, read the store again.
@@ -79,13 +86,13 @@ pub(crate) struct Channel {
 pub(crate) struct Behind;
 
 impl Channel {
-    pub(crate) fn new(id: ConversationId, protections: Protections) -> Self {
+    pub(crate) fn new(id: ConversationId, rules: Arc<Rules>) -> Self {
         let order = Sequencer::default();
-        Self { id, order, subscribers: Vec::new(), filling: false, active: None, protections }
+        Self { id, order, subscribers: Vec::new(), filling: false, active: None, rules }
     }
 
     pub(crate) fn attach(&mut self, link: &Arc<Link>) {
-        let stage = Stage::Starting(Box::default());
+        let stage = Stage::Starting(Box::new(Held::after(link, 0)));
         self.subscribers.push(Subscriber { link: Arc::clone(link), visible_from: 0, stage });
     }
 
@@ -121,7 +128,8 @@ impl Channel {
         let bytes = frame.len();
         let ready = Ready { place: event.place.unwrap_or(seq), removed: event.removed, frame };
         self.unprotected(seq, &ready);
-        match self.order.offer(seq, ready, bytes) {
+        let Bounds { early_events: events, waiting_bytes, .. } = self.rules.bounds;
+        match self.order.offer(seq, ready, bytes, Room { events, bytes: waiting_bytes }) {
             Offered::Deliver(events) => (Next::Nothing, self.deliver(events)),
             Offered::Duplicate => (Next::Nothing, Vec::new()),
             Offered::Held => (self.want_fill(Next::FillLater), Vec::new()),
@@ -209,9 +217,10 @@ impl Channel {
         self.order.restart(head);
     }
 
-    /// Nothing comes after `from`, though something was announced. Nobody missed anything.
-    pub(crate) fn void(&mut self, from: Seq) {
-        if self.order.delivered() == Some(from) {
+    /// Nothing comes after `from`, though `head` was announced. Nobody missed anything. What was announced since the store
+    /// was asked may be so.
+    pub(crate) fn void(&mut self, from: Seq, head: Seq) {
+        if self.order.hole() == Some((from, head)) {
             self.order.restart(from);
         }
     }
@@ -223,7 +232,7 @@ impl Channel {
                 Stage::Starting(held) => held.shown,
                 Stage::Live(_) => 0,
             };
-            subscriber.stage = Stage::Starting(Box::new(Held::after(shown)));
+            subscriber.stage = Stage::Starting(Box::new(Held::after(link, shown)));
         }
     }
 
@@ -239,7 +248,7 @@ impl Channel {
             }
             Stage::Live(cursor) if delivered.max(*cursor) >= seq => false,
             Stage::Live(_) => {
-                subscriber.stage = Stage::Starting(Box::new(Held::after(seq)));
+                subscriber.stage = Stage::Starting(Box::new(Held::after(link, seq)));
                 true
             }
         }
@@ -256,10 +265,10 @@ impl Channel {
         let Stage::Starting(held) = &mut subscriber.stage else {
             return Ok(false);
         };
-        let overflowed = (held.overflowed || held.shown > cursor) && self.protections.subscribe_first;
+        let overflowed = (held.overflowed || held.shown > cursor) && self.rules.protections.subscribe_first;
         // Another connection may have set the order's beginning further on, from a younger read than this one's.
         let next = held.events.first().map(|(seq, _)| *seq).or(self.order.delivered().map(|delivered| delivered + 1));
-        let hole = next.is_some_and(|next| next > cursor + 1) && self.protections.subscribe_first;
+        let hole = next.is_some_and(|next| next > cursor + 1) && self.rules.protections.subscribe_first;
         if overflowed || hole {
             return Err(Behind);
         }
@@ -285,7 +294,7 @@ impl Channel {
 
     fn want_fill(&mut self, how: Next) -> Next {
         // Before the head is known nothing can be filled: `establish` comes back to it.
-        if self.filling || self.order.hole().is_none() || !self.protections.gap_fill {
+        if self.filling || self.order.hole().is_none() || !self.rules.protections.gap_fill {
             return Next::Nothing;
         }
         self.filling = true;
@@ -304,7 +313,7 @@ impl Channel {
                             subscriber.link.outbox.push(frame, Class::Durable);
                         }
                     }
-                    Stage::Starting(held) => held.push(seq, &event),
+                    Stage::Starting(held) => held.push(seq, &event, &self.rules.bounds),
                 }
             }
             if !event.removed.is_empty() {
@@ -317,7 +326,7 @@ impl Channel {
     /// Ends the subscriptions of removed users. Who came back since then (their cursor is above) stays; who is
     /// still starting finds out when they read the store.
     fn remove_users(&mut self, users: &[UserId], seq: Seq) -> Vec<Arc<Link>> {
-        if !self.protections.membership {
+        if !self.rules.protections.membership {
             return Vec::new();
         }
         let users: Set<_> = users.iter().collect();

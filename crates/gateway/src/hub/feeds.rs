@@ -74,13 +74,13 @@ impl Feeds {
         Ok(entry.wants_fetch())
     }
 
-    /// Where the fetch goes on; none when nothing is missing (the fetch is over).
-    pub(crate) fn fetch_from(&self, user: UserId) -> Option<UserSeq> {
+    /// Where the fetch goes on and how far; none when nothing is missing (the fetch is over).
+    pub(crate) fn fetch_from(&self, user: UserId) -> Option<(UserSeq, UserSeq)> {
         let mut users = self.users.lock();
         let entry = users.get_mut(&user)?;
         let from = entry.delivered.filter(|delivered| *delivered < entry.head);
         entry.fetching = from.is_some();
-        from
+        Some((from?, entry.head))
     }
 
     /// The node has the feed up to `head`: calls `each` with the connections that are live and their cursors.

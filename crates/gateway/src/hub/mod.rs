@@ -12,12 +12,12 @@ mod sequencer;
 use std::{collections::hash_map::Entry, sync::Arc};
 
 use axum::extract::ws::Utf8Bytes;
-use chat::{Map, Protections, envelope::ConversationEvent};
+use chat::{Map, envelope::ConversationEvent};
 use parking_lot::Mutex;
 use protocol::{Changes, ConversationId, Seq};
 use tokio::time::Instant;
 
-use self::channel::{Behind, Channel, Next};
+use self::channel::{Behind, Channel, Next, Rules};
 pub(crate) use self::{feeds::Feeds, orgs::Orgs};
 use crate::link::Link;
 
@@ -30,7 +30,7 @@ pub(crate) struct Hub {
     shards: Box<[Shard]>,
     pub(crate) feeds: Feeds,
     pub(crate) orgs: Orgs,
-    protections: Protections,
+    rules: Arc<Rules>,
 }
 
 /// What is to be done after a call, outside the lock.
@@ -61,12 +61,12 @@ impl From<Next> for Option<FillWhen> {
 }
 
 impl Hub {
-    pub(crate) fn new(protections: Protections) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             feeds: Feeds::default(),
             orgs: Orgs::default(),
-            protections,
+            rules: Arc::new(rules),
         }
     }
 
@@ -82,7 +82,7 @@ impl Hub {
         let mut following = link.following.lock();
         let Some(known) = following.insert(id) else { return false };
         let mut shard = self.shard(id).lock();
-        let channel = shard.entry(id).or_insert_with(|| Channel::new(id, self.protections));
+        let channel = shard.entry(id).or_insert_with(|| Channel::new(id, Arc::clone(&self.rules)));
         // A removal takes it out of the channel first and out of the link's set a moment later.
         if known && channel.has(link) {
             return false;
@@ -177,10 +177,9 @@ impl Hub {
         self.with(id, |channel| channel.shown(link, seq))
     }
 
-    /// The store has nothing after `from`: whoever told of more was wrong. What is committed since is found by its own
-    /// event, or by the next comparison of heads.
-    pub(crate) fn void(&self, id: ConversationId, from: Seq) {
-        self.with(id, |channel| channel.void(from));
+    /// The store has nothing after `from`: whoever told of `head` was wrong.
+    pub(crate) fn void(&self, id: ConversationId, from: Seq, head: Seq) {
+        self.with(id, |channel| channel.void(from, head));
     }
 
     /// Starts holding anew for a connection that is about to read the store.

@@ -1,16 +1,20 @@
 //! Puts a conversation's events back in order. Pure: no time, no I/O, no locks.
 //!
 //! Promise: what comes out is in `seq` order with none missing and none twice. Events that come early wait, at most
-//! [`EARLY_MAX`] and [`EARLY_BYTES`]; what to do about a hole that stays is the caller's business ([`Sequencer::hole`]).
+//! as many as there is [`Room`] for; what to do about a hole that stays is the caller's business ([`Sequencer::hole`]).
 
 use std::collections::BTreeMap;
 
 use protocol::Seq;
 
-/// Most events that wait for one before them. Beyond it the last ones are dropped: the fill brings them back.
-pub(crate) const EARLY_MAX: usize = 64;
-/// Most bytes of them; one event may pass it alone.
-pub(crate) const EARLY_BYTES: usize = 256 * 1024;
+/// How much may wait for one event before it. Beyond it the last ones are dropped: the fill brings them back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Most events.
+    pub(crate) events: usize,
+    /// Most bytes of them; one event may pass it alone.
+    pub(crate) bytes: usize,
+}
 
 /// What became of an offered event.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ impl<T> Sequencer<T> {
     }
 
     /// An event of this many bytes arrived.
-    pub(crate) fn offer(&mut self, seq: Seq, item: T, bytes: usize) -> Offered<T> {
+    pub(crate) fn offer(&mut self, seq: Seq, item: T, bytes: usize, room: Room) -> Offered<T> {
         self.head = self.head.max(seq);
         match self.delivered {
             Some(delivered) if seq <= delivered => Offered::Duplicate,
@@ -62,13 +66,13 @@ impl<T> Sequencer<T> {
             }
             _ if self.early.contains_key(&seq) => Offered::Duplicate,
             _ => {
-                if self.early.is_empty() || (self.early.len() < EARLY_MAX && self.early_bytes + bytes <= EARLY_BYTES) {
+                let fits = self.early.len() < room.events && self.early_bytes + bytes <= room.bytes;
+                if self.early.is_empty() || fits {
                     self.early.insert(seq, (item, bytes));
                     self.early_bytes += bytes;
                 }
-                let room =
-                    self.early.contains_key(&seq) && self.early.len() < EARLY_MAX && self.early_bytes < EARLY_BYTES;
-                if room { Offered::Held } else { Offered::Full }
+                let more = self.early.len() < room.events && self.early_bytes < room.bytes;
+                if more && self.early.contains_key(&seq) { Offered::Held } else { Offered::Full }
             }
         }
     }
@@ -130,6 +134,8 @@ mod tests {
 
     use super::*;
 
+    const ROOM: Room = Room { events: 64, bytes: 256 * 1024 };
+
     fn seqs<T>(out: Vec<(Seq, T)>) -> Vec<Seq> {
         out.into_iter().map(|(seq, _)| seq).collect()
     }
@@ -138,18 +144,18 @@ mod tests {
     fn an_early_event_waits_for_the_one_before_it() {
         let mut order = Sequencer::default();
         assert!(order.establish(4).is_empty());
-        assert_eq!(order.offer(6, 'b', 1), Offered::Held);
+        assert_eq!(order.offer(6, 'b', 1, ROOM), Offered::Held);
         assert_eq!(order.hole(), Some((4, 6)));
-        assert_eq!(order.offer(5, 'a', 1), Offered::Deliver(vec![(5, 'a'), (6, 'b')]));
-        assert_eq!(order.offer(5, 'a', 1), Offered::Duplicate);
+        assert_eq!(order.offer(5, 'a', 1, ROOM), Offered::Deliver(vec![(5, 'a'), (6, 'b')]));
+        assert_eq!(order.offer(5, 'a', 1, ROOM), Offered::Duplicate);
         assert_eq!(order.hole(), None);
     }
 
     #[test]
     fn events_before_the_head_is_known_wait_for_it() {
         let mut order = Sequencer::default();
-        assert_eq!(order.offer(5, (), 1), Offered::Held);
-        assert_eq!(order.offer(6, (), 1), Offered::Held);
+        assert_eq!(order.offer(5, (), 1, ROOM), Offered::Held);
+        assert_eq!(order.offer(6, (), 1, ROOM), Offered::Held);
         assert_eq!(seqs(order.establish(5)), [6]);
     }
 
@@ -168,10 +174,10 @@ mod tests {
     fn an_announcement_of_what_does_not_exist_is_forgotten() {
         let mut order = Sequencer::default();
         order.establish(3);
-        assert_eq!(order.offer(u64::MAX, (), 1), Offered::Held);
+        assert_eq!(order.offer(u64::MAX, (), 1, ROOM), Offered::Held);
         order.restart(3);
         assert_eq!(order.hole(), None);
-        assert_eq!(order.offer(4, (), 1), Offered::Deliver(vec![(4, ())]));
+        assert_eq!(order.offer(4, (), 1, ROOM), Offered::Deliver(vec![(4, ())]));
     }
 
     proptest! {
@@ -179,13 +185,13 @@ mod tests {
         fn whatever_arrives_in_whatever_order_goes_out_once_in_order(
             arrivals in proptest::collection::vec(1u64..200, 0..600),
             fills in proptest::collection::vec(any::<bool>(), 600),
-            bytes in proptest::collection::vec(1..EARLY_BYTES / 2, 600),
+            bytes in proptest::collection::vec(1..ROOM.bytes / 2, 600),
         ) {
             let mut order = Sequencer::default();
             order.establish(0);
             let mut out = Vec::new();
             for ((seq, fill), bytes) in arrivals.iter().zip(fills).zip(bytes) {
-                match order.offer(*seq, (), bytes) {
+                match order.offer(*seq, (), bytes, ROOM) {
                     Offered::Deliver(events) => out.extend(seqs(events)),
                     Offered::Held | Offered::Full if fill => {
                         // The store fills up to the hole's other end at most; here: everything seen.
@@ -196,8 +202,8 @@ mod tests {
                     }
                     _ => {}
                 }
-                prop_assert!(order.early.len() <= EARLY_MAX);
-                prop_assert!(order.early_bytes <= EARLY_BYTES || order.early.len() == 1);
+                prop_assert!(order.early.len() <= ROOM.events);
+                prop_assert!(order.early_bytes <= ROOM.bytes || order.early.len() == 1);
                 prop_assert_eq!(order.early_bytes, order.early.values().map(|((), bytes)| bytes).sum::<usize>());
             }
             let last = order.delivered().expect("it was established");

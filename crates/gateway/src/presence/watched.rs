@@ -38,6 +38,8 @@ struct Watcher {
     link: Arc<Link>,
     /// What it knows; none until its question was answered: it is told nothing before.
     told: Option<PresenceState>,
+    /// How much its outbox had dropped when it was told: of more since then, this may have been a part.
+    dropped: u64,
 }
 
 impl Watched {
@@ -60,7 +62,7 @@ impl Watched {
             due: None,
         });
         entry.last_seen_at = seen.last_seen_at.or(entry.last_seen_at);
-        entry.watchers.push(Watcher { link: Arc::clone(link), told: None });
+        entry.watchers.push(Watcher { link: Arc::clone(link), told: None, dropped: 0 });
     }
 
     pub(super) fn remove(&mut self, user: UserId, link: &Arc<Link>) {
@@ -79,7 +81,7 @@ impl Watched {
         for presence in presences {
             let Some(entry) = self.users.get_mut(&presence.user_id) else { continue };
             let Some(watcher) = entry.watchers.iter_mut().find(|w| Arc::ptr_eq(&w.link, link)) else { continue };
-            watcher.told = Some(presence.state);
+            (watcher.told, watcher.dropped) = (Some(presence.state), link.outbox.dropped());
             match entry.current {
                 // Nothing came since the question was asked.
                 None if entry.due.is_none() => entry.current = Some(presence.state),
@@ -171,7 +173,7 @@ impl Watched {
         silent.into_values().collect()
     }
 
-    /// They were seen like this now: tells who knows otherwise. How many events that were.
+    /// They were seen like this now: tells who knows otherwise, or may not have got what they were told. How many events that were.
     pub(super) fn look(&mut self, presences: &[Presence], now: Instant) -> u64 {
         let mut events = 0;
         for presence in presences {
@@ -180,8 +182,12 @@ impl Watched {
             entry.went &= presence.state == PresenceState::Offline;
             let mut frame = None;
             for watcher in &mut entry.watchers {
-                let Some(told) = watcher.told.as_mut().filter(|told| **told != presence.state) else { continue };
-                *told = presence.state;
+                let Some(told) = watcher.told else { continue };
+                let dropped = watcher.link.outbox.dropped();
+                if told == presence.state && dropped == watcher.dropped {
+                    continue;
+                }
+                (watcher.told, watcher.dropped) = (Some(presence.state), dropped);
                 let frame = frame.get_or_insert_with(|| self::frame(presence));
                 watcher.link.outbox.push(frame.clone(), Class::Ephemeral);
                 events += 1;
@@ -253,6 +259,25 @@ mod tests {
         watched.hint(&is(user, Away), start + PAUSE * 2);
         assert_eq!(look(&mut watched, Away, start + PAUSE * 3), 1);
         assert_eq!(told(&link), ["away"]);
+    }
+
+    #[test]
+    fn what_a_full_outbox_did_not_take_is_told_again() {
+        let (mut watched, now, user) = (Watched::new(PAUSE), Instant::now(), UserId::generate());
+        let link = link();
+        watched.add(&Seen { user_id: user, last_seen_at: None }, &link);
+        watched.answered(&link, &[is(user, Offline)], now);
+        // It does not read, and a hundred frames are all that may wait.
+        (0..100).for_each(|_| link.outbox.push("durable".into(), Class::Durable));
+        watched.hint(&is(user, Online), now);
+        assert_eq!(look(&mut watched, Online, now + GATHER), 1);
+        assert_eq!(link.outbox.take(usize::MAX).frames.len(), 100);
+        watched.look_at_all(now + PAUSE * 2);
+        assert_eq!(look(&mut watched, Online, now + PAUSE * 2), 1);
+        assert_eq!(told(&link), ["online"]);
+        watched.look_at_all(now + PAUSE * 4);
+        assert_eq!(look(&mut watched, Online, now + PAUSE * 4), 1);
+        assert!(told(&link).is_empty(), "once");
     }
 
     #[test]

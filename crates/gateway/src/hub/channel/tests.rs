@@ -13,7 +13,7 @@ fn event(seq: Seq) -> ConversationEvent {
 #[test]
 fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_again() {
     let (old, new) = (link(), link());
-    let mut channel = Channel::new(ConversationId::generate(), Protections::default());
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
     channel.attach(&old);
     channel.establish(10);
     assert_eq!(channel.release(&old, 10, 0), Ok(false));
@@ -40,7 +40,7 @@ fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_aga
 #[test]
 fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole() {
     let (early, late) = (link(), link());
-    let mut channel = Channel::new(ConversationId::generate(), Protections::default());
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
     channel.attach(&early);
     channel.attach(&late);
     // `late` read head 1 before 2 was committed; 2 comes; `early` reads head 2 and is the first to say so.
@@ -60,7 +60,7 @@ fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole()
 #[test]
 fn a_removal_from_before_it_was_shown_again_does_not_end_a_subscription() {
     let one = link();
-    let mut channel = Channel::new(ConversationId::generate(), Protections::default());
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
     channel.attach(&one);
     channel.establish(2);
     assert_eq!(channel.release(&one, 2, 0), Ok(false));
@@ -76,4 +76,55 @@ fn a_removal_from_before_it_was_shown_again_does_not_end_a_subscription() {
     channel.offer(event(5), 5);
     assert_eq!(one.outbox.take(1_000).frames, ["5"]);
     assert!(!channel.shown(&one, 4), "it is past that");
+}
+
+#[test]
+fn one_hole_is_filled_once_however_much_comes_after_it() {
+    let one = link();
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    channel.attach(&one);
+    channel.establish(2);
+    assert_eq!(channel.offer(event(4), 4).0, Next::FillLater);
+    for seq in 5..200 {
+        assert_eq!(channel.offer(event(seq), seq).0, Next::Nothing, "a fill is under way, {seq}");
+    }
+    assert_eq!(channel.fill_from(), Some((2, 199)));
+    assert_eq!(channel.saw_head(300), Next::Nothing);
+}
+
+#[test]
+fn what_is_held_for_one_connection_is_bounded_over_all_its_conversations() {
+    let one = link();
+    let long = |seq: Seq| ConversationEvent { frame: "x".repeat(40_000).into(), ..event(seq) };
+    let mut channels = [(); 4].map(|()| Channel::new(ConversationId::generate(), Arc::default()));
+    for channel in &mut channels {
+        channel.attach(&one);
+        channel.establish(2);
+        channel.offer(long(3), 3);
+    }
+    // Its outbox takes 100,000 bytes: of the four frames two may wait.
+    let results: Vec<_> = channels.iter_mut().map(|channel| channel.release(&one, 2, 0)).collect();
+    assert_eq!(results, [Ok(false), Ok(false), Err(Behind), Err(Behind)]);
+    // What went out is not held any more.
+    let mut more = Channel::new(ConversationId::generate(), Arc::default());
+    more.attach(&one);
+    more.establish(2);
+    more.offer(long(3), 3);
+    assert_eq!(more.release(&one, 2, 0), Ok(false));
+}
+
+#[test]
+fn a_head_that_was_told_while_the_store_was_asked_is_not_declared_void() {
+    let one = link();
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    channel.attach(&one);
+    channel.establish(2);
+    channel.saw_head(9);
+    let (from, head) = channel.fill_from().unwrap();
+    // The store had nothing; the event of what was committed since comes early.
+    channel.offer(event(10), 10);
+    channel.void(from, head);
+    assert_eq!(channel.fill_from(), Some((2, 10)));
+    channel.void(2, 10);
+    assert_eq!(channel.fill_from(), None);
 }

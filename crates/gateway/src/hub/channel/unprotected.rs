@@ -9,7 +9,7 @@ use crate::outbox::Class;
 impl Channel {
     /// What goes wrong where a protection is off.
     pub(super) fn unprotected(&mut self, seq: Seq, ready: &Ready) {
-        let Protections { gap_fill, dedupe, subscribe_first, .. } = self.protections;
+        let Protections { gap_fill, dedupe, subscribe_first, .. } = self.rules.protections;
         if !subscribe_first {
             self.order.establish(seq.saturating_sub(1));
         }
