@@ -1,5 +1,5 @@
-//! Connections that the node closed for being behind, to peers that never read: after the close the kernel still has what
-//! it was given, and may not keep it, and the socket, for longer than two heartbeats.
+//! Connections that the node closed for being behind, to peers that never read: after the close the kernel still has
+//! what it was given, and may not keep it, and the socket, for longer than two heartbeats.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,5 +1,5 @@
-//! After kill -9 of a gateway its clients are back with everything, soon, on the nodes that are left: straight to one of
-//! them, and by way of a load balancer that has to find out.
+//! After kill -9 of a gateway its clients are back with everything, soon, on the nodes that are left: straight to one
+//! of them, and by way of a load balancer that has to find out.
 
 use std::{sync::Arc, time::Duration};
 

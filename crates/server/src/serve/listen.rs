@@ -64,8 +64,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// How long what was sent may lie in the kernel without the peer taking any of it, before the connection is broken off.
-/// Counts for a socket that was closed here as well: without it the kernel keeps the rest of what a slow reader was sent,
-/// and the socket, for a quarter of an hour.
+/// Counts for a socket that was closed here as well: without it the kernel keeps the rest of what a slow reader was
+/// sent, and the socket, for minutes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience(Duration);
 

@@ -1,5 +1,5 @@
-//! The pool of connections, another one after each outage: what hangs in the one before is not in the way, and its places
-//! are not missed.
+//! The pool of connections, another one after each outage: what hangs in the one before is not in the way, and its
+//! places are not missed.
 //!
 //! A pool of sqlx asks a connection that it gets back, and waits for the answer without end: a server that falls silent
 //! at that moment costs it a place for good. So a pool is also given up when calls find no place in it although
