@@ -207,3 +207,19 @@ fn a_topic_that_is_released_while_it_is_subscribed_is_given_up_in_the_end() {
     assert_eq!(settle(&mut registry, later), [Batch::Unsubscribe(name)]);
     assert_eq!(registry.len(), 0);
 }
+
+#[test]
+fn what_is_confirmed_where_nobody_needs_it_any_more_is_left_again() {
+    let mut registry = registry(LINGER);
+    let name = topics(1);
+    let now = Instant::now();
+    drop(acquire(&mut registry, &name));
+    let under_way = registry.next(LANE, now).unwrap();
+    registry.release(&name, now);
+    // Its slot goes elsewhere and comes back before the server looks at the command.
+    registry.place(vec![Some(LANE + 1)]);
+    registry.place(vec![Some(LANE)]);
+    assert_eq!(registry.len(), 0);
+    confirm(&mut registry, &under_way);
+    assert_eq!(settle(&mut registry, now), [Batch::Unsubscribe(name)]);
+}
