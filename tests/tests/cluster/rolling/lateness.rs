@@ -73,7 +73,7 @@ pub(super) fn ensure_none(id: ConversationId, truth: &BTreeMap<Seq, Message>, al
         let came = came.with_context(|| format!("{seq} did not come to every device"))?;
         let first = came.iter().min().copied().context("no devices")?;
         for (number, (device, at)) in devices.iter().zip(came).enumerate() {
-            let (late, away) = (at - first, device.away(first, at));
+            let (late, away) = (at.saturating_sub(first), device.away(first, at));
             ensure!(
                 late <= away + ALLOWANCE,
                 "{seq} was {late:?} late on device {number}, which was away for {away:?}"
