@@ -140,11 +140,16 @@ impl World {
 
     /// The same, with a kernel that takes in little; it is live.
     pub(crate) async fn narrow(&self, who: &Person) -> Socket {
-        let mut request = self.request("");
-        request.headers_mut().insert("authorization", format!("Bearer {}", who.token).parse().unwrap());
-        let mut socket = Socket::open_narrow(self.address, request).await;
+        let mut socket = self.narrow_silent(who).await;
         socket.ask(json!({"type": "hello"})).await;
         socket
+    }
+
+    /// The same, that has said nothing yet.
+    pub(crate) async fn narrow_silent(&self, who: &Person) -> Socket {
+        let mut request = self.request("?await_hello=true");
+        request.headers_mut().insert("authorization", format!("Bearer {}", who.token).parse().unwrap());
+        Socket::open_narrow(self.address, request).await
     }
 
     /// A connection that is live.

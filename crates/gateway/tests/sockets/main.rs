@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod announcements;
+mod at_once;
 mod bad_input;
+mod bounds;
 mod delivery;
 mod ends;
 mod harness;
