@@ -254,3 +254,18 @@ async fn an_owner_hands_over_leaves_and_is_a_stranger_then() {
     assert_eq!(code(world.chat.conversation(&ben, room).await), ErrorCode::NotFound);
     assert_eq!(code(world.chat.send(&ben, room, text("anyone?", None)).await), ErrorCode::NotFound);
 }
+
+#[tokio::test]
+async fn a_retry_that_finds_its_message_tells_of_it_again() {
+    let mut world = World::start().await;
+    let ann = world.user("ann").await;
+    let room = world.room(ConversationKind::Group, &ann, &[]).await;
+    world.listen(Topic::Conversation(room)).await;
+    let (first, new) = world.chat.send(&ann, room, text("once", Some("1"))).await.unwrap();
+    assert!(new);
+    let (event, _) = world.heard_event().await;
+    // Whoever committed it may have died before the event was out.
+    let (again, new) = world.chat.send(&ann, room, text("once", Some("1"))).await.unwrap();
+    assert_eq!((again.id, new), (first.id, false));
+    assert_eq!(world.heard_event().await.0.seq, event.seq);
+}

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
+use serde_json::Value;
+
 use super::{Deed, Entry, Happened, Kind, Log, Outcome, Violation, own::Restored};
 
 /// The log without the lost future: nobody knows what became of what was done in it, and each device begins with its
@@ -42,6 +44,12 @@ pub(super) fn without_the_lost(log: &Log) -> Cow<'_, Log> {
     Cow::Owned(log)
 }
 
+/// Everything is to be fetched, since the database is another one.
+fn is_of_another_epoch(frame: &Value) -> bool {
+    let data = &frame["data"];
+    frame["type"] == "resync_required" && data["conversation_id"].is_null() && data["reason"] == "epoch_changed"
+}
+
 /// On a log without the lost future: each device's first connection.
 pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
     let Some(Restored { epoch, .. }) = &log.own.restored else { return };
@@ -50,11 +58,7 @@ pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
         for entry in &device.entries {
             match &entry.what {
                 Happened::Said(frame) if frame["type"] == "hello" => named = frame["resume"]["epoch"].as_str(),
-                Happened::Heard(frame) if frame["type"] == "resync_required" => {
-                    if frame["data"]["conversation_id"].is_null() && frame["data"]["reason"] == "epoch_changed" {
-                        break;
-                    }
-                }
+                Happened::Heard(frame) if is_of_another_epoch(frame) => break,
                 Happened::Heard(frame) if frame["ref"] == "hello" && frame["ok"] == true => {
                     if named.is_some_and(|named| named != epoch) {
                         let what = "cursors of a lost future were believed";

@@ -33,6 +33,9 @@ pub(super) struct Device {
     chance: Chance,
 }
 
+/// What was heard under sessions that are over.
+pub(super) type Past = Vec<(Option<SignedIn>, Vec<Entry>)>;
+
 struct State {
     core: Core,
     /// In order, since they may all end at once.
@@ -47,7 +50,7 @@ struct State {
     /// When it signs in again: it was sent away for good.
     sign_in_at: Option<Instant>,
     /// What it heard under sessions that are over.
-    past: Vec<(Option<SignedIn>, Vec<Entry>)>,
+    past: Past,
 }
 
 impl Device {
@@ -114,7 +117,7 @@ impl Device {
     }
 
     /// What it said and heard: under its present session, and under those that are over.
-    pub(super) fn take_logs(&self) -> (Vec<Entry>, Vec<(Option<SignedIn>, Vec<Entry>)>) {
+    pub(super) fn take_logs(&self) -> (Vec<Entry>, Past) {
         let mut state = self.state.lock();
         (state.core.take_log(), std::mem::take(&mut state.past))
     }

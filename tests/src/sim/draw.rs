@@ -45,7 +45,7 @@ impl Plan {
             own.extend((0..2 + chance.index(6)).map(whose));
         }
         if setting.sessions {
-            own.extend((0..1 + chance.index(4)).map(|_| Step {
+            own.extend((0..=chance.index(4)).map(|_| Step {
                 at: chance.time(Duration::ZERO..length),
                 device: chance.index(devices.len()),
                 what: if chance.per_mille(750) { What::Revoke(chance.index(8)) } else { What::LogOut },

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     chance::Chance,
-    device::SIGNS_IN,
+    device::{Past, SIGNS_IN},
     wire::{ToClient, Wire},
     world::{World, caller},
 };
@@ -55,7 +55,7 @@ struct State {
     /// As whom.
     signed_in: Option<SignedIn>,
     /// What it heard under sessions that are over.
-    past: Vec<(Option<SignedIn>, Vec<Entry>)>,
+    past: Past,
 }
 
 impl State {
@@ -119,7 +119,7 @@ impl Listener {
     }
 
     /// Everything that it heard: under its present session, and under those that are over.
-    pub(super) fn take_logs(&self) -> (Vec<Entry>, Vec<(Option<SignedIn>, Vec<Entry>)>) {
+    pub(super) fn take_logs(&self) -> (Vec<Entry>, Past) {
         let mut state = self.state.lock();
         (std::mem::take(&mut state.entries), std::mem::take(&mut state.past))
     }
@@ -208,7 +208,7 @@ impl Listener {
             let page = async {
                 let page = chat.changes(&caller, id, after, None).await?;
                 // As REST would, of a session that has ended.
-                chat.recheck(&caller).await.map(|_| page)
+                chat.recheck(&caller).await.map(|()| page)
             };
             let _ = sender.send(page.await);
         }));
