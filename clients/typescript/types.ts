@@ -349,7 +349,7 @@ export interface HelloReply {
   announcement_seq: number;
   /** Where conversations that `cursors` did not name go live from. */
   heads: Record<string, number>;
-  /** Markers of the caller, and of all participants of conversations of ≤ 100. */
+  /** Markers of the caller, and of all participants of conversations of ≤ 100, in the 200 most recently active conversations; those of the others follow as `receipt.updated`. */
   receipts: Receipt[];
 }
 

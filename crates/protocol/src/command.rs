@@ -46,7 +46,8 @@ pub struct HelloReply {
     /// Where conversations that `cursors` did not name go live from.
     #[schema(value_type = HashMap<String, u64>)]
     pub heads: HashMap<ConversationId, Seq>,
-    /// Markers of the caller, and of all participants of conversations of ≤ 100.
+    /// Markers of the caller, and of all participants of conversations of ≤ 100, in the 200 most recently active
+    /// conversations; those of the others follow as `receipt.updated`.
     pub receipts: Vec<Receipt>,
     /// `seq` of the org's last announcement; 0 when there is none.
     #[serde(default)]
