@@ -23,7 +23,7 @@ pub struct Item {
 /// An open stream and nothing more.
 pub struct EventStream {
     response: Response,
-    text: String,
+    bytes: Vec<u8>,
 }
 
 /// How to get in.
@@ -50,7 +50,7 @@ impl EventStream {
         }
         let response = timeout(SOON, request.send()).await.context("no answer in time")??;
         let status = response.status().as_u16();
-        Ok(if status == 200 { Ok(Self { response, text: String::new() }) } else { Err(status) })
+        Ok(if status == 200 { Ok(Self { response, bytes: Vec::new() }) } else { Err(status) })
     }
 
     /// A header of the answer.
@@ -61,13 +61,13 @@ impl EventStream {
     /// What comes next, whenever that is; none at the end, however it came. Cancelling loses nothing.
     pub async fn next(&mut self) -> Option<Item> {
         loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let (item, rest) = (parse(block), self.text.len() - rest.len());
-                self.text.drain(..rest);
-                return Some(item);
+            // Bytes: what comes at once may end inside of a character.
+            if let Some(end) = self.bytes.windows(2).position(|two| two == b"\n\n") {
+                let block: Vec<_> = self.bytes.drain(..end + 2).collect();
+                let text = std::str::from_utf8(&block[..end]).unwrap_or_else(|_| panic!("a stream that is not UTF-8"));
+                return Some(parse(text));
             }
-            let bytes = self.response.chunk().await.ok().flatten()?;
-            self.text.push_str(std::str::from_utf8(&bytes).unwrap_or_else(|_| panic!("a stream that is not UTF-8")));
+            self.bytes.extend_from_slice(&self.response.chunk().await.ok().flatten()?);
         }
     }
 
