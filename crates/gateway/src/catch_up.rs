@@ -7,20 +7,25 @@ use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
 use chat::{Map, Result};
-use protocol::{Changes, Seq};
+use protocol::{Changes, ConversationId, Seq};
 use store::{CATCH_UP_CURSORS, Membership};
 
-use crate::{link::Link, node::Node, outbox::Class};
+use crate::{follow::Place, link::Link, node::Node, outbox::Class};
 
 impl Node {
-    /// Sends what is after each cursor and goes live.
-    pub(crate) async fn catch_up(self: &Arc<Self>, link: &Arc<Link>, items: Vec<(Membership, Seq)>) -> Result<()> {
+    /// Sends what is after each cursor and goes live; where, for those that it came to before the connection ended.
+    pub(crate) async fn catch_up(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        items: Vec<(Membership, Seq)>,
+    ) -> Result<Vec<(ConversationId, Place)>> {
         // Where nothing was missed nothing is read, unless something comes just now.
         let one_by_one = !self.env().protections().subscribe_first;
         let (whole, behind): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|(item, cursor)| *cursor >= item.last_seq || one_by_one);
+        let mut places = Vec::with_capacity(whole.len() + behind.len());
         for (item, cursor) in whole {
-            self.release(link, item, cursor).await?;
+            places.push((item.conversation_id, self.release(link, item, cursor).await?));
         }
         for behind in behind.chunks(CATCH_UP_CURSORS) {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
@@ -33,21 +38,25 @@ impl Node {
             for (item, cursor) in behind {
                 let id = item.conversation_id;
                 let Some(page) = pages.remove(&id) else {
-                    self.over_already(link, id).await?;
+                    places.push((id, self.over_already(link, id).await?));
                     continue;
                 };
                 if !link.outbox.room().await {
-                    return Ok(());
+                    return Ok(places);
                 }
                 let cursor = push_page(link, &page).max(*cursor);
-                match self.hub.release(id, link, cursor, item.access_since_seq) {
-                    Ok(after) => self.after(id, after),
+                let place = match self.hub.release(id, link, cursor, item.access_since_seq) {
+                    Ok(after) => {
+                        self.after(id, after);
+                        Place::After(cursor)
+                    }
                     // There is more, or more came than could be held.
                     Err(_) => self.release(link, *item, cursor).await?,
-                }
+                };
+                places.push((id, place));
             }
         }
-        Ok(())
+        Ok(places)
     }
 }
 

@@ -25,6 +25,17 @@ pub(crate) struct Started {
     pub(crate) announcement_seq: u64,
 }
 
+/// Where a connection's events of a conversation go on, once it is live there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// After this seq; up to it, everything above its cursor was told.
+    After(Seq),
+    /// After this seq, and the client was asked to fetch what is before it.
+    Skipped(Seq),
+    /// Nowhere: it is not theirs any more, or the connection ends.
+    Nowhere,
+}
+
 impl Node {
     /// Subscribes to everything the user takes part in, then reads where it stands. The link must be registered
     /// with the hub's feeds.
@@ -109,7 +120,7 @@ impl Node {
 
     async fn joined(self: Arc<Self>, link: Arc<Link>, id: ConversationId, after: Seq) {
         self.subscribe_for(&link, &[id]).await;
-        let live: Result<()> = async {
+        let live: Result<Place> = async {
             let Some(membership) = self.chat.membership(link.user(), id).await? else {
                 return self.over_already(&link, id).await;
             };
@@ -126,14 +137,14 @@ impl Node {
 
     /// The client was told of a conversation that was over before this node followed it: no event of its end came here,
     /// and a deletion has no place in the user's feed.
-    pub(crate) async fn over_already(&self, link: &Arc<Link>, id: ConversationId) -> Result<()> {
+    pub(crate) async fn over_already(&self, link: &Arc<Link>, id: ConversationId) -> Result<Place> {
         self.leave(link, id);
         tell_gone(link, id);
         if self.chat.membership(link.user(), id).await?.is_some() {
             // Theirs again meanwhile, and told so before or after: a resume tells it right.
             link.outbox.close(CloseCode::Internal);
         }
-        Ok(())
+        Ok(Place::Nowhere)
     }
 
     /// Stops following a conversation.
@@ -160,13 +171,14 @@ impl Node {
         self.bus.unsubscribe(&topics);
     }
 
-    /// Sends what is after `cursor` and goes live; the common case reads nothing.
+    /// Sends what is after `cursor` and goes live; the common case reads nothing. What this node has not delivered yet,
+    /// though it knows of it, comes with its filling, to everybody at once: the place may be before the head.
     pub(crate) async fn release(
         self: &Arc<Self>,
         link: &Arc<Link>,
         mut item: Membership,
         mut cursor: Seq,
-    ) -> Result<()> {
+    ) -> Result<Place> {
         let id = item.conversation_id;
         if !self.env().protections().subscribe_first {
             return self.release_late(link, item, cursor).await;
@@ -175,14 +187,14 @@ impl Node {
             && let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq)
         {
             self.after(id, after);
-            return Ok(());
+            return Ok(Place::After(cursor));
         }
         for _ in 0..ROUNDS {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
             self.hub.rearm(id, link);
             loop {
                 if !link.outbox.room().await {
-                    return Ok(());
+                    return Ok(Place::Nowhere);
                 }
                 let page = match self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await {
                     Ok(page) => page,
@@ -198,7 +210,7 @@ impl Node {
             }
             if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
                 self.after(id, after);
-                return Ok(());
+                return Ok(Place::After(cursor));
             }
             // They may have been out and in again in between: what they may read began anew then.
             match self.chat.membership(link.user(), id).await? {
@@ -215,7 +227,7 @@ impl Node {
             Ok(after) => self.after(id, after),
             Err(_) => link.outbox.close(CloseCode::SlowConsumer),
         }
-        Ok(())
+        Ok(Place::Skipped(head))
     }
 
     /// Sends feed events after `cursor` and goes live.

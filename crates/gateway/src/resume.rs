@@ -12,7 +12,7 @@ use store::{Membership, Memberships};
 
 use crate::{
     fill::resync,
-    follow::{Started, tell_gone},
+    follow::{Place, Started, tell_gone},
     link::Link,
     node::Node,
     outbox::Class,
@@ -76,7 +76,14 @@ impl Node {
                 }
             }
         }
-        self.catch_up(link, behind).await?;
+        for (id, place) in self.catch_up(link, behind).await? {
+            match place {
+                Place::Skipped(head) => drop(reply.heads.insert(id, head)),
+                // Who names cursors has them; who does not is told where each conversation goes on.
+                Place::After(cursor) if link.mark.is_some() => drop(reply.heads.insert(id, cursor)),
+                Place::After(_) | Place::Nowhere => {}
+            }
+        }
         self.tell_lost(link, resume, &items, &events).await;
         for event in &events {
             if !link.outbox.room().await {

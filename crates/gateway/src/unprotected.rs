@@ -7,7 +7,12 @@ use chat::Result;
 use protocol::{Resume, Seq};
 use store::Membership;
 
-use crate::{catch_up::push_page, follow::Started, link::Link, node::Node};
+use crate::{
+    catch_up::push_page,
+    follow::{Place, Started},
+    link::Link,
+    node::Node,
+};
 
 impl Node {
     /// Without `subscribe_first`: reads where everything stands, and subscribes to nothing yet.
@@ -23,7 +28,7 @@ impl Node {
         link: &Arc<Link>,
         item: Membership,
         mut cursor: Seq,
-    ) -> Result<()> {
+    ) -> Result<Place> {
         let id = item.conversation_id;
         loop {
             let page = self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await?;
@@ -36,7 +41,7 @@ impl Node {
         if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
             self.after(id, after);
         }
-        Ok(())
+        Ok(Place::After(cursor))
     }
 
     /// Without `membership`: what the client names is theirs.

@@ -20,3 +20,18 @@ fn no_plan_of_the_corpus_breaks_a_promise_again() {
         assert!(outcome.violations.is_empty(), "{}\n{}", path.display(), summary(&outcome.violations));
     }
 }
+
+/// Everything that one device of a written plan said and heard: `PLAN=target/simulation/seed-7.json DEVICE=3 cargo test
+/// --workspace --test simulation one_device -- --ignored --nocapture`.
+#[test]
+#[ignore = "tells a failure to whoever looks for its cause"]
+fn one_device_of_a_plan_is_told_in_full() {
+    let path = std::env::var("PLAN").expect("PLAN names the file of a plan");
+    let plan: Plan = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let outcome = run(&plan).unwrap();
+    let device = crate::seeds::number("DEVICE", 0) as usize;
+    for entry in &outcome.log.devices[device].entries {
+        eprintln!("{:8.3} {:?}", entry.at.as_secs_f64(), entry.what);
+    }
+    eprintln!("{}", summary(&outcome.violations));
+}

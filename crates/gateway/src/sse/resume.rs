@@ -26,7 +26,7 @@ impl Node {
         let (epoch, watermark) = (epoch.clone(), watermark.clone());
         let heads: Vec<(ConversationId, Seq)> =
             items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
-        let mut reply = match last {
+        let reply = match last {
             None => self.go_live(link, started).await?,
             Some(Err(BadPosition)) => self.start_anew(link, started, ResyncReason::BadCursor).await?,
             Some(Ok(position)) => match self.cursors(link, &position, &heads).await? {
@@ -42,9 +42,6 @@ impl Node {
                 Err(reason) => self.start_anew(link, started, reason).await?,
             },
         };
-        for (id, head) in heads {
-            reply.heads.entry(id).or_insert(head);
-        }
         if let Some(mark) = &link.mark {
             mark.begin(&epoch, watermark, self.rotation());
         }
