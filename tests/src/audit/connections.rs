@@ -44,6 +44,8 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
 struct Channel {
     /// None until it is announced where it begins.
     cursor: Option<Seq>,
+    /// It is to be fetched: where its events go on is told by the first of them, if by nothing else.
+    skipped: bool,
     /// The client named it: what is not above it has no business here.
     named: Option<Seq>,
     /// Where it was announced to begin.
@@ -136,7 +138,7 @@ impl Replay<'_> {
             "typing" | "receipt.updated" => self.ephemeral(frame),
             "resync_required" => {
                 if let Some(id) = parse::<ConversationId>(&frame["data"]["conversation_id"]) {
-                    self.channels.remove(&id);
+                    self.channels.insert(id, Channel { skipped: true, ..Channel::default() });
                 } else {
                     self.channels.clear();
                     self.feed = Feed::default();
@@ -201,7 +203,8 @@ impl Replay<'_> {
         if channel.gone {
             return self.tell(Kind::Leaked, format!("event {seq} came after the removal"), Some(id));
         }
-        let Some(cursor) = channel.cursor else { return channel.early.push(Early::Event(seq)) };
+        let skipped = channel.skipped.then_some(seq.saturating_sub(1));
+        let Some(cursor) = channel.cursor.or(skipped) else { return channel.early.push(Early::Event(seq)) };
         let again =
             channel.came.contains(&seq) || channel.spans.iter().any(|(from, to)| (from + 1..=*to).contains(&seq));
         channel.came.insert(seq);
@@ -235,7 +238,8 @@ impl Replay<'_> {
         if channel.gone {
             return self.tell(Kind::Leaked, format!("`changes` to {} came after the removal", page.to), Some(id));
         }
-        let Some(cursor) = channel.cursor else { return channel.early.push(Early::Page(page.clone())) };
+        let skipped = channel.skipped.then_some(page.from);
+        let Some(cursor) = channel.cursor.or(skipped) else { return channel.early.push(Early::Page(page.clone())) };
         let begin = channel.begin;
         channel.spans.push((page.from.max(channel.named.unwrap_or_default()), page.to));
         channel.cursor = Some(cursor.max(page.to));

@@ -58,6 +58,10 @@ impl Told {
             }
             "resync_required" if data["conversation_id"].is_null() => {
                 self.base = self.base.map(|(base, here)| (base.max(here), here));
+                // What it fetches then is told by REST.
+                self.notify.clear();
+                self.everywhere = None;
+                self.blocked.clear();
             }
             "announcement" => self.announcement(data),
             "preferences.updated" => self.conversation(&data["conversation_id"], data),

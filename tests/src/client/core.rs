@@ -12,12 +12,15 @@ use std::{
     time::Duration,
 };
 
-use protocol::{Changes, Conversation, ConversationId, ErrorCode, Reply, Seq, UserId, should_reconnect};
+use protocol::{Changes, Conversation, ErrorCode, Reply, Seq, UserId, should_reconnect};
 use serde_json::{Value, json};
 
 pub use self::words::{Answered, Draw, Output, Persistence, is_passing};
 use self::words::{Command, Phase, passing};
-use super::{MOVED, view::View};
+use super::{
+    MOVED,
+    view::{Load, View},
+};
 use crate::audit::{Entry, Happened};
 
 /// Before the first attempt to connect again, at most; half of it on average. It doubles with each attempt in vain.
@@ -30,8 +33,6 @@ const ANSWER: Duration = Duration::from_secs(5);
 const HELLO: Duration = Duration::from_secs(20);
 /// Before a command that was refused for now is said again, when the refusal names no time.
 const RETRY: Duration = Duration::from_millis(100);
-/// `ref` of the commands with which a conversation that is new to the client is fetched, before its id.
-pub(super) const LOAD: &str = "load:";
 /// `ref` of `hello`.
 pub(super) const HELLO_REF: &str = "hello";
 /// `ref` of the command with which it watches others.
@@ -56,10 +57,10 @@ pub struct Core {
     commands: Vec<Command>,
     /// Commands said more than once: a second reply to one of them is nothing strange.
     repeated: BTreeSet<u64>,
-    /// New conversations, not fetched to their end: what one connection did not finish, the next does.
-    loading: Vec<ConversationId>,
+    /// Conversations that are not fetched to their end: what one connection did not finish, the next does.
+    loading: Vec<Load>,
     /// To be asked again at that time.
-    load_later: Vec<(Duration, ConversationId)>,
+    load_later: Vec<(Duration, Load)>,
     /// Whom it watches, on every connection.
     watched: Vec<UserId>,
     /// Watching was refused for now: it is asked for again at that time.
@@ -149,8 +150,8 @@ impl Core {
         }
         let (due, later): (Vec<_>, Vec<_>) = self.load_later.drain(..).partition(|(at, _)| *at <= now);
         self.load_later = later;
-        for (_, id) in due {
-            self.load(now, id, 0);
+        for (_, load) in due {
+            self.load(now, load, 0);
         }
         if self.phase == Phase::Live {
             if self.watch_at.is_some_and(|at| at <= now) {
@@ -224,10 +225,7 @@ impl Core {
                     self.move_at = Some(now + Duration::from_millis(after));
                 }
                 self.view.take(frame);
-                for id in self.view.take_to_load() {
-                    self.loading.push(id);
-                    self.load(now, id, 0);
-                }
+                self.load_new(now);
             }
         }
     }
@@ -333,9 +331,20 @@ impl Core {
         self.phase = Phase::Away(now + (self.draw)(most));
     }
 
-    fn load(&mut self, now: Duration, id: ConversationId, after: Seq) {
-        let reference = format!("{LOAD}{id}");
-        self.say(now, json!({"type": "changes.get", "ref": reference, "conversation_id": id, "after": after}));
+    /// Fetches what the view wants fetched.
+    fn load_new(&mut self, now: Duration) {
+        let new = self.view.take_to_load();
+        self.loading.extend(&new);
+        self.loading.retain(|load| self.view.is_current(load));
+        // What comes before the answer to `hello` is asked for with the rest, after it.
+        if self.phase == Phase::Live {
+            new.into_iter().for_each(|load| self.load(now, load, 0));
+        }
+    }
+
+    fn load(&mut self, now: Duration, load: Load, after: Seq) {
+        let reference = load.to_string();
+        self.say(now, json!({"type": "changes.get", "ref": reference, "conversation_id": load.id, "after": after}));
     }
 
     fn say_watch(&mut self, now: Duration) {
@@ -385,8 +394,8 @@ impl Core {
             self.hello(now, frame, reply.ok);
         } else if reference == WATCH_REF {
             self.watching(now, reply, frame);
-        } else if let Some(id) = reference.strip_prefix(LOAD).and_then(|id| id.parse().ok()) {
-            self.loaded(now, id, reply, frame);
+        } else if let Some(load) = Load::of(&reference) {
+            self.loaded(now, load, reply, frame);
         } else if let Some(at) = self.commands.iter().position(|command| command.number.to_string() == reference) {
             self.answer(now, at, reply);
         } else if !reference.parse().is_ok_and(|number| self.repeated.contains(&number)) {
@@ -406,35 +415,39 @@ impl Core {
         self.phase = Phase::Live;
         self.connections += 1;
         self.failures = 0;
-        for id in self.loading.clone() {
-            self.load(now, id, 0);
+        self.loading.extend(self.view.take_to_load());
+        for load in self.loading.clone() {
+            self.load(now, load, 0);
         }
         self.say_watch(now);
         self.flush(now);
     }
 
-    /// A page of a conversation that is new.
-    fn loaded(&mut self, now: Duration, id: ConversationId, reply: Reply<Value>, frame: Value) {
+    /// A page of a conversation that is fetched.
+    fn loaded(&mut self, now: Duration, load: Load, reply: Reply<Value>, frame: Value) {
+        if !self.view.is_current(&load) {
+            return;
+        }
         match (reply.error, reply.data.map(serde_json::from_value::<Changes>)) {
             (None, Some(Ok(page))) => {
                 let next = page.more.then_some(page.to);
                 self.view.take(frame);
                 match next {
-                    Some(after) => self.load(now, id, after),
-                    None => self.loading.retain(|loading| *loading != id),
+                    Some(after) => self.load(now, load, after),
+                    None => self.loading.retain(|loading| *loading != load),
                 }
             }
             (Some(error), _) if error.retry_after_ms.is_some() || is_passing(error.code) => {
                 let after = error.retry_after_ms.map_or(RETRY, Duration::from_millis);
-                self.load_later.push((now + after, id));
+                self.load_later.push((now + after, load));
             }
             // No longer theirs.
             (Some(error), _) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
-                self.loading.retain(|loading| *loading != id);
+                self.loading.retain(|loading| *loading != load);
             }
             other => {
-                self.view.violations.push(format!("`changes.get` of {id}: {other:?}"));
-                self.loading.retain(|loading| *loading != id);
+                self.view.violations.push(format!("`changes.get` of {}: {other:?}", load.id));
+                self.loading.retain(|loading| *loading != load);
             }
         }
     }

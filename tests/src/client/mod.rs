@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub(crate) use self::core::WATCH_REF;
+pub(crate) use self::{core::WATCH_REF, view::Load};
 use self::task::Task;
 pub use self::{
     core::{Answered, BROKEN, Core, Draw, Output, Persistence, is_passing},

@@ -3,6 +3,7 @@
 //! A pure function of the frames it is given. It follows the rules for clients in `docs/protocol.md` and writes
 //! down each frame that a correct server would not have sent.
 
+mod load;
 mod timeline;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,9 +16,10 @@ use protocol::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub(crate) use self::load::Load;
 pub(super) use self::timeline::QUOTED_CHARS;
 pub use self::timeline::{Timeline, shared};
-use super::core::{HELLO_REF, LOAD, WATCH_REF};
+use super::core::{HELLO_REF, WATCH_REF};
 
 /// Everything a client knows.
 #[derive(Debug, Clone, Default)]
@@ -42,8 +44,15 @@ pub struct View {
     pub resyncs: Vec<Value>,
     /// Events of conversations that no frame announced yet.
     early: HashMap<ConversationId, Vec<Value>>,
-    /// Conversations that are new to the client: what was said before it knew them is to be fetched.
-    to_load: Vec<ConversationId>,
+    /// Conversations that it was told to fetch, and nobody said yet where their events go on.
+    fetching: HashMap<ConversationId, Timeline>,
+    /// The last fetching of each conversation.
+    loads: HashMap<ConversationId, Load>,
+    loads_begun: u64,
+    /// Conversations that are new to the client, or that it is to fetch anew.
+    to_load: Vec<Load>,
+    /// It was told to fetch everything, and not yet what there is.
+    anew: bool,
     /// Data of the last `connected`.
     connected: Value,
     /// Events are not kept.
@@ -103,8 +112,12 @@ impl View {
             data(&frame, "/data").map(|reply| self.hello(reply))
         } else if reference == WATCH_REF {
             data(&frame, "/data").map(|list: PresenceList| self.presence.extend(by_user(list.items)))
-        } else if reference.starts_with(LOAD) {
-            data(&frame, "/data").map(|page| self.loaded(page))
+        } else if let Some(load) = Load::of(reference) {
+            data(&frame, "/data").map(|page| {
+                if self.is_current(&load) {
+                    self.loaded(page);
+                }
+            })
         } else {
             Ok(())
         };
@@ -114,14 +127,37 @@ impl View {
     }
 
     /// What to fetch, with `changes.get` after 0; asking clears it.
-    pub(crate) fn take_to_load(&mut self) -> Vec<ConversationId> {
+    pub(crate) fn take_to_load(&mut self) -> Vec<Load> {
         std::mem::take(&mut self.to_load)
     }
 
+    /// Whether no other fetching of the conversation began after it.
+    pub(crate) fn is_current(&self, load: &Load) -> bool {
+        self.loads.get(&load.id) == Some(load)
+    }
+
+    fn load(&mut self, id: ConversationId) {
+        self.loads_begun += 1;
+        let load = Load { id, number: self.loads_begun };
+        self.loads.insert(id, load);
+        self.to_load.push(load);
+    }
+
     /// Takes a page that the client asked for: messages it does not know, or knows in an older state. Moves no
-    /// cursor and counts as no event.
+    /// cursor and counts as no event; but the last page says where events go on if nothing else did.
     pub(super) fn loaded(&mut self, page: Changes) {
-        let Some(timeline) = self.timelines.get_mut(&page.conversation_id) else { return };
+        let (id, to) = (page.conversation_id, (!page.more).then_some(page.to));
+        if let Some(timeline) = self.fetching.get_mut(&id) {
+            for Change { data, .. } in page.changes {
+                timeline.put(data);
+            }
+            if let Some(to) = to {
+                self.place(id, to);
+                self.timelines.entry(id).or_default().from = 0;
+            }
+            return;
+        }
+        let Some(timeline) = self.timelines.get_mut(&id) else { return };
         if !page.more && page.to >= timeline.from {
             timeline.from = 0;
         }
@@ -139,17 +175,29 @@ impl View {
         for receipt in reply.receipts.iter().filter(|_| !self.forgetful) {
             self.events.push(json!({"type": "receipt.updated", "data": receipt}));
         }
-        for (id, head) in reply.heads {
-            let timeline = self.timelines.entry(id).or_default();
-            if timeline.gone {
-                *timeline = Timeline::default();
+        let anew = std::mem::take(&mut self.anew);
+        for (id, head) in reply.heads.into_iter().collect::<BTreeMap<_, _>>() {
+            self.place(id, head);
+            if anew {
+                self.load(id);
             }
-            if timeline.cursor == 0 {
-                timeline.from = head;
-            }
-            timeline.cursor = timeline.cursor.max(head);
-            self.replay_early(id);
         }
+    }
+
+    /// Events of a conversation go on from there.
+    fn place(&mut self, id: ConversationId, head: Seq) {
+        let fetched = self.fetching.remove(&id);
+        let timeline = self.timelines.entry(id).or_default();
+        if let Some(fetched) = fetched {
+            *timeline = fetched;
+        } else if timeline.gone {
+            *timeline = Timeline::default();
+        }
+        if timeline.cursor == 0 {
+            timeline.from = head;
+        }
+        timeline.cursor = timeline.cursor.max(head);
+        self.replay_early(id);
     }
 
     /// Takes an event frame.
@@ -185,18 +233,20 @@ impl View {
             }
             "conversation.created" if self.feed(frame)? => {
                 let conversation: Conversation = data(frame, "/data")?;
+                self.fetching.remove(&conversation.id);
                 let timeline = self.timelines.entry(conversation.id).or_default();
                 if timeline.gone || timeline.cursor == 0 {
                     *timeline = Timeline::from(conversation.last_seq);
                 }
                 // Theirs again, and nothing said that it had not been: what is between is fetched.
                 timeline.cursor = timeline.cursor.max(conversation.last_seq);
-                self.to_load.push(conversation.id);
+                self.load(conversation.id);
                 self.replay_early(conversation.id);
             }
             // Without a place in the feed: the answer to a cursor of a conversation that is not theirs (any more).
             "participant.removed" if frame["user_seq"].is_null() || self.feed(frame)? => {
                 let id = data(frame, "/data/conversation_id")?;
+                self.fetching.remove(&id);
                 self.timelines.entry(id).or_default().gone = true;
             }
             "session.revoked"
@@ -216,7 +266,11 @@ impl View {
             "resync_required" => {
                 self.resyncs.push(frame["data"].clone());
                 match data::<Option<ConversationId>>(frame, "/data/conversation_id")? {
-                    Some(id) => drop(self.timelines.remove(&id)),
+                    Some(id) => {
+                        self.timelines.remove(&id);
+                        self.fetching.insert(id, Timeline::default());
+                        self.load(id);
+                    }
                     None => self.forget(),
                 }
             }
@@ -237,6 +291,8 @@ impl View {
     /// Starts anew from where this connection began: the reply to `hello` tells the heads.
     fn forget(&mut self) {
         self.timelines.clear();
+        self.fetching.clear();
+        self.anew = true;
         self.epoch = data(&self.connected, "/data/epoch").unwrap_or_default();
         self.user_seq = data(&self.connected, "/data/user_seq").unwrap_or_default();
         self.announcement_seq = data(&self.connected, "/data/announcement_seq").unwrap_or_default();

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use chat::{Caller, Spawn};
 use parking_lot::Mutex;
-use protocol::{Changes, ConversationId, Seq, User, should_reconnect};
+use protocol::{Changes, Seq, User, should_reconnect};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, oneshot},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     audit::{Entry, Happened, SignedIn},
-    client::{BROKEN, View, is_passing},
+    client::{BROKEN, Load, View, is_passing},
 };
 
 /// Before it comes back, at most.
@@ -50,7 +50,7 @@ struct State {
     last_id: Option<String>,
     view: View,
     /// What is still to be fetched, and after which seq.
-    to_load: BTreeMap<ConversationId, Seq>,
+    to_load: BTreeMap<Load, Seq>,
     entries: Vec<Entry>,
     /// As whom.
     signed_in: Option<SignedIn>,
@@ -174,7 +174,7 @@ impl Listener {
                     return BROKEN;
                 }
                 state.stalled = state.stalled.filter(|until| *until > Instant::now());
-                (state.stalled, state.to_load.first_key_value().map(|(id, after)| (*id, *after)))
+                (state.stalled, state.to_load.first_key_value().map(|(load, after)| (*load, *after)))
             };
             tokio::select! {
                 biased;
@@ -198,15 +198,15 @@ impl Listener {
     }
 
     /// Fetches a page of a conversation, from any node; whoever does not answer is asked again.
-    async fn load(&self, world: &World, what: Option<(ConversationId, Seq)>) {
+    async fn load(&self, world: &World, what: Option<(Load, Seq)>) {
         sleep(self.chance.time(PAUSE)).await;
-        let (Some((id, after)), Some(node)) = (what, world.any_node(&self.chance)) else { return };
+        let (Some((load, after)), Some(node)) = (what, world.any_node(&self.chance)) else { return };
         let (sender, answer) = oneshot::channel();
         let session = self.signed_in().map(|signed_in| signed_in.session);
         let (chat, caller) = (node.chat.clone(), Caller { session, ..caller(&self.user) });
         node.gate.spawn(Box::pin(async move {
             let page = async {
-                let page = chat.changes(&caller, id, after, None).await?;
+                let page = chat.changes(&caller, load.id, after, None).await?;
                 // As REST would, of a session that has ended.
                 chat.recheck(&caller).await.map(|()| page)
             };
@@ -214,22 +214,22 @@ impl Listener {
         }));
         match timeout(TRY, answer).await {
             Ok(Ok(Ok(page))) => {
-                self.loaded(&page);
-                let frame = json!({"type": "reply", "ref": format!("load:{id}"), "ok": true, "data": page});
+                self.loaded(load, &page);
+                let frame = json!({"type": "reply", "ref": load.to_string(), "ok": true, "data": page});
                 self.take(frame);
             }
             // It is not theirs any more, or has less than they were told.
-            Ok(Ok(Err(error))) if !is_passing(error.code) => drop(self.state.lock().to_load.remove(&id)),
+            Ok(Ok(Err(error))) if !is_passing(error.code) => drop(self.state.lock().to_load.remove(&load)),
             _ => {}
         }
     }
 
-    fn loaded(&self, page: &Changes) {
+    fn loaded(&self, load: Load, page: &Changes) {
         let mut state = self.state.lock();
-        if page.more {
-            state.to_load.insert(page.conversation_id, page.to);
+        if page.more && state.view.is_current(&load) {
+            state.to_load.insert(load, page.to);
         } else {
-            state.to_load.remove(&page.conversation_id);
+            state.to_load.remove(&load);
         }
     }
 
@@ -243,7 +243,7 @@ impl Listener {
             }
             state.view.take(frame.clone());
             let new = state.view.take_to_load();
-            state.to_load.extend(new.into_iter().map(|id| (id, 0)));
+            state.to_load.extend(new.into_iter().map(|load| (load, 0)));
         }
         self.write(Happened::Heard(frame));
     }

@@ -1,3 +1,5 @@
+use protocol::ConversationId;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

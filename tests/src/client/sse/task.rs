@@ -2,17 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use protocol::{Changes, ConversationId};
+use protocol::Changes;
 use serde_json::json;
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{EventStream, Shared, State};
 use crate::{
     audit::Happened,
-    client::{
-        Answer, BROKEN, Rest,
-        core::{HELLO_REF, LOAD},
-    },
+    client::{Answer, BROKEN, Rest, core::HELLO_REF, view::Load},
 };
 
 /// Before it comes back; `EventSource` waits for what the server said, and tests have no time.
@@ -76,8 +73,8 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
             state.view.take_to_load()
         };
         shared.changed.notify_waiters();
-        for id in to_load {
-            loading.spawn(load(Arc::clone(shared), rest.clone(), id));
+        for what in to_load {
+            loading.spawn(load(Arc::clone(shared), rest.clone(), what));
         }
     }
     shared.write(Happened::Closed(close));
@@ -87,18 +84,18 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
     });
 }
 
-/// Fetches a conversation that is new to the client. One that is not theirs any more answers nothing of use; one that
+/// Fetches a conversation. One that is not theirs any more answers nothing of use; one that
 /// cannot be asked for just now is known from where its events go on.
-async fn load(shared: Arc<Shared>, rest: Rest, id: ConversationId) {
+async fn load(shared: Arc<Shared>, rest: Rest, what: Load) {
     let mut after = 0;
     loop {
-        let answer = rest.get(&format!("conversations/{id}/changes?after={after}&limit=500")).await;
+        let answer = rest.get(&format!("conversations/{}/changes?after={after}&limit=500", what.id)).await;
         let Ok(page) = answer.and_then(Answer::ok::<Changes>) else { return };
         let (to, more) = (page.to, page.more);
         shared.change(|state| {
-            let frame = json!({"type": "reply", "ref": format!("{LOAD}{id}"), "ok": true, "data": page});
-            state.write(shared.start, Happened::Heard(frame));
-            state.view.loaded(page);
+            let frame = json!({"type": "reply", "ref": what.to_string(), "ok": true, "data": page});
+            state.write(shared.start, Happened::Heard(frame.clone()));
+            state.view.take(frame);
         });
         after = to;
         if !more {

@@ -81,3 +81,51 @@ fn after_the_removal_nothing_may_come() {
     view.event(created(id, 5, "secret"));
     assert_eq!((view.texts(id).len(), view.violations.len()), (0, 1));
 }
+
+fn loaded(load: &Load, changes: &[(Seq, &str)], to: Seq, more: bool) -> Value {
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|(seq, text)| json!({"type": "message.created", "seq": seq, "data": message(load.id, *seq, *seq, text)}))
+        .collect();
+    let page =
+        json!({"type": "changes", "conversation_id": load.id, "from": 0, "to": to, "more": more, "changes": changes});
+    json!({"type": "reply", "ref": load.to_string(), "ok": true, "data": page})
+}
+
+fn resync(id: Option<ConversationId>) -> Value {
+    json!({"type": "resync_required", "data": {"conversation_id": id, "reason": "too_far_behind"}})
+}
+
+#[test]
+fn what_is_to_be_fetched_goes_on_where_the_last_page_ends() {
+    let id = ConversationId::generate();
+    let mut view = live_at(id, 4);
+    view.event(resync(Some(id)));
+    let first = view.take_to_load();
+    view.event(resync(Some(id)));
+    let second = view.take_to_load();
+    assert_eq!((first.len(), second.len(), view.cursor(id)), (1, 1, None));
+    // Of a time before the second was asked for.
+    view.take(loaded(&first[0], &[(1, "old")], 5, false));
+    assert_eq!(view.cursor(id), None);
+    view.take(loaded(&second[0], &[(1, "one")], 1, true));
+    view.event(created(id, 7, "seven"));
+    view.event(created(id, 8, "eight"));
+    view.take(loaded(&second[0], &[(6, "six"), (7, "seven")], 7, false));
+    assert_eq!(view.texts(id), ["one", "six", "seven", "eight"]);
+    assert_eq!((view.cursor(id), view.repeats, view.violations.len()), (Some(8), 0, 0), "{:?}", view.violations);
+    assert_eq!(view.timelines[&id].from, 0, "all of it came");
+}
+
+#[test]
+fn who_is_to_fetch_everything_fetches_what_the_reply_names() {
+    let (id, other) = (ConversationId::generate(), ConversationId::generate());
+    let mut view = live_at(id, 4);
+    view.event(resync(None));
+    assert!(view.take_to_load().is_empty() && view.cursor(id).is_none());
+    view.hello(HelloReply { heads: HashMap::from([(id, 9), (other, 2)]), ..HelloReply::default() });
+    let loads = view.take_to_load();
+    assert_eq!((loads.len(), view.cursor(id), view.cursor(other)), (2, Some(9), Some(2)));
+    view.event(created(id, 10, "ten"));
+    assert!(view.violations.is_empty(), "{:?}", view.violations);
+}
