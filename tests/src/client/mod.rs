@@ -24,8 +24,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub(crate) use self::{core::WATCH_REF, view::Load};
 use self::task::Task;
+pub(crate) use self::{core::WATCH_REF, view::Load};
 pub use self::{
     core::{Answered, BROKEN, Core, Draw, Output, Persistence, is_passing},
     list::List,
