@@ -46,10 +46,15 @@ fn base(device: &DeviceLog) -> Option<&[Conversation]> {
 }
 
 /// The list at the end. Everything that was heard is applied, also what the fetched list knew: a client lets events
-/// wait while it asks, and tells by their numbers alone which are in the answer.
+/// wait while it asks, and tells by their numbers alone which are in the answer. What came before it was told to fetch
+/// everything may be of another history.
 fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
     let mut list = List::new(device.user, base.iter().cloned());
-    for entry in &device.entries {
+    let anew = device.entries.iter().rposition(|entry| {
+        matches!(&entry.what, Happened::Heard(frame)
+            if frame["type"] == "resync_required" && frame["data"]["conversation_id"].is_null())
+    });
+    for entry in &device.entries[anew.unwrap_or_default()..] {
         let Happened::Heard(frame) = &entry.what else { continue };
         if frame["type"] != "reply" {
             list.apply(frame)?;

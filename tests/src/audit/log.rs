@@ -29,6 +29,8 @@ pub struct Log {
     /// Who was there at some moments when everything had been heard of, for what watchers showed then.
     #[serde(default)]
     pub rolls: Vec<Roll>,
+    /// Outboxes were so small that ephemeral frames were dropped: what may have been among them is told again.
+    pub drops: bool,
     /// Since when nobody did anything any more.
     pub quiet_since: Option<Duration>,
     /// Where newcomers may not read what was before them.
@@ -201,6 +203,8 @@ pub struct Roll {
     pub at: Duration,
     /// Everybody, as they were: what the api told where that can be.
     pub states: BTreeMap<UserId, PresenceState>,
+    /// Everybody could be seen by everybody all the time; otherwise who is not shown at all may have been out of sight.
+    pub everybody: bool,
 }
 
 impl Deed {

@@ -23,8 +23,15 @@ pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
     let mut rolls: Vec<_> = log.rolls.iter().collect();
     rolls.sort_by_key(|roll| roll.at);
     for (number, device) in log.devices.iter().enumerate() {
-        let mut watcher =
-            Watcher { device, number, found, wanted: BTreeSet::new(), open: false, shown: BTreeMap::new() };
+        let mut watcher = Watcher {
+            device,
+            number,
+            found,
+            drops: log.drops,
+            wanted: BTreeSet::new(),
+            open: false,
+            shown: BTreeMap::new(),
+        };
         let mut rolls = rolls.iter().peekable();
         for entry in &device.entries {
             while let Some(roll) = rolls.next_if(|roll| roll.at < entry.at) {
@@ -49,6 +56,7 @@ struct Watcher<'a> {
     device: &'a DeviceLog,
     number: usize,
     found: &'a mut Vec<Violation>,
+    drops: bool,
     /// Whom it asked for, over all connections.
     wanted: BTreeSet<UserId>,
     open: bool,
@@ -96,7 +104,7 @@ impl Watcher<'_> {
         let again = std::mem::replace(&mut shown.state, state) == state;
         shown.told.push(at);
         let often = is_flood(&shown.told);
-        if again {
+        if again && !self.drops {
             self.tell(&format!("told {state:?} again"), Some(user), at);
         }
         if often {
@@ -111,7 +119,7 @@ impl Watcher<'_> {
         for user in self.wanted.clone() {
             let Some(is) = roll.states.get(&user) else { continue };
             let shown = self.shown.get(&user).map(|shown| shown.state);
-            if shown != Some(*is) {
+            if shown != Some(*is) && (roll.everybody || shown.is_some()) {
                 self.tell(&format!("shows {shown:?} who is {is:?}"), Some(user), roll.at);
             }
         }

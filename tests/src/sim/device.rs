@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use protocol::{Reply, User};
+use protocol::{Reply, User, UserId};
 use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
@@ -45,6 +45,8 @@ struct State {
     /// Which connection: what is still on its way on an older one is nobody's.
     connection: u64,
     wanted: bool,
+    /// Whom it watches.
+    watched: Vec<UserId>,
     /// As whom.
     signed_in: Option<SignedIn>,
     /// When it signs in again: it was sent away for good.
@@ -63,6 +65,7 @@ impl Device {
             stalled: None,
             connection: 0,
             wanted: true,
+            watched: Vec::new(),
             signed_in: None,
             sign_in_at: None,
             past: Vec::new(),
@@ -104,6 +107,12 @@ impl Device {
         self.poke.notify_one();
     }
 
+    /// Watches these users' presence from now on.
+    pub(super) fn watch(&self, users: Vec<UserId>) {
+        self.state.lock().watched.clone_from(&users);
+        self.with(|core, now| core.watch(now, users));
+    }
+
     /// Looks at its client.
     pub(super) fn with<T>(&self, look: impl FnOnce(&mut Core, Duration) -> T) -> T {
         let found = look(&mut self.state.lock().core, self.began.elapsed());
@@ -136,6 +145,7 @@ impl Device {
             state.answers.clear();
             state.core = core(&self.chance);
             state.core.want(now, state.wanted);
+            state.core.watch(now, state.watched.clone());
         }
     }
 

@@ -52,13 +52,22 @@ impl Plan {
             }));
         }
         steps.extend(own);
-        steps.sort_by_key(|step| step.at);
         if chance.per_mille(120) {
             let at = chance.time(Duration::ZERO..length / 2);
             let lasts = chance.time(Duration::from_secs(1)..length / 2);
             faults.push(Fault { at, lasts, what: Wrong::Restore });
         }
         faults.sort_by_key(|fault| fault.at);
+        let chance = Chance::new(seed, "looks");
+        setting.watching = chance.per_mille(400);
+        let lists = if chance.per_mille(400) { 1 + chance.index(4) } else { 0 };
+        let here = if setting.watching { chance.index(8) } else { 0 };
+        for number in 0..lists + here {
+            let what = if number < lists { What::List } else { What::Here(chance.per_mille(500)) };
+            let (at, device) = (chance.time(Duration::ZERO..length), chance.index(devices.len() + streams.len()));
+            steps.push(Step { at, device, what });
+        }
+        steps.sort_by_key(|step| step.at);
         Self { setting, devices, streams, people, steps, faults, length }
     }
 }
@@ -76,6 +85,7 @@ fn setting(seed: u64, chance: &Chance) -> Setting {
         latency: Duration::from_millis([0, 5, 50][chance.index(3)]),
         protections: Protections::default(),
         sessions: false,
+        watching: false,
         bounds: bounds(&Chance::new(seed, "bounds")),
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use chat::{Caller, Spawn};
 use parking_lot::Mutex;
-use protocol::{Changes, Seq, User, should_reconnect};
+use protocol::{Changes, Conversation, Seq, User, should_reconnect};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, oneshot},
@@ -116,6 +116,11 @@ impl Listener {
     /// As whom it is signed in.
     pub(super) fn signed_in(&self) -> Option<SignedIn> {
         self.state.lock().signed_in
+    }
+
+    /// Its person fetched their list.
+    pub(super) fn listed(&self, conversations: Vec<Conversation>) {
+        self.write(Happened::Listed(conversations));
     }
 
     /// Everything that it heard: under its present session, and under those that are over.

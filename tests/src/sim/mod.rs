@@ -11,6 +11,7 @@ mod device;
 mod draw;
 mod gate;
 mod listener;
+mod looks;
 mod own;
 mod people;
 mod plan;

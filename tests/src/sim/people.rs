@@ -132,6 +132,15 @@ impl People {
                 device.want(true);
             }
             What::Stall(time) => device.stall(time),
+            What::List => {
+                if let Some(conversations) = self.list(actor).await {
+                    device.with(|core, now| core.listed(now, conversations));
+                }
+            }
+            What::Here(here) => {
+                let state = if here { "active" } else { "away" };
+                device.command(json!({"type": "presence.set", "state": state}), PATIENCE).await;
+            }
             What::NotifyEverywhere(_) | What::Block(..) | What::Announce | What::Revoke(_) | What::LogOut => {
                 self.outside(actor, step.what).await;
             }
@@ -157,6 +166,12 @@ impl People {
                 listener.want(true);
             }
             What::Stall(time) => listener.stall(time),
+            What::List => {
+                let actor = self.users.iter().position(|user| user.id == listener.user.id);
+                if let Some(conversations) = self.list(actor.unwrap_or_default()).await {
+                    listener.listed(conversations);
+                }
+            }
             // They say nothing: what a device would say breaks them, so that they come back often.
             _ => listener.break_off(),
         }

@@ -83,6 +83,10 @@ pub enum What {
     Block(usize, bool),
     /// An announcement to the org.
     Announce,
+    /// One's list of conversations is fetched, to be kept from events.
+    List,
+    /// The device says whether its person is there.
+    Here(bool),
     /// One of one's sessions ends.
     Revoke(usize),
     /// All of one's sessions end.

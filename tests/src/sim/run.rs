@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use protocol::{ConversationFilter, ConversationKind, History, OrgId, PresenceState, User, UserId};
+use protocol::{ConversationKind, History, OrgId, User, UserId};
 use store::{NewUser, Store};
 use tokio::{
     task::JoinSet,
@@ -20,17 +20,21 @@ use super::{
     chance::Chance,
     device::Device,
     listener::Listener,
+    looks,
     people::People,
     plan::{Fault, Plan, Wrong},
     store::{ORG, StoreFaults},
-    world::{World, caller},
+    world::World,
 };
-use crate::audit::{self, DeviceLog, Log, Looked, Own, PresenceSeen, SignedIn, Violation};
+use crate::audit::{self, DeviceLog, Log, Own, SignedIn, Violation};
 
 /// After the faults everything is whole within this and the sweep: reconnects (2 s), holes filled, markers told again (7 s).
 const SETTLES: Duration = Duration::from_secs(20);
 /// And everybody is back after this, when their connection breaks.
 const RETURNS: Duration = Duration::from_secs(8);
+/// Whoever watches others is shown them as they are after this: a look of a node for what no hint told of (30 s), and the
+/// pause between two events of one user (5 s).
+const SHOWS: Duration = Duration::from_secs(36);
 /// After everybody has left: the grace of a connection that ended, and what is said a little later.
 const EMPTIES: Duration = Duration::from_secs(15);
 
@@ -65,6 +69,12 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
     let streams = plan.streams.iter().enumerate();
     let listeners: Vec<_> =
         streams.map(|(number, user)| Listener::start(&world, &users[*user], number, began)).collect();
+    if plan.setting.watching {
+        for device in &devices {
+            let others = users.iter().map(|user| user.id).filter(|user| *user != device.user.id);
+            device.watch(others.collect());
+        }
+    }
     let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), listeners.clone(), began);
     first_conversations(&people).await;
     let start = Instant::now();
@@ -101,11 +111,16 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         device.break_off();
     }
     sleep(RETURNS).await;
-    let looked = look(&world, &users).await?;
+    let looked = looks::lists(&world, &users).await?;
+    let mut rolls = Vec::new();
+    if plan.setting.watching {
+        sleep(SHOWS).await;
+        rolls.push(looks::roll(&world, &users).await?);
+    }
     let settled: Vec<_> = devices.iter().map(|device| device.with(|core, _| core.is_live())).collect();
     let streaming: Vec<_> = listeners.iter().map(|listener| listener.is_live()).collect();
     let mut presence = Vec::new();
-    presence_of(&world, &users, &devices, began, true, &mut presence).await;
+    looks::presence(&world, &users, &devices, true, &mut presence).await;
     for device in &devices {
         device.want(false);
     }
@@ -113,7 +128,7 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         listener.want(false);
     }
     sleep(EMPTIES + plan.setting.lease).await;
-    presence_of(&world, &users, &devices, began, false, &mut presence).await;
+    looks::presence(&world, &users, &devices, false, &mut presence).await;
     let (devices, sessions) = device_logs(
         &devices.into_iter().zip(settled).collect::<Vec<_>>(),
         &listeners.into_iter().zip(streaming).collect::<Vec<_>>(),
@@ -125,6 +140,9 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         acts: people.acts(),
         looked,
         presence,
+        rolls,
+        // A burst of markers fills them.
+        drops: plan.setting.outbox_events < 1_000,
         quiet_since,
         since_join: people.since_join().into_iter().collect(),
         own,
@@ -248,58 +266,6 @@ fn heal(world: &World) -> Result<()> {
         node.store.set(StoreFaults::default());
     }
     Ok(())
-}
-
-/// What everybody is answered at the end.
-async fn look(world: &World, users: &[User]) -> Result<Vec<Looked>> {
-    let mut looked = Vec::new();
-    for user in users {
-        let node = world.any_node(&world.chance).context("no node is up")?;
-        let (mut conversations, mut cursor, caller) = (Vec::new(), None, caller(user));
-        let all = ConversationFilter::default();
-        loop {
-            let page = node.chat.conversations(&caller, &all, cursor.as_deref(), Some(100));
-            let page = page.await.map_err(|error| anyhow::anyhow!("the list at the end: {error}"))?;
-            conversations.extend(page.items);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        let unread = node.chat.unread(&caller).await.map_err(|error| anyhow::anyhow!("unread at the end: {error}"))?;
-        looked.push(Looked { user: user.id, conversations, unread: Some(unread) });
-    }
-    Ok(looked)
-}
-
-/// What the bus says of everybody.
-async fn presence_of(
-    world: &World,
-    users: &[User],
-    devices: &[Arc<Device>],
-    began: Instant,
-    connected: bool,
-    seen: &mut Vec<PresenceSeen>,
-) {
-    let ids: Vec<_> = users.iter().map(|user| user.id).collect();
-    for (place, node) in world.up().into_iter().enumerate() {
-        let Ok(told) = ::bus::Bus::presence(&*node.bus, &ids).await else { continue };
-        for said in told {
-            let live = |device: &&Arc<Device>| device.user.id == said.user && device.with(|core, _| core.is_live());
-            let expected = connected && devices.iter().any(|device| live(&device));
-            if connected != expected {
-                // On their way back, or just gone: either answer is right.
-                continue;
-            }
-            seen.push(PresenceSeen {
-                at: began.elapsed(),
-                user: said.user,
-                online: said.state != PresenceState::Offline,
-                expected,
-                by: format!("node {place}"),
-            });
-        }
-    }
 }
 
 /// What each device and stream heard, whether it is to be whole, and as whom it was signed in. What was heard under

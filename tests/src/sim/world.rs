@@ -46,6 +46,9 @@ pub struct Setting {
     /// Devices are signed in with sessions, which can be revoked.
     #[serde(default)]
     pub sessions: bool,
+    /// Each device watches the presence of all others.
+    #[serde(default)]
+    pub watching: bool,
     /// How much is read at once and may wait.
     #[serde(default)]
     pub bounds: Bounds,

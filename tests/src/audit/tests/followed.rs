@@ -31,7 +31,7 @@ fn told(world: &mut World, state: PresenceState) {
 
 fn roll(world: &mut World, state: PresenceState) {
     let at = world.log.devices[1].entries.last().unwrap().at + Duration::from_millis(100);
-    world.log.rolls.push(Roll { at, states: [(world.ana, state), (world.ben, Online)].into() });
+    world.log.rolls.push(Roll { at, states: [(world.ana, state), (world.ben, Online)].into(), everybody: true });
 }
 
 #[test]
