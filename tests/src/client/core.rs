@@ -338,7 +338,9 @@ impl Core {
         self.loading.retain(|load| self.view.is_current(load));
         // What comes before the answer to `hello` is asked for with the rest, after it.
         if self.phase == Phase::Live {
-            new.into_iter().for_each(|load| self.load(now, load, 0));
+            for load in new {
+                self.load(now, load, 0);
+            }
         }
     }
 

@@ -146,7 +146,6 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         quiet_since,
         since_join: people.since_join().into_iter().collect(),
         own,
-        ..Log::default()
     };
     let violations = audit::audit(&log, &*store).await?;
     let trace = fingerprint(&log)?;
