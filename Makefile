@@ -18,7 +18,7 @@ MINUTES ?= 30
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 ARGS ?=
 
-.PHONY: help run cluster build test test-rust test-web test-guide test-schema check check-format check-lints \
+.PHONY: help run cluster build test test-rust test-simulation test-web test-guide test-schema check check-format check-lints \
 	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench load
 
 help: ## This list
@@ -40,11 +40,16 @@ build:
 	@scripts/install-deps test
 	cargo test --workspace --no-run
 
-test: test-rust test-web test-guide test-schema ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
+test: test-rust test-simulation test-web test-guide test-schema ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
 
 # --no-fail-fast: one run tells all that is broken.
 test-rust: build
 	cargo test --workspace --no-fail-fast
+
+# Thousands of seeds: five times as fast as in a debug build, and with its checks (`profile.simulation` in Cargo.toml).
+test-simulation:
+	@scripts/install-deps test
+	SEEDS=2000 WITHIN=120 cargo test --profile simulation --workspace --test simulation no_seed -- --nocapture
 
 test-web: build
 	@STARLING_BIN=$(STARLING) tests/browser/run

@@ -72,6 +72,11 @@ impl Chat {
         Ok(self.inner.store.heads(ids).await?)
     }
 
+    /// A conversation's head, and those of `users` who take part at it.
+    pub async fn members_of(&self, id: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)> {
+        Ok(self.inner.store.members(id, users).await?)
+    }
+
     /// Which of the user's conversations changed since a watermark, and from where on each is to be replayed. Looks back
     /// over at most `limit` changes of each.
     pub async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {

@@ -10,7 +10,7 @@ use chat::{Map, Result};
 use protocol::{Changes, ConversationId, Seq};
 use store::{CATCH_UP_CURSORS, Membership};
 
-use crate::{follow::Place, link::Link, node::Node, outbox::Class};
+use crate::{follow::Place, hub::Attachment, link::Link, node::Node};
 
 impl Node {
     /// Sends what is after each cursor and goes live; where, for those that it came to before the connection ended.
@@ -25,47 +25,55 @@ impl Node {
             items.into_iter().partition(|(item, cursor)| *cursor >= item.last_seq || one_by_one);
         let mut places = Vec::with_capacity(whole.len() + behind.len());
         for (item, cursor) in whole {
-            places.push((item.conversation_id, self.release(link, item, cursor).await?));
+            places.push((item.conversation_id, self.begin(link, item, cursor).await?));
         }
         for behind in behind.chunks(CATCH_UP_CURSORS) {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
+            let mut attachments = Map::default();
             for (item, _) in behind {
-                self.hub.rearm(item.conversation_id, link);
+                if let Some(attachment) = self.hub.attachment(item.conversation_id, link) {
+                    self.hub.rearm(item.conversation_id, &attachment);
+                    attachments.insert(item.conversation_id, attachment);
+                }
             }
             let cursors: Vec<_> = behind.iter().map(|(item, cursor)| (item.conversation_id, *cursor)).collect();
             let pages = self.chat.catch_up(&link.caller, &cursors, self.config.bounds.page).await?.into_iter();
             let mut pages: Map<_, _> = pages.map(|page| (page.conversation_id, page)).collect();
             for (item, cursor) in behind {
                 let id = item.conversation_id;
+                let Some(attachment) = attachments.get(&id) else { continue };
                 let Some(page) = pages.remove(&id) else {
-                    places.push((id, self.over_already(link, id).await?));
+                    places.push((id, self.over_already(attachment, id).await?));
                     continue;
                 };
                 if !link.outbox.room().await {
                     return Ok(places);
                 }
-                let cursor = push_page(link, &page).max(*cursor);
-                let place = match self.hub.release(id, link, cursor, item.access_since_seq) {
+                let Some(to) = self.push_page(attachment, &page) else { continue };
+                let cursor = to.max(*cursor);
+                let place = match self.hub.release(id, attachment, cursor, item.access_since_seq) {
                     Ok(after) => {
                         self.after(id, after);
                         Place::After(cursor)
                     }
                     // There is more, or more came than could be held.
-                    Err(_) => self.release(link, *item, cursor).await?,
+                    Err(_) => self.release(attachment, *item, cursor).await?,
                 };
                 places.push((id, place));
             }
         }
         Ok(places)
     }
+
+    /// Puts a page into the outbox, unless it is empty; how far it goes. None when it was read for an attachment that
+    /// is not the present one any more.
+    pub(crate) fn push_page(&self, attachment: &Attachment, page: &Changes) -> Option<Seq> {
+        let pushed = frame_of(page).is_none_or(|frame| self.hub.push(page.conversation_id, attachment, frame));
+        pushed.then_some(page.to)
+    }
 }
 
-/// Puts a page into the outbox, unless it is empty; how far it goes.
-pub(crate) fn push_page(link: &Link, page: &Changes) -> Seq {
-    if page.to > page.from
-        && let Ok(frame) = serde_json::to_string(page)
-    {
-        link.outbox.push(Utf8Bytes::from(frame), Class::Durable);
-    }
-    page.to
+/// None for an empty page.
+pub(crate) fn frame_of(page: &Changes) -> Option<Utf8Bytes> {
+    serde_json::to_string(page).ok().filter(|_| page.to > page.from).map(Utf8Bytes::from)
 }

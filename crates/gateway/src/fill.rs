@@ -8,6 +8,7 @@ use std::{
 
 use axum::extract::ws::Utf8Bytes;
 use bus::Topic;
+use chat::Set;
 use protocol::{ConversationId, Event, EventType, Resync, ResyncReason, Seq};
 
 use crate::{
@@ -76,14 +77,18 @@ impl Node {
     }
 
     /// Moves a conversation to the store's head and asks its clients to fetch.
-    async fn give_up(&self, id: ConversationId) {
-        if let Ok(heads) = self.chat.heads(&[id]).await {
-            let head = heads.first().map_or(0, |(_, head)| *head);
-            if let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) {
-                self.hub.skip_to(id, head, &frame);
-            }
-        } else {
-            tokio::time::sleep(LATE).await;
+    async fn give_up(self: &Arc<Self>, id: ConversationId) {
+        let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) else { return };
+        let asked: Set<_> = self.hub.users(id).into_iter().collect();
+        let users: Vec<_> = asked.iter().copied().collect();
+        // A conversation that was deleted has no head and no members; the feed tells everybody.
+        match self.chat.members_of(id, &users).await {
+            Ok((head, members)) => match self.hub.skip_to(id, head, &asked, &members.into_iter().collect(), &frame) {
+                Ok(after) => self.after(id, after),
+                // Somebody went live meanwhile: the fill goes on, and asks again.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Err(_) => tokio::time::sleep(LATE).await,
         }
     }
 }

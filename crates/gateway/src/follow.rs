@@ -13,7 +13,7 @@ use protocol::{
 };
 use store::{Membership, Memberships};
 
-use crate::{catch_up::push_page, link::Link, marks::Settling, node::Node, outbox::Class, resume::ask_resync};
+use crate::{fill::resync, hub::Attachment, link::Link, marks::Settling, node::Node, outbox::Class};
 
 /// A busy conversation is read again at most so often before the client is asked to fetch by REST.
 const ROUNDS: usize = 8;
@@ -71,7 +71,7 @@ impl Node {
 
     pub(crate) async fn attach_all(self: &Arc<Self>, link: &Arc<Link>, items: &[Membership]) {
         let ids = items.iter().map(|item| item.conversation_id);
-        let ids: Vec<_> = ids.filter(|id| self.hub.attach(*id, link)).collect();
+        let ids: Vec<_> = ids.filter(|id| self.hub.attach(*id, link).is_some()).collect();
         self.subscribe_for(link, &ids).await;
     }
 
@@ -97,7 +97,7 @@ impl Node {
         let mut reply = HelloReply::default();
         for item in &started.memberships.items {
             reply.heads.insert(item.conversation_id, item.last_seq);
-            self.release(link, *item, item.last_seq).await?;
+            self.begin(link, *item, item.last_seq).await?;
         }
         self.feed_live(link, started.memberships.user_seq).await?;
         reply.announcement_seq = self.announcements_live(link, started.announcement_seq).await?;
@@ -108,9 +108,9 @@ impl Node {
     /// once, so that a later departure finds it; the rest goes on by itself.
     pub(crate) fn join(self: &Arc<Self>, link: &Arc<Link>, id: ConversationId, after: Seq) {
         // Attached already: they were removed and added again, and neither came here yet.
-        if self.hub.attach(id, link) || self.hub.shown(id, link, after) {
+        if let Some(attachment) = self.hub.attach(id, link).or_else(|| self.hub.shown(id, link, after)) {
             let settling = Settling::begin(self, link);
-            let joined = Arc::clone(self).joined(Arc::clone(link), id, after);
+            let joined = Arc::clone(self).joined(attachment, id, after);
             self.spawn_for_connection(async move {
                 joined.await;
                 drop(settling);
@@ -118,14 +118,15 @@ impl Node {
         }
     }
 
-    async fn joined(self: Arc<Self>, link: Arc<Link>, id: ConversationId, after: Seq) {
-        self.subscribe_for(&link, &[id]).await;
+    async fn joined(self: Arc<Self>, attachment: Attachment, id: ConversationId, after: Seq) {
+        let link = &attachment.link;
+        self.subscribe_for(link, &[id]).await;
         let live: Result<Place> = async {
             let Some(membership) = self.chat.membership(link.user(), id).await? else {
-                return self.over_already(&link, id).await;
+                return self.over_already(&attachment, id).await;
             };
             self.after(id, self.hub.establish(id, membership.last_seq));
-            self.release(&link, membership, after.min(membership.last_seq)).await
+            self.release(&attachment, membership, after.min(membership.last_seq)).await
         }
         .await;
         if let Err(error) = live {
@@ -137,8 +138,14 @@ impl Node {
 
     /// The client was told of a conversation that was over before this node followed it: no event of its end came here,
     /// and a deletion has no place in the user's feed.
-    pub(crate) async fn over_already(&self, link: &Arc<Link>, id: ConversationId) -> Result<Place> {
-        self.leave(link, id);
+    pub(crate) async fn over_already(&self, attachment: &Attachment, id: ConversationId) -> Result<Place> {
+        let link = &attachment.link;
+        match self.hub.detach_attachment(id, attachment) {
+            // They were told of their removal meanwhile, and it may be theirs again: that is another task's.
+            None => return Ok(Place::Nowhere),
+            Some(true) => self.bus.unsubscribe(&[Topic::Conversation(id)]),
+            Some(false) => {}
+        }
         tell_gone(link, id);
         if self.chat.membership(link.user(), id).await?.is_some() {
             // Theirs again meanwhile, and told so before or after: a resume tells it right.
@@ -171,27 +178,35 @@ impl Node {
         self.bus.unsubscribe(&topics);
     }
 
+    /// [`Node::release`] for a connection that was attached when it started.
+    pub(crate) async fn begin(self: &Arc<Self>, link: &Arc<Link>, item: Membership, cursor: Seq) -> Result<Place> {
+        if !self.env().protections().subscribe_first {
+            return self.release_late(link, item, cursor).await;
+        }
+        match self.hub.attachment(item.conversation_id, link) {
+            Some(attachment) => self.release(&attachment, item, cursor).await,
+            None => Ok(Place::Nowhere),
+        }
+    }
+
     /// Sends what is after `cursor` and goes live; the common case reads nothing. What this node has not delivered yet,
     /// though it knows of it, comes with its filling, to everybody at once: the place may be before the head.
     pub(crate) async fn release(
         self: &Arc<Self>,
-        link: &Arc<Link>,
+        attachment: &Attachment,
         mut item: Membership,
         mut cursor: Seq,
     ) -> Result<Place> {
-        let id = item.conversation_id;
-        if !self.env().protections().subscribe_first {
-            return self.release_late(link, item, cursor).await;
-        }
+        let (id, link) = (item.conversation_id, &attachment.link);
         if cursor >= item.last_seq
-            && let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq)
+            && let Ok(after) = self.hub.release(id, attachment, cursor, item.access_since_seq)
         {
             self.after(id, after);
             return Ok(Place::After(cursor));
         }
         for _ in 0..ROUNDS {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
-            self.hub.rearm(id, link);
+            self.hub.rearm(id, attachment);
             loop {
                 if !link.outbox.room().await {
                     return Ok(Place::Nowhere);
@@ -199,35 +214,41 @@ impl Node {
                 let page = match self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await {
                     Ok(page) => page,
                     Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
-                        return self.over_already(link, id).await;
+                        return self.over_already(attachment, id).await;
                     }
                     Err(error) => return Err(error),
                 };
-                cursor = push_page(link, &page).max(cursor);
+                let Some(to) = self.push_page(attachment, &page) else { return Ok(Place::Nowhere) };
+                cursor = to.max(cursor);
                 if !page.more || page.to == page.from {
                     break;
                 }
             }
-            if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
+            if let Ok(after) = self.hub.release(id, attachment, cursor, item.access_since_seq) {
                 self.after(id, after);
                 return Ok(Place::After(cursor));
             }
             // They may have been out and in again in between: what they may read began anew then.
             match self.chat.membership(link.user(), id).await? {
                 Some(now) => item = now,
-                None => return self.over_already(link, id).await,
+                None => return self.over_already(attachment, id).await,
             }
         }
         // More events than can be held came during each of the reads: let the client fetch at its own pace.
-        ask_resync(link, Some(id), ResyncReason::TooFarBehind);
-        self.hub.rearm(id, link);
-        let head = self.chat.heads(&[id]).await?.first().map_or(cursor, |(_, head)| *head);
-        let head = self.hub.delivered(id).map_or(head, |delivered| head.max(delivered));
-        match self.hub.release(id, link, head, item.access_since_seq) {
+        self.hub.rearm(id, attachment);
+        // With the head comes whether they still take part: their removal may be in what is skipped.
+        let Some(now) = self.chat.membership(link.user(), id).await? else {
+            return self.over_already(attachment, id).await;
+        };
+        let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) else { return Ok(Place::Nowhere) };
+        if !self.hub.push(id, attachment, frame) {
+            return Ok(Place::Nowhere);
+        }
+        match self.hub.release(id, attachment, now.last_seq, now.access_since_seq) {
             Ok(after) => self.after(id, after),
             Err(_) => link.outbox.close(CloseCode::SlowConsumer),
         }
-        Ok(Place::Skipped(head))
+        Ok(Place::Skipped(now.last_seq))
     }
 
     /// Sends feed events after `cursor` and goes live.

@@ -44,6 +44,8 @@ pub(crate) struct Link {
     markers: AtomicUsize,
     /// Bytes of live events that wait for it while it reads the store, in all its conversations.
     held: AtomicUsize,
+    /// How often it was attached to a conversation.
+    attachments: AtomicU64,
     /// Held by the one command that reads a lot: a connection never has several large answers in memory.
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
@@ -121,6 +123,7 @@ impl Link {
             in_flight: AtomicUsize::new(0),
             markers: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            attachments: AtomicU64::new(0),
             reads: tokio::sync::Mutex::new(()),
         }
     }
@@ -135,6 +138,11 @@ impl Link {
         let counted = InFlight { link: Arc::clone(self), marker };
         counted.counter().fetch_add(1, Ordering::AcqRel);
         counted
+    }
+
+    /// A number that no other attachment of this connection has.
+    pub(crate) fn next_attachment(&self) -> u64 {
+        self.attachments.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether so many more bytes may wait for it beside its outbox: all together no more than that may have.

@@ -72,7 +72,7 @@ impl Node {
                     }
                     let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
                     reply.heads.insert(id, head);
-                    self.release(link, *item, head).await?;
+                    self.begin(link, *item, head).await?;
                 }
             }
         }

@@ -8,10 +8,11 @@ use protocol::{Resume, Seq};
 use store::Membership;
 
 use crate::{
-    catch_up::push_page,
+    catch_up::frame_of,
     follow::{Place, Started},
     link::Link,
     node::Node,
+    outbox::Class,
 };
 
 impl Node {
@@ -32,13 +33,18 @@ impl Node {
         let id = item.conversation_id;
         loop {
             let page = self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await?;
-            cursor = push_page(link, &page).max(cursor);
+            if let Some(frame) = frame_of(&page) {
+                link.outbox.push(frame, Class::Durable);
+            }
+            cursor = cursor.max(page.to);
             if !page.more {
                 break;
             }
         }
         self.attach_all(link, &[item]).await;
-        if let Ok(after) = self.hub.release(id, link, cursor, item.access_since_seq) {
+        if let Some(attachment) = self.hub.attachment(id, link)
+            && let Ok(after) = self.hub.release(id, &attachment, cursor, item.access_since_seq)
+        {
             self.after(id, after);
         }
         Ok(Place::After(cursor))

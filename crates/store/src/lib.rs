@@ -195,6 +195,9 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since>;
     /// Heads of conversations, batched (≤ 2,000), with the epoch. Unknown ids are left out.
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads>;
+    /// A conversation's head, and those of `users` who take part at it, in one snapshot. 0 and nobody for an unknown id;
+    /// nobody for one that is deleted.
+    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)>;
     /// Heads of users' feeds, batched (≤ 2,000). Unknown ids are left out.
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>>;
     /// What moved a user's feed after a cursor, in its present state, ascending by `user_seq`, and the head in

@@ -27,7 +27,7 @@ pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
                     found.push(tell(Kind::Protocol, entry.at, "their session was over, and nobody ended it".into()));
                 }
                 Happened::Heard(frame) => {
-                    let late = over.is_some_and(|over| opened >= over);
+                    let late = over.is_some_and(|over| opened > over);
                     if late || told && frame["user_seq"].is_null() {
                         let what = format!("`{}` came to a session that was revoked", frame["type"]);
                         found.push(tell(Kind::Leaked, entry.at, what));

@@ -31,7 +31,7 @@ fn one_device_of_a_plan_is_told_in_full() {
     let outcome = run(&plan).unwrap();
     let device = crate::seeds::number("DEVICE", 0) as usize;
     for entry in &outcome.log.devices[device].entries {
-        eprintln!("{:8.3} {:?}", entry.at.as_secs_f64(), entry.what);
+        eprintln!("{:10.6} {:?}", entry.at.as_secs_f64(), entry.what);
     }
     eprintln!("{}", summary(&outcome.violations));
 }

@@ -36,12 +36,28 @@ impl Ready {
     }
 }
 
+/// One time that a connection was attached to a conversation. It may be taken out and attached again while a task still
+/// reads the store for the time before: that one finds out by this, and leaves the other alone.
+#[derive(Clone)]
+pub(crate) struct Attachment {
+    pub(crate) link: Arc<Link>,
+    number: u64,
+}
+
 /// A local connection in a conversation.
 struct Subscriber {
     link: Arc<Link>,
+    /// Of its attachment.
+    number: u64,
     /// Messages with a place up to here are not for it (`history: since_join`).
     visible_from: Seq,
     stage: Stage,
+}
+
+impl Subscriber {
+    fn is(&self, attachment: &Attachment) -> bool {
+        self.number == attachment.number && Arc::ptr_eq(&self.link, &attachment.link)
+    }
 }
 
 enum Stage {
@@ -91,9 +107,25 @@ impl Channel {
         Self { id, order, subscribers: Vec::new(), filling: false, active: None, rules }
     }
 
-    pub(crate) fn attach(&mut self, link: &Arc<Link>) {
-        let stage = Stage::Starting(Box::new(Held::after(link, 0)));
-        self.subscribers.push(Subscriber { link: Arc::clone(link), visible_from: 0, stage });
+    pub(crate) fn attach(&mut self, link: &Arc<Link>) -> Attachment {
+        let (number, stage) = (link.next_attachment(), Stage::Starting(Box::new(Held::after(link, 0))));
+        self.subscribers.push(Subscriber { link: Arc::clone(link), number, visible_from: 0, stage });
+        Attachment { link: Arc::clone(link), number }
+    }
+
+    /// The present one of a connection.
+    pub(crate) fn attachment(&self, link: &Arc<Link>) -> Option<Attachment> {
+        let subscriber = self.subscribers.iter().find(|s| Arc::ptr_eq(&s.link, link))?;
+        Some(Attachment { link: Arc::clone(link), number: subscriber.number })
+    }
+
+    /// Puts a page that was read for it into its connection's outbox, if it still is the present one. False otherwise.
+    pub(crate) fn push(&self, attachment: &Attachment, frame: Utf8Bytes) -> bool {
+        let current = self.is_attached(attachment);
+        if current {
+            attachment.link.outbox.push(frame, Class::Durable);
+        }
+        current
     }
 
     pub(crate) fn detach(&mut self, link: &Arc<Link>) {
@@ -104,6 +136,10 @@ impl Channel {
 
     pub(crate) fn has(&self, link: &Arc<Link>) -> bool {
         self.subscribers.iter().any(|s| Arc::ptr_eq(&s.link, link))
+    }
+
+    pub(crate) fn is_attached(&self, attachment: &Attachment) -> bool {
+        self.subscribers.iter().any(|s| s.is(attachment))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -200,11 +236,38 @@ impl Channel {
         gone
     }
 
-    /// Gives up on a hole that is too wide to fill, or that the store does not have: who missed something fetches
-    /// by REST.
-    pub(crate) fn skip_to(&mut self, head: Seq, resync: &Utf8Bytes) {
-        let Some(delivered) = self.order.delivered() else { return };
-        for subscriber in self.subscribers.iter_mut().filter(|_| delivered < head) {
+    /// Users with live connections.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        let live = self.subscribers.iter().filter(|s| matches!(s.stage, Stage::Live(_)));
+        let users: Set<_> = live.map(|s| s.link.user()).collect();
+        users.into_iter().collect()
+    }
+
+    /// Gives up on a hole that is too wide to fill: who missed something fetches by REST. Of those of `asked`, `members`
+    /// took part at `head`; the others were removed in the hole, and are out: their feed tells them. `Err` when somebody
+    /// went live who was not asked about: ask again.
+    pub(crate) fn skip_to(
+        &mut self,
+        head: Seq,
+        asked: &Set<UserId>,
+        members: &Set<UserId>,
+        resync: &Utf8Bytes,
+    ) -> Result<Vec<Arc<Link>>, Behind> {
+        let Some(delivered) = self.order.delivered() else { return Ok(Vec::new()) };
+        if delivered >= head {
+            // Nothing is missing: what was announced beyond it is not so.
+            self.order.restart(head);
+            return Ok(Vec::new());
+        }
+        let behind = |s: &Subscriber| matches!(s.stage, Stage::Live(cursor) if cursor < head);
+        if self.subscribers.iter().any(|s| behind(s) && !asked.contains(&s.link.user())) {
+            return Err(Behind);
+        }
+        let is_out =
+            |s: &Subscriber| behind(s) && !members.contains(&s.link.user()) && self.rules.protections.membership;
+        let gone: Vec<_> = self.subscribers.iter().filter(|s| is_out(s)).map(|s| Arc::clone(&s.link)).collect();
+        self.subscribers.retain(|s| !gone.iter().any(|link| Arc::ptr_eq(link, &s.link)));
+        for subscriber in &mut self.subscribers {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor < head => {
                     subscriber.link.outbox.push(resync.clone(), Class::Durable);
@@ -215,6 +278,7 @@ impl Channel {
             }
         }
         self.order.restart(head);
+        Ok(gone)
     }
 
     /// Nothing comes after `from`, though `head` was announced. Nobody missed anything. What was announced since the store
@@ -226,40 +290,42 @@ impl Channel {
     }
 
     /// Starts holding anew: the subscriber is about to read the store.
-    pub(crate) fn rearm(&mut self, link: &Arc<Link>) {
-        if let Some(subscriber) = self.find(link) {
+    pub(crate) fn rearm(&mut self, attachment: &Attachment) {
+        if let Some(subscriber) = self.find(attachment) {
             let shown = match &subscriber.stage {
                 Stage::Starting(held) => held.shown,
                 Stage::Live(_) => 0,
             };
-            subscriber.stage = Stage::Starting(Box::new(Held::after(link, shown)));
+            subscriber.stage = Stage::Starting(Box::new(Held::after(&attachment.link, shown)));
         }
     }
 
     /// The subscriber was shown the conversation as of `seq`, which may be after a removal of theirs that did not come
-    /// here yet and must not end what began after it. True when it is to go live anew from there.
-    pub(crate) fn shown(&mut self, link: &Arc<Link>, seq: Seq) -> bool {
+    /// here yet and must not end what began after it. Some when it is to go live anew from there.
+    pub(crate) fn shown(&mut self, link: &Arc<Link>, seq: Seq) -> Option<Attachment> {
         let delivered = self.order.delivered().unwrap_or_default();
-        let Some(subscriber) = self.find(link) else { return false };
+        let attachment = self.attachment(link)?;
+        let subscriber = self.find(&attachment)?;
         match &mut subscriber.stage {
             Stage::Starting(held) => {
                 held.shown = held.shown.max(seq);
-                false
+                None
             }
-            Stage::Live(cursor) if delivered.max(*cursor) >= seq => false,
+            Stage::Live(cursor) if delivered.max(*cursor) >= seq => None,
             Stage::Live(_) => {
                 subscriber.stage = Stage::Starting(Box::new(Held::after(link, seq)));
-                true
+                Some(attachment)
             }
         }
     }
 
     /// The subscriber has everything up to `cursor`: hands over what was held above it and goes live. `Some(true)`
     /// when it was removed by one of the held events.
-    pub(crate) fn release(&mut self, link: &Arc<Link>, cursor: Seq, visible_from: Seq) -> Result<bool, Behind> {
-        let Some(at) = self.subscribers.iter().position(|s| Arc::ptr_eq(&s.link, link)) else {
+    pub(crate) fn release(&mut self, attachment: &Attachment, cursor: Seq, visible_from: Seq) -> Result<bool, Behind> {
+        let Some(at) = self.subscribers.iter().position(|s| s.is(attachment)) else {
             return Ok(false);
         };
+        let link = &attachment.link;
         let subscriber = &mut self.subscribers[at];
         subscriber.visible_from = visible_from;
         let Stage::Starting(held) = &mut subscriber.stage else {
@@ -288,8 +354,8 @@ impl Channel {
         Ok(false)
     }
 
-    fn find(&mut self, link: &Arc<Link>) -> Option<&mut Subscriber> {
-        self.subscribers.iter_mut().find(|s| Arc::ptr_eq(&s.link, link))
+    fn find(&mut self, attachment: &Attachment) -> Option<&mut Subscriber> {
+        self.subscribers.iter_mut().find(|s| s.is(attachment))
     }
 
     fn want_fill(&mut self, how: Next) -> Next {

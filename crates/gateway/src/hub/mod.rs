@@ -12,13 +12,13 @@ mod sequencer;
 use std::{collections::hash_map::Entry, sync::Arc};
 
 use axum::extract::ws::Utf8Bytes;
-use chat::{Map, envelope::ConversationEvent};
+use chat::{Map, Set, envelope::ConversationEvent};
 use parking_lot::Mutex;
-use protocol::{Changes, ConversationId, Seq};
+use protocol::{Changes, ConversationId, Seq, UserId};
 use tokio::time::Instant;
 
 use self::channel::{Behind, Channel, Next, Rules};
-pub(crate) use self::{feeds::Feeds, orgs::Orgs};
+pub(crate) use self::{channel::Attachment, feeds::Feeds, orgs::Orgs};
 use crate::link::Link;
 
 const SHARDS: usize = 64;
@@ -75,20 +75,39 @@ impl Hub {
         &self.shards[id.0.as_u128() as usize % SHARDS]
     }
 
-    /// Attaches a connection: from now on live events are held for it. False when it is attached already, or has
+    /// Attaches a connection: from now on live events are held for it. None when it is attached already, or has
     /// ended.
-    pub(crate) fn attach(&self, id: ConversationId, link: &Arc<Link>) -> bool {
+    pub(crate) fn attach(&self, id: ConversationId, link: &Arc<Link>) -> Option<Attachment> {
         // Both under the link's lock, so that two tasks never attach it twice. Order: link, then shard.
         let mut following = link.following.lock();
-        let Some(known) = following.insert(id) else { return false };
+        let known = following.insert(id)?;
         let mut shard = self.shard(id).lock();
         let channel = shard.entry(id).or_insert_with(|| Channel::new(id, Arc::clone(&self.rules)));
         // A removal takes it out of the channel first and out of the link's set a moment later.
         if known && channel.has(link) {
-            return false;
+            return None;
         }
-        channel.attach(link);
-        true
+        Some(channel.attach(link))
+    }
+
+    /// How a connection is attached now.
+    pub(crate) fn attachment(&self, id: ConversationId, link: &Arc<Link>) -> Option<Attachment> {
+        self.with(id, |channel| channel.attachment(link))
+    }
+
+    /// Takes a connection out if it is still attached so; then whether the caller is to give a reference back to the bus.
+    pub(crate) fn detach_attachment(&self, id: ConversationId, attachment: &Attachment) -> Option<bool> {
+        let mut following = attachment.link.following.lock();
+        let mut shard = self.shard(id).lock();
+        let Entry::Occupied(mut entry) = shard.entry(id) else { return None };
+        if !entry.get().is_attached(attachment) {
+            return None;
+        }
+        entry.get_mut().detach(&attachment.link);
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+        Some(following.remove(id))
     }
 
     /// Takes a connection out; true when the caller is to give a reference back to the bus. A conversation without
@@ -167,14 +186,32 @@ impl Hub {
         self.with_after(id, |channel| (Next::Nothing, channel.fill(page)))
     }
 
-    /// Gives up on a hole.
-    pub(crate) fn skip_to(&self, id: ConversationId, head: Seq, resync: &Utf8Bytes) {
-        self.with(id, |channel| channel.skip_to(head, resync));
+    /// Users with live connections in a conversation.
+    pub(crate) fn users(&self, id: ConversationId) -> Vec<UserId> {
+        self.with(id, |channel| channel.users())
     }
 
-    /// A connection was shown a conversation that it follows, as of `seq`. True when it is to go live anew from there.
-    pub(crate) fn shown(&self, id: ConversationId, link: &Arc<Link>, seq: Seq) -> bool {
+    /// Gives up on a hole: see [`Channel::skip_to`].
+    pub(crate) fn skip_to(
+        &self,
+        id: ConversationId,
+        head: Seq,
+        asked: &Set<UserId>,
+        members: &Set<UserId>,
+        resync: &Utf8Bytes,
+    ) -> Result<After, Behind> {
+        let gone = self.with(id, |channel| Some(channel.skip_to(head, asked, members, resync))).transpose()?;
+        Ok(After { fill: None, references: self.forget(id, &gone.unwrap_or_default()) })
+    }
+
+    /// A connection was shown a conversation that it follows, as of `seq`. Some when it is to go live anew from there.
+    pub(crate) fn shown(&self, id: ConversationId, link: &Arc<Link>, seq: Seq) -> Option<Attachment> {
         self.with(id, |channel| channel.shown(link, seq))
+    }
+
+    /// Puts a page that was read for an attachment into the outbox; false when it is not the present one any more.
+    pub(crate) fn push(&self, id: ConversationId, attachment: &Attachment, frame: Utf8Bytes) -> bool {
+        self.with(id, |channel| channel.push(attachment, frame))
     }
 
     /// The store has nothing after `from`: whoever told of `head` was wrong.
@@ -183,8 +220,8 @@ impl Hub {
     }
 
     /// Starts holding anew for a connection that is about to read the store.
-    pub(crate) fn rearm(&self, id: ConversationId, link: &Arc<Link>) {
-        self.with(id, |channel| channel.rearm(link));
+    pub(crate) fn rearm(&self, id: ConversationId, attachment: &Attachment) {
+        self.with(id, |channel| channel.rearm(attachment));
     }
 
     /// A connection has everything up to `cursor`: it goes live, unless it fell behind meanwhile, or a held event
@@ -192,12 +229,12 @@ impl Hub {
     pub(crate) fn release(
         &self,
         id: ConversationId,
-        link: &Arc<Link>,
+        attachment: &Attachment,
         cursor: Seq,
         visible_from: Seq,
     ) -> Result<After, Behind> {
-        let removed = self.with(id, |channel| Some(channel.release(link, cursor, visible_from))).transpose()?;
-        let gone = if removed == Some(true) { vec![Arc::clone(link)] } else { Vec::new() };
+        let removed = self.with(id, |channel| Some(channel.release(attachment, cursor, visible_from))).transpose()?;
+        let gone = if removed == Some(true) { vec![Arc::clone(&attachment.link)] } else { Vec::new() };
         Ok(After { fill: None, references: self.forget(id, &gone) })
     }
 

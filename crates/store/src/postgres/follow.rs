@@ -153,6 +153,26 @@ pub(super) async fn heads(pool: &PgPool, ids: &[ConversationId]) -> Outcome<Head
     })
 }
 
+/// A conversation's head, and who of these takes part at it.
+pub(super) async fn members(
+    pool: &PgPool,
+    conversation: ConversationId,
+    users: &[UserId],
+) -> Outcome<(Seq, Vec<UserId>)> {
+    let row: Option<(i64, Vec<Uuid>)> = sqlx::query_as(
+        "SELECT c.last_seq, ARRAY(
+             SELECT p.user_id FROM participants p
+             WHERE p.conversation_id = c.id AND p.left_at IS NULL AND c.deleted_at IS NULL AND p.user_id = ANY($2))
+         FROM conversations c WHERE c.id = $1",
+    )
+    .bind(conversation.0)
+    .bind(users.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_optional(pool)
+    .await?;
+    let (head, members) = row.unwrap_or_default();
+    Ok((count(head), members.into_iter().map(UserId).collect()))
+}
+
 /// Heads of users' feeds.
 pub(super) async fn feed_heads(pool: &PgPool, ids: &[UserId]) -> Outcome<Vec<(UserId, UserSeq)>> {
     let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, feed_seq FROM users WHERE id = ANY($1)")

@@ -312,6 +312,10 @@ impl Store for PostgresStore {
         self.call(|| async { follow::heads(&self.pool.get(), ids).await }).await
     }
 
+    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)> {
+        self.call(|| async { follow::members(&self.pool.get(), conversation, users).await }).await
+    }
+
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {
         self.call(|| async { follow::feed_heads(&self.pool.get(), ids).await }).await
     }

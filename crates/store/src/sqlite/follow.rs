@@ -1,7 +1,7 @@
 //! What a gateway needs so that nothing is missed: memberships, heads, receipts. Feeds and markers have files of their
 //! own.
 
-use protocol::{ConversationId, Receipt, UserId, UserSeq};
+use protocol::{ConversationId, Receipt, Seq, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -75,6 +75,30 @@ pub(super) async fn heads(conn: &mut SqliteConnection, ids: &[ConversationId]) -
             .db()?;
     let items = rows.into_iter().map(|(id, seq)| (ConversationId(id), from_db(seq))).collect();
     Ok(Heads { epoch, watermark, items })
+}
+
+/// Inside a read transaction.
+pub(super) async fn members(
+    conn: &mut SqliteConnection,
+    conversation: ConversationId,
+    users: &[UserId],
+) -> Result<(Seq, Vec<UserId>)> {
+    let head: Option<i64> = sqlx::query_scalar("select last_seq from conversations where id = ?")
+        .bind(conversation.0)
+        .fetch_optional(&mut *conn)
+        .await
+        .db()?;
+    let members: Vec<Uuid> = sqlx::query_scalar(
+        "select p.user_id from participants p join conversations c on c.id = p.conversation_id and c.deleted_at is null \
+         where p.conversation_id = ? and p.left_at is null \
+         and p.user_id in (select unhex(value) from json_each(?))",
+    )
+    .bind(conversation.0)
+    .bind(id_list(users.iter().map(|id| id.0)))
+    .fetch_all(conn)
+    .await
+    .db()?;
+    Ok((head.map_or(0, from_db), members.into_iter().map(UserId).collect()))
 }
 
 pub(super) async fn feed_heads(conn: &mut SqliteConnection, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {

@@ -373,6 +373,10 @@ impl Store for SqliteStore {
         follow::heads(&mut *self.snapshot().await?, ids).await
     }
 
+    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)> {
+        follow::members(&mut *self.snapshot().await?, conversation, users).await
+    }
+
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {
         follow::feed_heads(&mut *self.reader().await?, ids).await
     }

@@ -156,6 +156,20 @@ pub async fn memberships_are_the_newest_conversations_with_their_heads(store: Ar
     assert_eq!((nobody.user_seq, nobody.items.len(), nobody.epoch), (0, 0, member.epoch));
 }
 
+/// Of those who are asked about; at that head.
+pub async fn who_takes_part_is_told_with_the_head(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let (ada, bob, cyd) = (world.user("ada").await, world.user("bob").await, world.user("cyd").await);
+    let group = world.group(&[&ada, &bob, &cyd]).await;
+    world.apply(&[Op::Leave(group, bob.clone())]).await;
+    let head = world.head(group).await;
+    let nobody = UserId::generate();
+    let told = world.store.members(group, &[ada.id, bob.id, nobody]).await.unwrap();
+    assert_eq!(told, (head, vec![ada.id]));
+    assert_eq!(world.store.members(group, &[]).await.unwrap(), (head, Vec::new()));
+    assert_eq!(world.store.members(ConversationId::generate(), &[ada.id]).await.unwrap(), (0, Vec::new()));
+}
+
 /// Batched, up to 2,000.
 pub async fn heads_leave_out_what_is_unknown(store: Arc<dyn Store>) {
     let world = World::new(store).await;

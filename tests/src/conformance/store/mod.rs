@@ -121,6 +121,7 @@ macro_rules! store_conformance {
                 revoked_sessions_and_disabling_are_in_the_feed,
                 memberships_are_the_newest_conversations_with_their_heads,
                 heads_leave_out_what_is_unknown,
+                who_takes_part_is_told_with_the_head,
             ],
             resume: [
                 what_changed_since_a_watermark_is_replayed_and_nothing_else,

@@ -66,6 +66,7 @@ through! {
         fn memberships(user: UserId, limit: u32) -> Memberships;
         fn changed_since(user: UserId, since: &Watermark, limit: u32) -> Since;
         fn heads(ids: &[ConversationId]) -> Heads;
+        fn members(conversation: ConversationId, users: &[UserId]) -> (Seq, Vec<UserId>);
         fn feed_heads(ids: &[UserId]) -> Vec<(UserId, UserSeq)>;
         fn feed(user: UserId, after: UserSeq) -> Feed;
         fn receipts(user: UserId, conversations: &[ConversationId]) -> Vec<Receipt>;

@@ -14,9 +14,9 @@ fn event(seq: Seq) -> ConversationEvent {
 fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_again() {
     let (old, new) = (link(), link());
     let mut channel = Channel::new(ConversationId::generate(), Arc::default());
-    channel.attach(&old);
+    let old_at = channel.attach(&old);
     channel.establish(10);
-    assert_eq!(channel.release(&old, 10, 0), Ok(false));
+    assert_eq!(channel.release(&old_at, 10, 0), Ok(false));
     channel.forget_position();
     // A fill that read the database of before the restore comes too late.
     let page = Changes {
@@ -29,9 +29,9 @@ fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_aga
     };
     assert!(channel.fill(page).is_empty());
     assert_eq!(channel.delivered(), None);
-    channel.attach(&new);
+    let new_at = channel.attach(&new);
     channel.establish(3);
-    assert_eq!(channel.release(&new, 3, 0), Ok(false));
+    assert_eq!(channel.release(&new_at, 3, 0), Ok(false));
     channel.offer(event(4), 4);
     assert_eq!(new.outbox.take(1_000).frames, ["4"]);
     assert!(old.outbox.take(1_000).frames.is_empty(), "its connection is closed; it resumes");
@@ -41,18 +41,18 @@ fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_aga
 fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole() {
     let (early, late) = (link(), link());
     let mut channel = Channel::new(ConversationId::generate(), Arc::default());
-    channel.attach(&early);
-    channel.attach(&late);
+    let early_at = channel.attach(&early);
+    let late_at = channel.attach(&late);
     // `late` read head 1 before 2 was committed; 2 comes; `early` reads head 2 and is the first to say so.
     assert_eq!(channel.offer(event(2), 2).0, Next::Nothing);
     assert!(channel.establish(2).1.is_empty());
-    assert_eq!(channel.release(&early, 2, 0), Ok(false));
+    assert_eq!(channel.release(&early_at, 2, 0), Ok(false));
     channel.establish(1);
-    assert_eq!(channel.release(&late, 1, 0), Err(Behind));
+    assert_eq!(channel.release(&late_at, 1, 0), Err(Behind));
     // It reads again, and what came meanwhile is held.
-    channel.rearm(&late);
+    channel.rearm(&late_at);
     channel.offer(event(3), 3);
-    assert_eq!(channel.release(&late, 2, 0), Ok(false));
+    assert_eq!(channel.release(&late_at, 2, 0), Ok(false));
     assert_eq!(late.outbox.take(1_000).frames, ["3"]);
     assert_eq!(early.outbox.take(1_000).frames, ["3"]);
 }
@@ -61,21 +61,21 @@ fn who_read_an_older_head_than_another_connection_does_not_go_live_with_a_hole()
 fn a_removal_from_before_it_was_shown_again_does_not_end_a_subscription() {
     let one = link();
     let mut channel = Channel::new(ConversationId::generate(), Arc::default());
-    channel.attach(&one);
+    let one_at = channel.attach(&one);
     channel.establish(2);
-    assert_eq!(channel.release(&one, 2, 0), Ok(false));
+    assert_eq!(channel.release(&one_at, 2, 0), Ok(false));
     // Removed at 3 and added again at 4; the news of it is here first.
-    assert!(channel.shown(&one, 4), "it goes live anew from there");
-    assert!(!channel.shown(&one, 4), "once");
+    assert!(channel.shown(&one, 4).is_some(), "it goes live anew from there");
+    assert!(channel.shown(&one, 4).is_none(), "once");
     let removal = ConversationEvent { removed: vec![one.user()], ..event(3) };
     assert!(channel.offer(removal, 3).1.is_empty());
     channel.offer(event(4), 4);
-    assert_eq!(channel.release(&one, 2, 0), Err(Behind), "it does not know 4 yet");
-    channel.rearm(&one);
-    assert_eq!(channel.release(&one, 4, 0), Ok(false));
+    assert_eq!(channel.release(&one_at, 2, 0), Err(Behind), "it does not know 4 yet");
+    channel.rearm(&one_at);
+    assert_eq!(channel.release(&one_at, 4, 0), Ok(false));
     channel.offer(event(5), 5);
     assert_eq!(one.outbox.take(1_000).frames, ["5"]);
-    assert!(!channel.shown(&one, 4), "it is past that");
+    assert!(channel.shown(&one, 4).is_none(), "it is past that");
 }
 
 #[test]
@@ -97,20 +97,21 @@ fn what_is_held_for_one_connection_is_bounded_over_all_its_conversations() {
     let one = link();
     let long = |seq: Seq| ConversationEvent { frame: "x".repeat(40_000).into(), ..event(seq) };
     let mut channels = [(); 4].map(|()| Channel::new(ConversationId::generate(), Arc::default()));
-    for channel in &mut channels {
-        channel.attach(&one);
+    let attach = |channel: &mut Channel| {
+        let attachment = channel.attach(&one);
         channel.establish(2);
         channel.offer(long(3), 3);
-    }
+        attachment
+    };
+    let attachments: Vec<_> = channels.iter_mut().map(attach).collect();
     // Its outbox takes 100,000 bytes: of the four frames two may wait.
-    let results: Vec<_> = channels.iter_mut().map(|channel| channel.release(&one, 2, 0)).collect();
+    let pairs = channels.iter_mut().zip(&attachments);
+    let results: Vec<_> = pairs.map(|(channel, attachment)| channel.release(attachment, 2, 0)).collect();
     assert_eq!(results, [Ok(false), Ok(false), Err(Behind), Err(Behind)]);
     // What went out is not held any more.
     let mut more = Channel::new(ConversationId::generate(), Arc::default());
-    more.attach(&one);
-    more.establish(2);
-    more.offer(long(3), 3);
-    assert_eq!(more.release(&one, 2, 0), Ok(false));
+    let attachment = attach(&mut more);
+    assert_eq!(more.release(&attachment, 2, 0), Ok(false));
 }
 
 #[test]
@@ -127,4 +128,43 @@ fn a_head_that_was_told_while_the_store_was_asked_is_not_declared_void() {
     assert_eq!(channel.fill_from(), Some((2, 10)));
     channel.void(2, 10);
     assert_eq!(channel.fill_from(), None);
+}
+
+#[test]
+fn who_still_reads_for_an_earlier_attachment_leaves_the_present_one_alone() {
+    let one = link();
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    let before = channel.attach(&one);
+    channel.establish(2);
+    channel.detach(&one);
+    let now = channel.attach(&one);
+    channel.offer(event(3), 3);
+    assert!(!channel.push(&before, "a page of then".into()));
+    channel.rearm(&before);
+    assert_eq!(channel.release(&before, 9, 0), Ok(false));
+    assert!(!channel.is_attached(&before) && channel.is_attached(&now));
+    assert_eq!(channel.release(&now, 2, 0), Ok(false));
+    assert_eq!(one.outbox.take(1_000).frames, ["3"]);
+}
+
+#[test]
+fn who_was_removed_in_a_hole_that_is_skipped_hears_nothing_after_it() {
+    let (stays, removed, starting) = (link(), link(), link());
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    let attachments = [&stays, &removed, &starting].map(|link| channel.attach(link));
+    channel.establish(2);
+    for attachment in &attachments[..2] {
+        assert_eq!(channel.release(attachment, 2, 0), Ok(false));
+    }
+    channel.saw_head(99);
+    let users = |links: &[&Arc<Link>]| links.iter().map(|link| link.user()).collect::<Set<_>>();
+    let resync = Utf8Bytes::from("resync");
+    let nobody = channel.skip_to(99, &users(&[&stays]), &users(&[&stays]), &resync);
+    assert!(matches!(nobody, Err(Behind)), "somebody who is live was not asked about");
+    let gone = channel.skip_to(99, &users(&[&stays, &removed]), &users(&[&stays]), &resync).unwrap();
+    assert_eq!((gone.len(), Arc::ptr_eq(&gone[0], &removed)), (1, true));
+    channel.offer(event(100), 100);
+    assert_eq!(stays.outbox.take(1_000).frames, ["resync", "100"]);
+    assert!(removed.outbox.take(1_000).frames.is_empty());
+    assert_eq!(channel.release(&attachments[2], 2, 0), Err(Behind), "it reads the store again");
 }
