@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     close::{FAREWELL, close_code},
     dispatch,
-    follow::Started,
+    follow::{Live, Started},
     link::Link,
     node::Node,
     outbox::{Class, Taken},
@@ -32,8 +32,11 @@ use crate::{
 
 /// A client that says nothing at first, and did not promise to, goes live after this.
 const FIRST_COMMAND: Duration = Duration::from_secs(1);
-/// Commands of one connection under way at once; beyond it its socket is not read.
+/// Commands of one connection under way at once; beyond it its socket is not read. Fewer where outboxes are small: each
+/// brings a reply, and mostly an event.
 const IN_FLIGHT_MAX: usize = 32;
+/// So many frames of an outbox for each command under way.
+const FRAMES_PER_COMMAND: usize = 8;
 /// Markers of one connection under way at once, beside those: each waits for a write that it shares with others. Beyond
 /// it they are refused.
 const MARKERS_MAX: usize = 256;
@@ -93,7 +96,8 @@ impl<'a, T: Transport> Connection<'a, T> {
             Opening::Stream(last) => {
                 let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
                 self.node.spawn_for_connection(async move {
-                    tell(&link, node.stream(&link, started, last).await, |reply| Some(dispatch::done(None, reply)));
+                    let live = node.stream(&link, started, last).await;
+                    tell(&node, &link, live, |reply| Some(dispatch::done(None, reply))).await;
                 });
             }
         }
@@ -127,7 +131,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             biased;
             () = tokio::time::sleep_until(timer) => self.tick(),
             () = self.link.outbox.ready(), if self.read_last => self.write().await,
-            inbound = self.transport.receive(), if self.link.in_flight() < IN_FLIGHT_MAX => self.read(inbound?).await,
+            inbound = self.transport.receive(), if reads(self.link) => self.read(inbound?).await,
             () = self.link.outbox.ready(), if !self.read_last => self.write().await,
         }
     }
@@ -147,7 +151,7 @@ impl<'a, T: Transport> Connection<'a, T> {
         }
         if now >= self.next_heartbeat {
             // While commands pile up the socket is not read: that is our silence, not the client's.
-            if now >= self.silent_after() && self.link.in_flight() < IN_FLIGHT_MAX {
+            if now >= self.silent_after() && reads(self.link) {
                 return Err(End::Close(CloseCode::HeartbeatTimeout));
             }
             self.next_heartbeat = now + self.node.config.heartbeat;
@@ -250,7 +254,7 @@ impl<'a, T: Transport> Connection<'a, T> {
                 Some(resume) => node.resume(&link, started, &resume).await,
                 None => node.go_live(&link, started).await,
             };
-            tell(&link, live, |reply| reference.map(|reference| dispatch::done(reference, reply)));
+            tell(&node, &link, live, |reply| reference.map(|reference| dispatch::done(reference, reply))).await;
         });
     }
 
@@ -319,6 +323,10 @@ impl<'a, T: Transport> Connection<'a, T> {
         self.link.outbox.written();
         self.node.metrics.frames_sent.inc_by(count);
         self.node.metrics.bytes_sent.inc_by(bytes);
+        if !reads(self.link) {
+            // It takes what we say, and cannot be heard just now.
+            self.last_inbound = Instant::now();
+        }
         match (written, close) {
             (Ok(()), None) => Ok(()),
             (Ok(()), Some(code)) => Err(End::Close(code)),
@@ -328,16 +336,24 @@ impl<'a, T: Transport> Connection<'a, T> {
 }
 
 /// Tells what events flow from, in the frame that `answer` makes of it; ends the connection when they cannot.
-fn tell(link: &Link, live: chat::Result<HelloReply>, answer: impl FnOnce(HelloReply) -> Option<Utf8Bytes>) {
+async fn tell(
+    node: &Node,
+    link: &Link,
+    live: chat::Result<Live>,
+    answer: impl FnOnce(HelloReply) -> Option<Utf8Bytes>,
+) {
     match live {
-        Ok(mut reply) => {
-            // Held: the news that a conversation is lost goes out before this answer, which then does not name it, or
-            // after it. Who leaves one takes the lock before telling.
-            let following = link.following.lock();
-            reply.heads.retain(|id, _| following.contains(*id));
-            if let Some(frame) = answer(reply) {
-                link.outbox.push(frame, Class::Durable);
+        Ok(Live { mut reply, rest }) => {
+            {
+                // Held: the news that a conversation is lost goes out before this answer, which then does not name it,
+                // or after it. Who leaves one takes the lock before telling.
+                let following = link.following.lock();
+                reply.heads.retain(|id, _| following.contains(*id));
+                if let Some(frame) = answer(reply) {
+                    link.outbox.push(frame, Class::Durable);
+                }
             }
+            node.tell_rest(link, &rest).await;
         }
         Err(error) => {
             log_failure(link, &error);
@@ -357,6 +373,13 @@ const RESUME_CURSORS_MAX: usize = 1_000;
 
 fn is_marker(command: &Command) -> bool {
     matches!(command, Command::ReceiptRead(_) | Command::ReceiptDelivered(_))
+}
+
+/// Whether the next command is read: what those before it bring must fit into the outbox. A client that says a lot at once
+/// waits; it is not cut off for answers that it would have read.
+fn reads(link: &Link) -> bool {
+    let most = (link.outbox.events_max() / FRAMES_PER_COMMAND).clamp(1, IN_FLIGHT_MAX);
+    link.in_flight() < most && link.outbox.is_roomy()
 }
 
 /// Does one command and puts its reply into the outbox.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::ws::Utf8Bytes;
 use bytes::Bytes;
-use chat::{FeedEffect, FeedEvent};
+use chat::{FeedEffect, FeedEvent, Result};
 use protocol::{CloseCode, UserId, UserSeq};
 
 use crate::{
@@ -29,17 +29,19 @@ impl Node {
 
     async fn fetch(self: Arc<Self>, user: UserId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        while let Some((from, head)) = self.hub.feeds.fetch_from(user) {
-            if self.is_feed_far(from, head) {
+        while let Some((from, announced)) = self.hub.feeds.fetch_from(user) {
+            match self.read_feed(user, from, announced).await {
                 // They come back, and are told to fetch.
-                self.hub.feeds.fetched(user, head, |link, _| link.outbox.close(CloseCode::SlowConsumer));
-                continue;
-            }
-            match self.chat.feed(user, from).await {
-                Ok((head, events)) => {
+                Ok((head, None)) => {
+                    self.hub.feeds.fetched(user, head, |link, _| link.outbox.close(CloseCode::SlowConsumer));
+                }
+                Ok((head, Some(_))) if head <= from => {
+                    self.metrics.bus_events.with_label_values(&["unknown"]).inc();
+                    self.hub.feeds.nothing_after(user, from, announced);
+                }
+                Ok((head, Some(events))) => {
                     let mut effects = Vec::new();
-                    // A head that went back (a restore) ends the fetch; clients learn of it by the epoch.
-                    self.hub.feeds.fetched(user, head.max(from + 1), |link, cursor| {
+                    self.hub.feeds.fetched(user, head, |link, cursor| {
                         for event in events.iter().filter(|event| event.user_seq > cursor) {
                             self.push_feed(link, event);
                             // Before the cursor moves: until it is applied, the id of a stream stays where it is.
@@ -57,6 +59,25 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// What is after `from`, and the head; no events where they are too many.
+    async fn read_feed(
+        &self,
+        user: UserId,
+        from: UserSeq,
+        announced: UserSeq,
+    ) -> Result<(UserSeq, Option<Vec<FeedEvent>>)> {
+        if self.is_feed_far(from, announced) {
+            // What the bus told may not be so: only the store says how far it is.
+            let heads = self.chat.feed_heads(&[user]).await?;
+            let head = heads.first().map_or(0, |(_, head)| *head);
+            if self.is_feed_far(from, head) {
+                return Ok((head, None));
+            }
+        }
+        let (head, events) = self.chat.feed(user, from).await?;
+        Ok((head, Some(events)))
     }
 
     /// Whether so much of a feed was missed that the client is to fetch everything.

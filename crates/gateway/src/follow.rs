@@ -25,8 +25,18 @@ pub(crate) struct Started {
     pub(crate) announcement_seq: u64,
 }
 
+/// A connection is live.
+#[derive(Default)]
+pub(crate) struct Live {
+    /// The answer to its `hello`.
+    pub(crate) reply: HelloReply,
+    /// Conversations whose markers follow the answer: they are too many for it.
+    pub(crate) rest: Vec<ConversationId>,
+}
+
 /// Where a connection's events of a conversation go on, once it is live there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
 pub(crate) enum Place {
     /// After this seq; up to it, everything above its cursor was told.
     After(Seq),
@@ -34,6 +44,16 @@ pub(crate) enum Place {
     Skipped(Seq),
     /// Nowhere: it is not theirs any more, or the connection ends.
     Nowhere,
+}
+
+impl Place {
+    /// For who was told no place before.
+    pub(crate) fn seq(self) -> Option<Seq> {
+        match self {
+            Self::After(seq) | Self::Skipped(seq) => Some(seq),
+            Self::Nowhere => None,
+        }
+    }
 }
 
 impl Node {
@@ -93,15 +113,16 @@ impl Node {
     }
 
     /// Goes live from where the start found everything, without a resume.
-    pub(crate) async fn go_live(self: &Arc<Self>, link: &Arc<Link>, started: Started) -> Result<HelloReply> {
-        let mut reply = HelloReply::default();
+    pub(crate) async fn go_live(self: &Arc<Self>, link: &Arc<Link>, started: Started) -> Result<Live> {
+        let mut live = Live::default();
+        let reply = &mut live.reply;
         for item in &started.memberships.items {
-            reply.heads.insert(item.conversation_id, item.last_seq);
-            self.begin(link, *item, item.last_seq).await?;
+            let place = self.begin(link, *item, item.last_seq).await?;
+            reply.heads.extend(place.seq().map(|seq| (item.conversation_id, seq)));
         }
         self.feed_live(link, started.memberships.user_seq).await?;
         reply.announcement_seq = self.announcements_live(link, started.announcement_seq).await?;
-        Ok(reply)
+        Ok(live)
     }
 
     /// Follows a conversation that was added while the connection lives; the client knows it up to `after`. Attached at

@@ -82,6 +82,16 @@ impl Outbox {
         self.limits.bytes
     }
 
+    /// Most frames that wait.
+    pub(crate) fn events_max(&self) -> usize {
+        self.limits.events
+    }
+
+    /// Whether less than half of the bounds is used.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.state.lock().has_room(self.limits)
+    }
+
     /// Puts a frame in. After [`Outbox::close`] it is forgotten.
     pub(crate) fn push(&self, frame: Utf8Bytes, class: Class) {
         let mut state = self.state.lock();

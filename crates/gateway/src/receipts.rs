@@ -12,7 +12,7 @@ use chat::Result;
 use protocol::{CloseCode, ConversationId, Event, EventType, Receipt, UserId};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{link::Link, node::Node, outbox::Class};
+use crate::{follow::Live, link::Link, node::Node, outbox::Class};
 
 /// By then every node has reached the bus again: they try every 2 s at least.
 const AGAIN: Duration = Duration::from_secs(6);
@@ -65,21 +65,20 @@ async fn tell(node: &Node, user: UserId) {
 impl Node {
     /// Markers for the answer to a `hello`; those of conversations beyond the first some hundred follow it as events.
     pub(crate) async fn resumed_receipts(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
+        &self,
+        link: &Link,
         ids: impl Iterator<Item = ConversationId>,
-    ) -> Result<Vec<Receipt>> {
+        live: &mut Live,
+    ) -> Result<()> {
         let mut first: Vec<_> = ids.collect();
-        let rest = first.split_off(first.len().min(self.config.bounds.receipts_at_once));
+        live.rest = first.split_off(first.len().min(self.config.bounds.receipts_at_once));
         first.sort_unstable();
-        if !rest.is_empty() {
-            let (node, link) = (Arc::clone(self), Arc::clone(link));
-            self.spawn_for_connection(async move { node.tell_rest(&link, &rest).await });
-        }
-        self.chat.receipts(link.user(), &first).await
+        live.reply.receipts = self.chat.receipts(link.user(), &first).await?;
+        Ok(())
     }
 
-    async fn tell_rest(&self, link: &Link, rest: &[ConversationId]) {
+    /// Tells the markers of these at the pace of the reader.
+    pub(crate) async fn tell_rest(&self, link: &Link, rest: &[ConversationId]) {
         for some in rest.chunks(self.config.bounds.receipts_at_once.max(1)) {
             match self.chat.receipts(link.user(), some).await {
                 Ok(receipts) => {

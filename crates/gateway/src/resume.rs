@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use chat::{FeedEffect, FeedEvent, Map, Result, Set};
-use protocol::{ConversationId, HelloReply, Resume, ResyncReason, Seq};
+use protocol::{ConversationId, Resume, ResyncReason, Seq};
 use store::{Membership, Memberships};
 
 use crate::{
     fill::resync,
-    follow::{Place, Started, tell_gone},
+    follow::{Live, Place, Started, tell_gone},
     link::Link,
     node::Node,
     outbox::Class,
@@ -20,12 +20,7 @@ use crate::{
 
 impl Node {
     /// Sends what was missed since the client's cursors, then goes live.
-    pub(crate) async fn resume(
-        self: &Arc<Self>,
-        link: &Arc<Link>,
-        started: Started,
-        resume: &Resume,
-    ) -> Result<HelloReply> {
+    pub(crate) async fn resume(self: &Arc<Self>, link: &Arc<Link>, started: Started, resume: &Resume) -> Result<Live> {
         let Started { memberships: Memberships { epoch, user_seq, watermark, items }, announcement_seq } = started;
         let refused = if resume.epoch != epoch {
             Some(ResyncReason::EpochChanged)
@@ -51,7 +46,8 @@ impl Node {
                 _ => None,
             })
             .collect();
-        let mut reply = HelloReply::default();
+        let mut live = Live::default();
+        let reply = &mut live.reply;
         let mut behind = Vec::new();
         for item in &items {
             let id = item.conversation_id;
@@ -66,28 +62,27 @@ impl Node {
                         let ahead = *cursor > item.last_seq;
                         let reason = if ahead { ResyncReason::CursorAhead } else { ResyncReason::TooFarBehind };
                         if !link.outbox.room().await {
-                            return Ok(reply);
+                            return Ok(live);
                         }
                         ask_resync(link, Some(id), reason);
                     }
                     let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
-                    reply.heads.insert(id, head);
-                    self.begin(link, *item, head).await?;
+                    let place = self.begin(link, *item, head).await?;
+                    reply.heads.extend(place.seq().map(|seq| (id, seq)));
                 }
             }
         }
         for (id, place) in self.catch_up(link, behind).await? {
             match place {
-                Place::Skipped(head) => drop(reply.heads.insert(id, head)),
                 // Who names cursors has them; who does not is told where each conversation goes on.
-                Place::After(cursor) if link.mark.is_some() => drop(reply.heads.insert(id, cursor)),
-                Place::After(_) | Place::Nowhere => {}
+                Place::After(_) if link.mark.is_none() => {}
+                place => reply.heads.extend(place.seq().map(|seq| (id, seq))),
             }
         }
         self.tell_lost(link, resume, &items, &events).await;
         for event in &events {
             if !link.outbox.room().await {
-                return Ok(reply);
+                return Ok(live);
             }
             self.push_feed(link, event);
         }
@@ -97,8 +92,8 @@ impl Node {
         self.feed_live(link, feed_head).await?;
         let cursor = self.announcement_cursor(link, announcement_seq, resume.announcement_seq).await?;
         reply.announcement_seq = self.announcements_live(link, cursor).await?;
-        reply.receipts = self.resumed_receipts(link, items.iter().map(|item| item.conversation_id)).await?;
-        Ok(reply)
+        self.resumed_receipts(link, items.iter().map(|item| item.conversation_id), &mut live).await?;
+        Ok(live)
     }
 
     /// Asks the client to fetch everything by REST, and goes live.
@@ -107,13 +102,13 @@ impl Node {
         link: &Arc<Link>,
         started: Started,
         reason: ResyncReason,
-    ) -> Result<HelloReply> {
+    ) -> Result<Live> {
         self.metrics.resumes.with_label_values(&["resync"]).inc();
         ask_resync(link, None, reason);
         let ids: Vec<_> = started.memberships.items.iter().map(|item| item.conversation_id).collect();
-        let mut reply = self.go_live(link, started).await?;
-        reply.receipts = self.resumed_receipts(link, ids.into_iter()).await?;
-        Ok(reply)
+        let mut live = self.go_live(link, started).await?;
+        self.resumed_receipts(link, ids.into_iter(), &mut live).await?;
+        Ok(live)
     }
 
     /// Conversations that the client named and that are not the user's: gone, deleted, or never theirs. All look the

@@ -84,6 +84,19 @@ async fn what_strangers_publish_on_our_topics_is_ignored_while_people_chat(clust
     }
     counted(cluster, "unknown", 1.0).await?;
     agree(&ben, id, &all).await?;
+    let me: protocol::User = ben.rest.get("me").await?.ok()?;
+    // Of a feed that did not move, and of an announcement that nobody made.
+    for ahead in [1, 30, 5_000, i64::MAX.unsigned_abs()] {
+        let told = all.last().context("nobody is there")?.look(|view| view.user_seq);
+        let lie = json!({"v": 1, "user_seq": told + ahead}).to_string();
+        publish(cluster, &format!("u:{}", ben.id), lie.as_bytes()).await?;
+        let lie = json!({"v": 1, "seq": ahead}).to_string();
+        publish(cluster, &format!("o:{}", me.org_id), lie.as_bytes()).await?;
+        let new = ann.group("after a lie", &[&ben]).await?;
+        for device in &all {
+            device.reaches(new, 1).await?;
+        }
+    }
     for device in &all {
         device.check()?;
         ensure!(device.connections() == 1, "{}", device.summary());

@@ -97,6 +97,13 @@ impl Feeds {
         entry.head = entry.head.max(head);
     }
 
+    /// The store has nothing after `from`: whoever told of `head` was wrong. What was announced since is looked at.
+    pub(crate) fn nothing_after(&self, user: UserId, from: UserSeq, head: UserSeq) {
+        if let Some(entry) = self.users.lock().get_mut(&user).filter(|entry| entry.head == head) {
+            entry.head = from;
+        }
+    }
+
     /// Forgets how far feeds were delivered. A fetch that is under way finds nothing to do.
     pub(crate) fn forget_positions(&self) {
         for entry in self.users.lock().values_mut() {

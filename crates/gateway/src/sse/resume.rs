@@ -7,11 +7,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chat::{Map, Result};
-use protocol::{ConversationId, HelloReply, Resume, ResyncReason, Seq};
+use protocol::{ConversationId, Resume, ResyncReason, Seq};
 use store::Memberships;
 
 use super::{BadPosition, Position};
-use crate::{follow::Started, link::Link, node::Node};
+use crate::{
+    follow::{Live, Started},
+    link::Link,
+    node::Node,
+};
 
 impl Node {
     /// Replays what was missed and goes live. The reply, which names every conversation of the user and where its events
@@ -21,12 +25,12 @@ impl Node {
         link: &Arc<Link>,
         started: Started,
         last: Option<std::result::Result<Position, BadPosition>>,
-    ) -> Result<HelloReply> {
+    ) -> Result<Live> {
         let Memberships { epoch, watermark, items, .. } = &started.memberships;
         let (epoch, watermark) = (epoch.clone(), watermark.clone());
         let heads: Vec<(ConversationId, Seq)> =
             items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
-        let reply = match last {
+        let live = match last {
             None => self.go_live(link, started).await?,
             Some(Err(BadPosition)) => self.start_anew(link, started, ResyncReason::BadCursor).await?,
             Some(Ok(position)) => match self.cursors(link, &position, &heads).await? {
@@ -45,7 +49,7 @@ impl Node {
         if let Some(mark) = &link.mark {
             mark.begin(&epoch, watermark, self.rotation());
         }
-        Ok(reply)
+        Ok(live)
     }
 
     /// From where on each conversation is to be replayed; or why nothing can be: the watermark is of another history, or
