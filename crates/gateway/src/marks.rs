@@ -33,7 +33,7 @@ use crate::{link::Link, node::Node, sse::Position};
 /// How far one connection's id may stand.
 #[derive(Debug, Default)]
 pub(crate) struct Mark {
-    // Held for memory work only, inside of no other lock but that of feeds.
+    // Held for memory work only, inside of no other lock but those of feeds and of what the link follows.
     state: Mutex<State>,
 }
 

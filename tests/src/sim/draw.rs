@@ -67,8 +67,14 @@ impl Plan {
             let (at, device) = (chance.time(Duration::ZERO..length), chance.index(devices.len() + streams.len()));
             steps.push(Step { at, device, what });
         }
-        steps.sort_by_key(|step| step.at);
-        Self { setting, devices, streams, people, steps, faults, length }
+        let mut plan = Self { setting, devices, streams, people, steps, faults, length };
+        let chance = Chance::new(seed, "bursts");
+        if chance.per_mille(350) {
+            plan.burst(&chance);
+        }
+        plan.steps.sort_by_key(|step| step.at);
+        plan.faults.sort_by_key(|fault| fault.at);
+        plan
     }
 }
 

@@ -67,6 +67,11 @@ impl Gate {
         tasks.iter().for_each(AbortHandle::abort);
     }
 
+    /// Whether it was paused and not resumed.
+    pub fn is_paused(&self) -> bool {
+        self.shared.state.lock().paused
+    }
+
     /// It was killed: nothing that is still being dropped may reach others.
     pub fn is_dead(&self) -> bool {
         self.shared.state.lock().killed

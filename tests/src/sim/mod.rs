@@ -5,6 +5,7 @@
 //! store, the scheduler, the process. What is real is every line that decides what is delivered to whom. Afterwards the
 //! auditor ([`crate::audit`]) compares what clients saw with what is stored.
 
+mod burst;
 mod bus;
 mod chance;
 mod device;

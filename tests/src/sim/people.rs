@@ -267,6 +267,12 @@ impl People {
                 )
                 .await;
             }
+            What::Close(_) => {
+                let call: Call<()> = Box::new(move |chat, caller| {
+                    Box::pin(async move { chat.delete_conversation(&caller, conversation).await })
+                });
+                self.rest(actor, call).await;
+            }
             What::Archive(_, on) => {
                 let archived = Some(on);
                 self.change(actor, conversation, ConversationPatch { archived, ..ConversationPatch::default() }).await;
@@ -388,6 +394,7 @@ impl People {
         | What::Leave(number)
         | What::Join(number)
         | What::Rename(number)
+        | What::Close(number)
         | What::Archive(number, _)
         | What::Notify(number, _)
         | What::PinConversation(number, _)) = what

@@ -71,6 +71,8 @@ pub enum What {
     Join(usize),
     /// The title changes.
     Rename(usize),
+    /// It is deleted, for everybody.
+    Close(usize),
     /// It is archived, or not any more.
     Archive(usize, bool),
     /// What one wants to be told of in a conversation.

@@ -124,6 +124,8 @@ pub struct World {
     /// What is true.
     pub database: Database,
     nodes: Mutex<Vec<Place>>,
+    /// What nodes counted, over all of their lives.
+    metrics: Mutex<Vec<prometheus::Registry>>,
     /// For what happens outside of the nodes.
     pub chance: Chance,
     /// When it began.
@@ -146,7 +148,8 @@ impl World {
         let chance = Chance::new(setting.seed, "world");
         let places = (0..setting.nodes).map(|_| Place { node: None, lives: 0 }).collect();
         let (nodes, began, restored) = (Mutex::new(places), Instant::now(), Mutex::default());
-        let world = Arc::new(Self { setting, broker, database, nodes, chance, began, restored });
+        let world =
+            Arc::new(Self { setting, broker, database, nodes, metrics: Mutex::default(), chance, began, restored });
         (0..world.setting.nodes).try_for_each(|place| world.start_node(place))?;
         Ok(world)
     }
@@ -195,7 +198,15 @@ impl World {
             ..GatewayConfig::default()
         };
         let gateway = Gateway::start(chat.clone(), bus.clone(), config, &registry).map_err(|error| anyhow!(error))?;
+        self.metrics.lock().push(registry);
         Ok(Node { gate, chance, bus, store, chat, gateway })
+    }
+
+    /// Ephemeral frames that connections which have ended did not get.
+    pub fn ephemeral_dropped(&self) -> u64 {
+        let families: Vec<_> = self.metrics.lock().iter().flat_map(prometheus::Registry::gather).collect();
+        let counted = families.iter().filter(|family| family.name() == "starling_outbox_ephemeral_dropped_total");
+        counted.flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
     /// The node of this place, when it is up.
@@ -284,8 +295,15 @@ impl World {
         Some(SignedIn { session: id, at: self.began.elapsed() })
     }
 
-    /// The database is put back to what it was when the backup was made, at that time, and has another epoch.
+    /// The database is put back to what it was when the backup was made, at that time, and has another epoch. Nodes that
+    /// sleep through it are killed and started again, as `docs/deploy.md` asks: what they committed to the lost future and
+    /// did not tell yet, they would tell when they wake.
     pub fn restore(&self, backup: &Backup, saved: Duration) -> Result<()> {
+        let asleep = |place: &usize| self.node(*place).is_some_and(|node| node.gate.is_paused());
+        for place in (0..self.setting.nodes).filter(asleep).collect::<Vec<_>>() {
+            self.kill(place);
+            self.start_node(place)?;
+        }
         let epoch = self.database.restore(backup)?;
         *self.restored.lock() = Some(Restored { saved, at: self.began.elapsed(), epoch });
         Ok(())

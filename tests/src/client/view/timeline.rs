@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::{Change, ChangeType, Message, MessageId, Seq, THREAD_REPLIERS_SHOWN, Thread};
+use protocol::{Change, ChangeType, Message, MessageId, Seq, SystemChange, THREAD_REPLIERS_SHOWN, Thread};
 
 /// One conversation.
 #[derive(Debug, Clone, Default)]
@@ -15,7 +15,7 @@ pub struct Timeline {
     pub messages: BTreeMap<Seq, Message>,
     /// Every change in the order it was applied: its seq, what it was, which message.
     pub applied: Vec<(Seq, ChangeType, MessageId)>,
-    /// The user was removed.
+    /// The user was removed, or it was deleted for everybody.
     pub gone: bool,
     /// Threads as the server last told them, by their root.
     told: HashMap<MessageId, Option<Thread>>,
@@ -31,6 +31,7 @@ impl Timeline {
         self.cursor = change.seq;
         self.applied.push((change.seq, change.kind, change.data.id));
         let message = change.data;
+        self.gone |= message.system == Some(SystemChange::ConversationDeleted);
         self.follow_quotes(&message);
         self.put(message);
     }
