@@ -308,10 +308,7 @@ impl State {
                 self.view.violations.push(text);
             }
         }
-        for (id, timeline) in &mut self.view.timelines {
-            timeline.gone |= !reply.heads.contains_key(id);
-        }
-        self.view.hello(reply);
+        self.view.hello(reply, true);
         self.connections += 1;
         self.live = true;
     }

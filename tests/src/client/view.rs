@@ -6,7 +6,7 @@
 mod load;
 mod timeline;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 use protocol::{
@@ -44,6 +44,8 @@ pub struct View {
     pub resyncs: Vec<Value>,
     /// Events of conversations that no frame announced yet.
     early: HashMap<ConversationId, Vec<Value>>,
+    /// Conversations that this connection told to be the user's.
+    shown: HashSet<ConversationId>,
     /// Conversations that it was told to fetch, and nobody said yet where their events go on.
     fetching: HashMap<ConversationId, Timeline>,
     /// The last fetching of each conversation.
@@ -109,7 +111,8 @@ impl View {
         let taken = if frame["ok"] != true {
             Ok(())
         } else if reference == HELLO_REF {
-            data(&frame, "/data").map(|reply| self.hello(reply))
+            let whole = frame["stream"] == true;
+            data(&frame, "/data").map(|reply| self.hello(reply, whole))
         } else if reference == WATCH_REF {
             data(&frame, "/data").map(|list: PresenceList| self.presence.extend(by_user(list.items)))
         } else if let Some(load) = Load::of(reference) {
@@ -169,8 +172,14 @@ impl View {
         }
     }
 
-    /// Takes the data of a reply to `hello`.
-    pub(super) fn hello(&mut self, reply: HelloReply) {
+    /// Takes the data of a reply to `hello`. Of a stream it names all conversations of the user: `whole`.
+    pub(super) fn hello(&mut self, reply: HelloReply, whole: bool) {
+        if whole {
+            let lost = |id: &ConversationId| !reply.heads.contains_key(id) && !self.shown.contains(id);
+            for (_, timeline) in self.timelines.iter_mut().filter(|(id, _)| lost(id)) {
+                timeline.gone = true;
+            }
+        }
         // As if they had come as events: markers are state, and these are what a resume tells of it.
         for receipt in reply.receipts.iter().filter(|_| !self.forgetful) {
             self.events.push(json!({"type": "receipt.updated", "data": receipt}));
@@ -214,6 +223,7 @@ impl View {
         match frame["type"].as_str().unwrap_or_default() {
             "connected" => {
                 self.connected = frame.clone();
+                self.shown.clear();
                 // Whom a connection watches ends with it.
                 self.presence.clear();
                 if self.epoch.is_empty() {
@@ -234,6 +244,7 @@ impl View {
             "conversation.created" if self.feed(frame)? => {
                 let conversation: Conversation = data(frame, "/data")?;
                 self.fetching.remove(&conversation.id);
+                self.shown.insert(conversation.id);
                 let timeline = self.timelines.entry(conversation.id).or_default();
                 if timeline.gone || timeline.cursor == 0 {
                     *timeline = Timeline::from(conversation.last_seq);

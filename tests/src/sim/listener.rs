@@ -243,7 +243,7 @@ impl Listener {
             let mut state = self.state.lock();
             if frame["type"] == "reply" && frame["ref"].is_null() {
                 // The one reply of a stream: what follows it flows.
-                frame["ref"] = "hello".into();
+                (frame["ref"], frame["stream"]) = ("hello".into(), true.into());
                 state.live = true;
             }
             state.view.take(frame.clone());

@@ -60,7 +60,7 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
             let mut frame = item.data.clone();
             if item.event == "reply" {
                 // The one reply of a stream, to a `hello` that nobody had to say.
-                frame["ref"] = HELLO_REF.into();
+                (frame["ref"], frame["stream"]) = (HELLO_REF.into(), true.into());
             }
             heard = Some(Happened::Heard(frame));
         }

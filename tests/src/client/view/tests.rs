@@ -21,7 +21,7 @@ fn created(id: ConversationId, seq: Seq, content: &str) -> Value {
 
 fn live_at(id: ConversationId, head: Seq) -> View {
     let mut view = View::default();
-    view.hello(HelloReply { heads: HashMap::from([(id, head)]), ..HelloReply::default() });
+    view.hello(HelloReply { heads: HashMap::from([(id, head)]), ..HelloReply::default() }, false);
     view
 }
 
@@ -51,7 +51,7 @@ fn events_before_the_heads_count_from_the_heads_and_others_are_unannounced() {
     for frame in [created(id, 4, "four"), created(id, 5, "five"), created(other, 1, "?")] {
         view.event(frame);
     }
-    view.hello(HelloReply { heads: HashMap::from([(id, 4)]), ..HelloReply::default() });
+    view.hello(HelloReply { heads: HashMap::from([(id, 4)]), ..HelloReply::default() }, false);
     assert_eq!(view.texts(id), ["five"]);
     assert_eq!((view.repeats, view.unannounced()), (0, vec![other]));
 }
@@ -123,7 +123,7 @@ fn who_is_to_fetch_everything_fetches_what_the_reply_names() {
     let mut view = live_at(id, 4);
     view.event(resync(None));
     assert!(view.take_to_load().is_empty() && view.cursor(id).is_none());
-    view.hello(HelloReply { heads: HashMap::from([(id, 9), (other, 2)]), ..HelloReply::default() });
+    view.hello(HelloReply { heads: HashMap::from([(id, 9), (other, 2)]), ..HelloReply::default() }, false);
     let loads = view.take_to_load();
     assert_eq!((loads.len(), view.cursor(id), view.cursor(other)), (2, Some(9), Some(2)));
     view.event(created(id, 10, "ten"));
