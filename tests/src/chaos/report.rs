@@ -35,9 +35,14 @@ impl Report {
         Self { seed, ..Self::default() }
     }
 
-    /// Nothing was broken.
+    /// Nothing was broken, and after each fault everything came back in time.
     pub fn is_clean(&self) -> bool {
-        self.violations.is_empty()
+        self.violations.is_empty() && self.not_back() == 0
+    }
+
+    /// Faults from which delivery did not recover in time, and rounds that were not whole in time.
+    fn not_back(&self) -> usize {
+        self.faults.values().flatten().chain(&self.settled).filter(|took| took.is_none()).count()
     }
 
     /// Whether the auditor found something of this kind.
@@ -60,6 +65,7 @@ impl fmt::Display for Report {
         writeln!(f, "| connections | {} |", self.connections)?;
         writeln!(f, "| faults | {struck} |")?;
         writeln!(f, "| violations | {} |", self.violations.len())?;
+        writeln!(f, "| not back in time | {} |", self.not_back())?;
         let settled: Vec<_> = self.settled.iter().map(|took| spell(*took)).collect();
         writeln!(f, "| whole after the last fault of a round | {} |\n", settled.join(", "))?;
         writeln!(f, "| fault | times | recovered after: median | worst |")?;
@@ -84,4 +90,23 @@ impl fmt::Display for Report {
 
 fn spell(took: Option<Duration>) -> String {
     took.map_or_else(|| "not in time".into(), |took| format!("{:.2} s", took.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_come_back_in_time_is_not_clean() {
+        let mut report = Report::new(1);
+        report.faults.insert(Fault::KillGateway, vec![Some(Duration::from_secs(1))]);
+        report.settled.push(Some(Duration::from_secs(2)));
+        assert!(report.is_clean());
+        let mut not_whole = report.clone();
+        not_whole.settled.push(None);
+        assert!(!not_whole.is_clean());
+        report.faults.entry(Fault::KillGateway).or_default().push(None);
+        assert!(!report.is_clean());
+        assert!(report.to_string().contains("| not back in time | 1 |"), "{report}");
+    }
 }
