@@ -6,6 +6,7 @@
 //! holds its peace: it never guesses.
 
 mod acknowledged;
+mod back;
 mod connections;
 mod feeds;
 mod lists;
@@ -47,13 +48,15 @@ pub fn judge(log: &Log, truth: &Truth) -> Vec<Violation> {
     truth::check(truth, &mut found);
     acknowledged::check(log, truth, &mut found);
     registers::check(log, truth, &mut found);
+    back::check(log, &mut found);
     connections::check(log, truth, &mut found);
+    settings::check(log, truth, &mut found);
+    // After those who tell more of what a client finds wrong too.
     views::check(log, truth, &mut found);
     markers::check(log, truth, &mut found);
     feeds::check(log, truth, &mut found);
     presence::check(log, &mut found);
     sessions::check(log, &mut found);
-    settings::check(log, truth, &mut found);
     restored::check(log, &mut found);
     watchers::check(log, &mut found);
     lists::check(log, &mut found);

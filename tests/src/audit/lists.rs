@@ -1,9 +1,9 @@
 //! Each device's list of conversations, fetched once and then kept from events alone, is what a fresh request gives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
-use protocol::{Conversation, HelloReply};
+use protocol::{Conversation, ConversationId, HelloReply, Receipt};
 
 use super::{DeviceLog, Happened, Kind, Log, Looked, Violation};
 use crate::client::List;
@@ -14,14 +14,15 @@ pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
     }
     let looked: HashMap<_, _> = log.looked.iter().map(|looked| (looked.user, &looked.conversations)).collect();
     for (number, device) in log.devices.iter().enumerate().filter(|(_, device)| device.settled) {
-        let (Some(fresh), Some(base)) = (looked.get(&device.user), base(device)) else { continue };
+        let (Some(fresh), Some((base, anew))) = (looked.get(&device.user), base(device)) else { continue };
         let tell = |what: String| Violation::new(Kind::WrongList, what).user(device.user).device(number);
         let fresh = List::new(device.user, fresh.iter().cloned()).without_quotes(&log.since_join);
         match kept(device, base) {
             Err(error) => found.push(tell(format!("an event that no list can take: {error:#}"))),
             Ok(list) => {
                 let differing = list.without_quotes(&log.since_join).differing(&fresh);
-                found.extend(differing.into_iter().map(|(id, what)| tell(what).of(id)));
+                let differing = differing.into_iter().filter(|(id, _)| !anew.contains(id));
+                found.extend(differing.map(|(id, what)| tell(what).of(id)));
             }
         }
     }
@@ -36,13 +37,25 @@ fn order(looked: &Looked, found: &mut Vec<Violation>) {
     }
 }
 
-/// The last list that the device fetched; none when the server asked it to fetch anew after that.
-fn base(device: &DeviceLog) -> Option<&[Conversation]> {
-    device.entries.iter().rev().find_map(|entry| match &entry.what {
-        Happened::Listed(conversations) => Some(Some(conversations.as_slice())),
-        Happened::Heard(frame) if frame["type"] == "resync_required" => Some(None),
-        _ => None,
-    })?
+/// The last list that the device fetched, and the conversations that the server asked it to fetch anew after that: from
+/// events alone nobody can keep those. None when it was to fetch everything.
+fn base(device: &DeviceLog) -> Option<(&[Conversation], HashSet<ConversationId>)> {
+    let mut base: Option<(_, HashSet<_>)> = None;
+    for entry in &device.entries {
+        match &entry.what {
+            Happened::Listed(conversations) => base = Some((conversations.as_slice(), HashSet::new())),
+            Happened::Heard(frame) if frame["type"] == "resync_required" => {
+                let id = frame["data"]["conversation_id"].as_str().and_then(|id| id.parse::<ConversationId>().ok());
+                match (&mut base, id) {
+                    (Some((_, anew)), Some(id)) => anew.extend([id]),
+                    (_, Some(_)) => {}
+                    (_, None) => base = None,
+                }
+            }
+            _ => {}
+        }
+    }
+    base
 }
 
 /// The list at the end. Everything that was heard is applied, also what the fetched list knew: a client lets events
@@ -61,6 +74,9 @@ fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
         } else if frame["ref"] == "hello" && frame["ok"] == true {
             let reply: HelloReply = serde_json::from_value(frame["data"].clone())?;
             list.receipts(&reply.receipts);
+        } else if let Ok(own) = serde_json::from_value::<Receipt>(frame["data"].clone()) {
+            // The answer to a marker that it moved itself.
+            list.receipts(&[own]);
         }
     }
     Ok(list)

@@ -29,10 +29,13 @@ pub struct Log {
     /// Who was there at some moments when everything had been heard of, for what watchers showed then.
     #[serde(default)]
     pub rolls: Vec<Roll>,
-    /// Outboxes were so small that ephemeral frames were dropped: what may have been among them is told again.
+    /// Ephemeral frames were dropped from outboxes: what may have been among them is told again.
     pub drops: bool,
     /// Since when nobody did anything any more.
     pub quiet_since: Option<Duration>,
+    /// When everybody began to leave: until then whoever is [`settled`](DeviceLog::settled) wanted to be connected.
+    #[serde(default)]
+    pub left_at: Option<Duration>,
     /// Where newcomers may not read what was before them.
     pub since_join: BTreeSet<ConversationId>,
     /// What is outside of conversations.
@@ -47,7 +50,7 @@ pub struct DeviceLog {
     pub user: UserId,
     /// What happened, in order.
     pub entries: Vec<Entry>,
-    /// At the end it was connected, and everything had time to settle: it must be whole.
+    /// At the end it wanted to be connected, and everything had time to settle: it must be, and be whole.
     pub settled: bool,
 }
 
@@ -197,14 +200,19 @@ pub struct PresenceSeen {
 }
 
 /// Who was there at a moment, after whoever watches them had had the time to hear of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Roll {
     /// When.
     pub at: Duration,
     /// Everybody, as they were: what the api told where that can be.
     pub states: BTreeMap<UserId, PresenceState>,
-    /// Everybody could be seen by everybody all the time; otherwise who is not shown at all may have been out of sight.
-    pub everybody: bool,
+    /// Who may not see whom at that moment: what they show is not judged.
+    #[serde(default)]
+    pub unseen: BTreeSet<(UserId, UserId)>,
+    /// Who sees whom and perhaps did not all the time: they need not show them, since nothing brings back who was out of
+    /// sight when they were asked for.
+    #[serde(default)]
+    pub seen_again: BTreeSet<(UserId, UserId)>,
 }
 
 impl Deed {

@@ -1,6 +1,9 @@
 //! Settings, blocks and announcements: what was acknowledged is stored, and each device was told what is stored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
 use protocol::{ConversationId, Notify, UserId};
 use serde_json::Value;
@@ -18,18 +21,17 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
         for entry in &device.entries {
             match &entry.what {
                 Happened::Opened => told.last = None,
-                Happened::Heard(frame) => told.hear(frame),
+                Happened::Heard(frame) => told.hear(entry.at, frame),
                 _ => {}
             }
         }
-        let differences = told.broken.iter().map(|(kind, what)| (*kind, what.clone()));
-        let mut differences: Vec<_> = differences.collect();
+        let tell = |kind: Kind, what: String| Violation::new(kind, what).user(device.user).device(number);
+        found.extend(told.broken.drain(..).map(|(at, kind, what)| tell(kind, what).at(at)));
         if device.settled {
+            let mut differences = Vec::new();
             differences.extend(told.announcements(truth, device));
             differences.extend(told.settings(theirs));
-        }
-        for (kind, what) in differences {
-            found.push(Violation::new(kind, what).user(device.user).device(number));
+            found.extend(differences.into_iter().map(|(kind, what)| tell(kind, what)));
         }
     }
 }
@@ -45,11 +47,11 @@ struct Told {
     notify: HashMap<ConversationId, (Notify, bool)>,
     everywhere: Option<Notify>,
     blocked: HashMap<UserId, bool>,
-    broken: Vec<(Kind, String)>,
+    broken: Vec<(Duration, Kind, String)>,
 }
 
 impl Told {
-    fn hear(&mut self, frame: &Value) {
+    fn hear(&mut self, at: Duration, frame: &Value) {
         let data = &frame["data"];
         match frame["type"].as_str().unwrap_or_default() {
             "connected" => {
@@ -63,7 +65,7 @@ impl Told {
                 self.everywhere = None;
                 self.blocked.clear();
             }
-            "announcement" => self.announcement(data),
+            "announcement" => self.announcement(at, data),
             "preferences.updated" => self.conversation(&data["conversation_id"], data),
             "conversation.created" => self.conversation(&data["id"], data),
             "notification_preferences.updated" => {
@@ -85,12 +87,14 @@ impl Told {
         }
     }
 
-    fn announcement(&mut self, data: &Value) {
+    fn announcement(&mut self, at: Duration, data: &Value) {
         let (Some(seq), title) = (data["seq"].as_u64(), data["title"].as_str().unwrap_or_default()) else { return };
         match self.last {
-            Some(last) if seq <= last => self.broken.push((Kind::Doubled, format!("announcement {seq} came again"))),
+            Some(last) if seq <= last => {
+                self.broken.push((at, Kind::Doubled, format!("announcement {seq} came again")));
+            }
             Some(last) if seq > last + 1 => {
-                self.broken.push((Kind::Gap, format!("announcement {seq} came after {last}")));
+                self.broken.push((at, Kind::Gap, format!("announcement {seq} came after {last}")));
             }
             _ => {}
         }

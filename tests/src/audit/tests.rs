@@ -1,6 +1,9 @@
 //! The auditor finds each kind of violation in a made-up log, and none in a clean one.
 
+mod anew;
+mod back;
 mod followed;
+mod own;
 mod world;
 
 use std::time::Duration;

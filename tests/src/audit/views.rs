@@ -1,13 +1,19 @@
-//! What each device shows at the end is what the store holds for its user.
+//! What each device shows at the end is what the store holds for its user, and no client was sent what a correct server
+//! does not send.
 
-use protocol::{ConversationId, Message, Seq};
+use std::collections::BTreeSet;
+
+use protocol::{ConversationId, Message, Seq, SystemChange};
 
 use super::{DeviceLog, Happened, Kind, Log, Truth, Violation};
 use crate::client::{Timeline, View, shared};
 
 pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
-    for (number, device) in log.devices.iter().enumerate().filter(|(_, device)| device.settled) {
-        let view = view(device);
+    for (number, device) in log.devices.iter().enumerate() {
+        let view = view(number, device, found);
+        if !device.settled {
+            continue;
+        }
         let Some(theirs) = truth.users.get(&device.user) else { continue };
         let tell = |kind: Kind, id: ConversationId, what: String| {
             Violation::new(kind, what).user(device.user).device(number).of(id)
@@ -33,7 +39,7 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
             }
         }
         for (id, timeline) in &view.timelines {
-            if !timeline.gone && !theirs.memberships.contains_key(id) {
+            if !is_over(timeline) && !theirs.memberships.contains_key(id) {
                 found.push(tell(Kind::Stale, *id, "the device was not told of the removal".into()));
             }
         }
@@ -45,16 +51,27 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
     }
 }
 
-/// What the device knows, from its frames.
-fn view(device: &DeviceLog) -> View {
+/// What the device knows, from its frames. What is wrong with one of them is told, unless somebody told of this frame
+/// already: a hole within a connection is a [`Kind::Gap`], and one between two of them shows here alone.
+fn view(number: usize, device: &DeviceLog, found: &mut Vec<Violation>) -> View {
+    let told = found.iter().filter(|told| told.device == Some(number)).filter_map(|told| told.at);
+    let told: BTreeSet<_> = told.collect();
     let mut view = View::default();
     view.without_events();
     for entry in &device.entries {
-        if let Happened::Heard(frame) = &entry.what {
-            view.take(frame.clone());
+        let Happened::Heard(frame) = &entry.what else { continue };
+        view.take(frame.clone());
+        for what in view.violations.drain(..).filter(|_| !told.contains(&entry.at)) {
+            found.push(Violation::new(Kind::Protocol, what).user(device.user).device(number).at(entry.at));
         }
     }
     view
+}
+
+/// They were told that it is not theirs any more, or is not there.
+fn is_over(timeline: &Timeline) -> bool {
+    let deleted = |message: &Message| matches!(message.system, Some(SystemChange::ConversationDeleted));
+    timeline.gone || timeline.messages.values().any(deleted)
 }
 
 type Messages = std::collections::BTreeMap<Seq, Message>;

@@ -35,6 +35,8 @@ pub enum Kind {
     WrongList,
     /// A device is behind although it had all the time that it may take.
     Stale,
+    /// A client that wants to be connected is not, after everything has settled.
+    NotBack,
     /// The server sent what the protocol does not allow.
     Protocol,
 }

@@ -117,9 +117,10 @@ impl Watcher<'_> {
             return;
         }
         for user in self.wanted.clone() {
-            let Some(is) = roll.states.get(&user) else { continue };
+            let pair = (self.device.user, user);
+            let Some(is) = roll.states.get(&user).filter(|_| !roll.unseen.contains(&pair)) else { continue };
             let shown = self.shown.get(&user).map(|shown| shown.state);
-            if shown != Some(*is) && (roll.everybody || shown.is_some()) {
+            if shown != Some(*is) && (shown.is_some() || !roll.seen_again.contains(&pair)) {
                 self.tell(&format!("shows {shown:?} who is {is:?}"), Some(user), roll.at);
             }
         }

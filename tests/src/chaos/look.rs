@@ -74,7 +74,7 @@ pub(super) async fn roll_call(people: &People, most: Duration, there: impl Fn(Us
                 let is = if told.expected { PresenceState::Online } else { PresenceState::Offline };
                 states.insert(told.user, is);
             }
-            return Ok(Called { seen, roll: Roll { at: people.book.now(), states, everybody: true }, right });
+            return Ok(Called { seen, roll: Roll { at: people.book.now(), states, ..Roll::default() }, right });
         }
         sleep(AGAIN).await;
     }

@@ -65,7 +65,7 @@ pub(super) async fn run(plan: &Plan, number: usize, stage: &mut Stage, report: &
         *report.operations.entry(what).or_default() += times;
     }
     let found = audit::audit(&log, &*stage.store).await?;
-    if !found.is_empty() {
+    if !found.is_empty() || !whole {
         keep(plan, number, &log)?;
     }
     report.violations.extend(found);
@@ -113,6 +113,7 @@ async fn end(plan: &Plan, stage: &mut Stage, people: &People, whole: bool, draw:
     }
     right = call(plan, people, &mut log, |_| true).await? && right;
     log.looked = look::lists(people).await?;
+    log.left_at = Some(people.book.now());
     if right {
         // All but two leave, and a node of theirs dies before it can say so.
         let staying: Vec<_> = people.all.iter().take(2).map(|someone| someone.id).collect();

@@ -2,15 +2,23 @@
 
 use anyhow::{Context, Result, anyhow};
 use chat::{Caller, Chat, ChatError};
-use protocol::{Conversation, ConversationFilter, PresenceState, User};
-use std::{collections::BTreeMap, sync::Arc};
+use protocol::{Conversation, ConversationFilter, ConversationId, ErrorCode, PresenceState, User, UserId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use store::Store;
 
 use super::{
     device::Device,
+    listener::Listener,
     people::{Call, People},
     world::{World, caller},
 };
-use crate::audit::{Looked, PresenceSeen, Roll};
+use crate::audit::{Deed, Looked, Outcome, OwnDeed, PresenceSeen, Roll};
+
+/// Nobody is in more conversations.
+const MOST: u32 = 2_000;
 
 impl People {
     /// Somebody's list, from any node; none when nobody answers in time.
@@ -47,25 +55,65 @@ pub(super) async fn lists(world: &World, users: &[User]) -> Result<Vec<Looked>> 
     Ok(looked)
 }
 
-/// Who is there, as the bus says: of those whom all others may see.
-pub(super) async fn roll(world: &World, users: &[User]) -> Result<Roll> {
+/// Who is together in which conversation.
+pub(super) type Together = BTreeMap<ConversationId, BTreeSet<UserId>>;
+
+/// As it is now.
+pub(super) async fn together(store: &dyn Store, users: &[User]) -> Result<Together> {
+    let mut together = Together::new();
+    for user in users {
+        for item in store.memberships(user.id, MOST).await?.items {
+            together.entry(item.conversation_id).or_default().insert(user.id);
+        }
+    }
+    Ok(together)
+}
+
+/// Who is there, as the bus says, and who may have been out of whose sight since people were together like this.
+pub(super) async fn roll(world: &World, people: &People, since: &Together) -> Result<Roll> {
+    let users = &people.users;
     let node = world.any_node(&world.chance).context("no node is up")?;
     let ids: Vec<_> = users.iter().map(|user| user.id).collect();
     let said = ::bus::Bus::presence(&*node.bus, &ids).await.context("presence at the end")?;
-    let mut states: BTreeMap<_, _> = said.into_iter().map(|said| (said.user, said.state)).collect();
+    let states = said.into_iter().map(|said| (said.user, said.state)).collect();
+    let mut roll = Roll { at: world.began.elapsed(), states, ..Roll::default() };
     for user in users {
         let seen = node.chat.visible(&caller(user), &ids).await.map_err(|error| anyhow!("who is seen: {error}"))?;
-        let seen: Vec<_> = seen.into_iter().map(|seen| seen.user_id).collect();
-        states.retain(|id, _| *id == user.id || seen.contains(id));
+        for other in ids.iter().filter(|other| could_lose_sight(people, since, user.id, **other)) {
+            let seen = seen.iter().any(|seen| seen.user_id == *other);
+            let pairs = if seen { &mut roll.seen_again } else { &mut roll.unseen };
+            pairs.insert((user.id, *other));
+        }
     }
-    Ok(Roll { at: world.began.elapsed(), states, everybody: false })
+    Ok(roll)
+}
+
+/// Whether two may have been out of each other's sight: one of them blocked the other, or there is no conversation that
+/// neither of them can have left.
+fn could_lose_sight(people: &People, since: &Together, one: UserId, other: UserId) -> bool {
+    let blocked = people.own_acts().iter().any(|act| match act.deed {
+        OwnDeed::Block(whom, _) => (act.user, whom) == (one, other) || (act.user, whom) == (other, one),
+        _ => false,
+    });
+    let acts = people.acts();
+    // What was refused may have been done by an earlier try, unless they never might.
+    let left = |id: ConversationId, user: UserId| {
+        acts.iter().any(|act| {
+            act.deed == Deed::Member { conversation: id, who: user, on: false }
+                && act.outcome != Outcome::Refused(ErrorCode::Forbidden)
+        })
+    };
+    let stayed = |(id, here): (&ConversationId, &BTreeSet<UserId>)| {
+        [one, other].iter().all(|user| here.contains(user) && !left(*id, *user))
+    };
+    blocked || !since.iter().any(stayed)
 }
 
 /// What the bus says of everybody, through each node.
 pub(super) async fn presence(
     world: &World,
     users: &[User],
-    devices: &[Arc<Device>],
+    (devices, listeners): (&[Arc<Device>], &[Arc<Listener>]),
     connected: bool,
     seen: &mut Vec<PresenceSeen>,
 ) {
@@ -73,8 +121,9 @@ pub(super) async fn presence(
     for (place, node) in world.up().into_iter().enumerate() {
         let Ok(told) = ::bus::Bus::presence(&*node.bus, &ids).await else { continue };
         for said in told {
-            let live = |device: &&Arc<Device>| device.user.id == said.user && device.with(|core, _| core.is_live());
-            let expected = connected && devices.iter().any(|device| live(&device));
+            let device = |device: &Arc<Device>| device.user.id == said.user && device.with(|core, _| core.is_live());
+            let stream = |listener: &Arc<Listener>| listener.user.id == said.user && listener.is_live();
+            let expected = connected && (devices.iter().any(device) || listeners.iter().any(stream));
             if connected != expected {
                 // On their way back, or just gone: either answer is right.
                 continue;

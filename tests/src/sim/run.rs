@@ -69,14 +69,16 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
     let streams = plan.streams.iter().enumerate();
     let listeners: Vec<_> =
         streams.map(|(number, user)| Listener::start(&world, &users[*user], number, began)).collect();
+    let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), listeners.clone(), began);
+    first_conversations(&people).await;
+    let together = looks::together(&*store, &users).await?;
     if plan.setting.watching {
+        // Not before: who shares no conversation with somebody is not shown them.
         for device in &devices {
             let others = users.iter().map(|user| user.id).filter(|user| *user != device.user.id);
             device.watch(others.collect());
         }
     }
-    let people = People::new(Arc::clone(&world), users.clone(), devices.clone(), listeners.clone(), began);
-    first_conversations(&people).await;
     let start = Instant::now();
     let mut steps: JoinSet<Result<()>> = JoinSet::new();
     for step in &plan.steps {
@@ -115,12 +117,11 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
     let mut rolls = Vec::new();
     if plan.setting.watching {
         sleep(SHOWS).await;
-        rolls.push(looks::roll(&world, &users).await?);
+        rolls.push(looks::roll(&world, &people, &together).await?);
     }
-    let settled: Vec<_> = devices.iter().map(|device| device.with(|core, _| core.is_live())).collect();
-    let streaming: Vec<_> = listeners.iter().map(|listener| listener.is_live()).collect();
     let mut presence = Vec::new();
-    looks::presence(&world, &users, &devices, true, &mut presence).await;
+    looks::presence(&world, &users, (&devices, &listeners), true, &mut presence).await;
+    let left_at = Some(began.elapsed());
     for device in &devices {
         device.want(false);
     }
@@ -128,11 +129,8 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         listener.want(false);
     }
     sleep(EMPTIES + plan.setting.lease).await;
-    looks::presence(&world, &users, &devices, false, &mut presence).await;
-    let (devices, sessions) = device_logs(
-        &devices.into_iter().zip(settled).collect::<Vec<_>>(),
-        &listeners.into_iter().zip(streaming).collect::<Vec<_>>(),
-    );
+    looks::presence(&world, &users, (&devices, &listeners), false, &mut presence).await;
+    let (devices, sessions) = device_logs(&devices, &listeners);
     let own = Own { acts: people.own_acts(), sessions, restored: world.restored.lock().clone() };
     let log = Log {
         users: users.iter().map(|user| user.id).collect(),
@@ -141,9 +139,9 @@ async fn simulate(plan: &Plan) -> Result<Outcome> {
         looked,
         presence,
         rolls,
-        // A burst of markers fills them.
-        drops: plan.setting.outbox_events < 1_000,
+        drops: world.ephemeral_dropped() > 0,
         quiet_since,
+        left_at,
         since_join: people.since_join().into_iter().collect(),
         own,
     };
@@ -267,21 +265,15 @@ fn heal(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What each device and stream heard, whether it is to be whole, and as whom it was signed in. What was heard under
-/// sessions that are over comes last, as devices of their own.
-fn device_logs(
-    devices: &[(Arc<Device>, bool)],
-    listeners: &[(Arc<Listener>, bool)],
-) -> (Vec<DeviceLog>, BTreeMap<usize, SignedIn>) {
-    let devices =
-        devices.iter().map(|(device, settled)| (device.user.id, device.signed_in(), device.take_logs(), *settled));
-    let listeners = listeners
-        .iter()
-        .map(|(listener, settled)| (listener.user.id, listener.signed_in(), listener.take_logs(), *settled));
+/// What each device and stream heard, and as whom it was signed in: all of them want to be there in the end, and must be
+/// whole then. What was heard under sessions that are over comes last, as devices of their own.
+fn device_logs(devices: &[Arc<Device>], listeners: &[Arc<Listener>]) -> (Vec<DeviceLog>, BTreeMap<usize, SignedIn>) {
+    let devices = devices.iter().map(|device| (device.user.id, device.signed_in(), device.take_logs()));
+    let listeners = listeners.iter().map(|listener| (listener.user.id, listener.signed_in(), listener.take_logs()));
     let (mut logs, mut over, mut sessions) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (user, signed_in, (entries, past), settled) in devices.chain(listeners) {
+    for (user, signed_in, (entries, past)) in devices.chain(listeners) {
         sessions.extend(signed_in.map(|signed_in| (logs.len(), signed_in)));
-        logs.push(DeviceLog { user, entries, settled });
+        logs.push(DeviceLog { user, entries, settled: true });
         over.extend(past.into_iter().map(|(signed_in, entries)| (user, signed_in, entries)));
     }
     for (user, signed_in, entries) in over {

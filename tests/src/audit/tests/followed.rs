@@ -31,7 +31,7 @@ fn told(world: &mut World, state: PresenceState) {
 
 fn roll(world: &mut World, state: PresenceState) {
     let at = world.log.devices[1].entries.last().unwrap().at + Duration::from_millis(100);
-    world.log.rolls.push(Roll { at, states: [(world.ana, state), (world.ben, Online)].into(), everybody: true });
+    world.log.rolls.push(Roll { at, states: [(world.ana, state), (world.ben, Online)].into(), ..Roll::default() });
 }
 
 #[test]
@@ -61,6 +61,28 @@ fn who_is_shown_as_there_and_is_gone_or_not_shown_at_all_is_told() {
 }
 
 #[test]
+fn who_is_out_of_sight_is_not_judged_and_who_was_need_not_be_shown() {
+    let mut world = World::new();
+    let pair = (world.ben, world.ana);
+    world.say(1, json!({"type": "presence.watch", "ref": "watch", "user_ids": [world.ana]}));
+    world.hear(1, json!({"type": "reply", "ref": "watch", "ok": true, "data": {"items": []}}));
+    roll(&mut world, Online);
+    world.log.rolls[0].seen_again.insert(pair);
+    assert_eq!(kinds(&world), []);
+    // The other way round excuses nobody.
+    world.log.rolls[0].seen_again = [(pair.1, pair.0)].into();
+    assert_eq!(kinds(&world), [Kind::WrongWatch]);
+
+    let mut world = watching(Offline);
+    let pair = (world.ben, world.ana);
+    roll(&mut world, Online);
+    world.log.rolls[0].seen_again.insert(pair);
+    assert_eq!(kinds(&world), [Kind::WrongWatch], "who is shown is shown as they are");
+    world.log.rolls[0].unseen.insert(pair);
+    assert_eq!(kinds(&world), []);
+}
+
+#[test]
 fn what_an_older_connection_told_counts_no_more_and_who_is_not_connected_is_not_judged() {
     let mut world = watching(Online);
     world.reconnect(1, &json!({"epoch": "e", "user_seq": 1, "cursors": {world.id.to_string(): 4}}));
@@ -86,6 +108,8 @@ fn the_same_told_again_and_a_flood_are_told() {
     told(&mut world, Online);
     told(&mut world, Online);
     assert_eq!(kinds(&world), [Kind::WrongWatch]);
+    world.log.drops = true;
+    assert_eq!(kinds(&world), [], "what was dropped may have been among them");
     // Events come every half second.
     let mut world = watching(Offline);
     for state in [Online, Away, Online, Away] {

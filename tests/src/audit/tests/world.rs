@@ -6,7 +6,8 @@ use protocol::{Conversation, ConversationId, Message, MessageId, Receipt, Seq, U
 use serde_json::{Value, json};
 
 use crate::audit::{
-    Act, Deed, DeviceLog, Entry, Happened, History, Log, Looked, Outcome, Theirs, Truth, Violation, judge,
+    Act, Deed, DeviceLog, Entry, Happened, History, Log, Looked, Outcome, OwnAct, OwnDeed, Theirs, Truth, Violation,
+    judge,
 };
 
 const NOW: &str = "2026-01-01T00:00:00.000Z";
@@ -17,7 +18,7 @@ pub(super) struct World {
     pub(super) id: ConversationId,
     ids: Vec<MessageId>,
     pub(super) log: Log,
-    truth: Truth,
+    pub(super) truth: Truth,
 }
 
 impl World {
@@ -244,6 +245,33 @@ impl World {
     pub(super) fn reconnect(&mut self, device: usize, resume: &Value) {
         self.push(device, Happened::Closed(1006));
         self.connect(device, resume, 1);
+    }
+
+    /// Comes back with this knowledge, and is told that it is of no use, or not, and where the conversation goes on.
+    pub(super) fn come_back(
+        &mut self,
+        device: usize,
+        (epoch, user_seq): (&str, u64),
+        resume: &Value,
+        anew: Option<&str>,
+    ) {
+        self.end(device);
+        self.push(device, Happened::Opened);
+        let data = json!({"epoch": epoch, "user_seq": user_seq, "announcement_seq": 0});
+        self.hear(device, json!({"type": "connected", "data": data}));
+        self.say(device, json!({"type": "hello", "ref": "hello", "resume": resume}));
+        if let Some(reason) = anew {
+            let data = json!({"conversation_id": null, "reason": reason});
+            self.hear(device, json!({"type": "resync_required", "data": data}));
+        }
+        let data = json!({"heads": {self.id.to_string(): 4}, "receipts": [], "announcement_seq": 0});
+        self.hear(device, json!({"type": "reply", "ref": "hello", "ok": true, "data": data}));
+    }
+
+    /// Somebody does something outside of conversations, for half a second.
+    pub(super) fn own(&mut self, second: u64, user: UserId, deed: OwnDeed, outcome: Outcome) {
+        let (at, until) = (Duration::from_secs(second), Duration::from_millis(second * 1_000 + 500));
+        self.log.own.acts.push(OwnAct { at, until, user, deed, outcome });
     }
 
     /// Somebody who is in nothing hears this.
