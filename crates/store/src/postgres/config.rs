@@ -6,6 +6,7 @@ use sqlx::{
     ConnectOptions,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
+use tokio::time::Instant;
 
 use super::{away::Away, doubt::Doubt};
 
@@ -70,14 +71,14 @@ impl PostgresConfig {
 
     /// A pool that connects when it is first needed, and asks its connections as far as there is doubt in them.
     pub(super) fn pool(&self, doubt: &Doubt, away: &Away) -> Result<PgPool, String> {
-        let (used, kept, away) = (doubt.clone(), doubt.clone(), away.clone());
+        let (used, kept) = ((doubt.clone(), away.clone()), (doubt.clone(), away.clone()));
         Ok(PgPoolOptions::new()
             .max_connections(self.max_connections.max(1))
             .acquire_timeout(self.acquire_timeout)
             // A round trip for each call is too dear.
             .test_before_acquire(false)
             .before_acquire(move |connection, meta| {
-                let (doubt, away) = (used.clone(), away.clone());
+                let (doubt, away) = used.clone();
                 Box::pin(async move {
                     let allows = doubt.allows(connection, meta.idle_for).await;
                     if !allows {
@@ -86,9 +87,16 @@ impl PostgresConfig {
                     Ok(allows)
                 })
             })
-            .after_release(move |connection, _| {
-                let doubt = kept.clone();
-                Box::pin(async move { Ok(doubt.keeps(connection).await) })
+            .after_release(move |connection, meta| {
+                let (doubt, away) = kept.clone();
+                Box::pin(async move {
+                    let (asked, learns) = (Instant::now(), away.would_learn(meta.age));
+                    let keeps = doubt.keeps(connection, learns).await;
+                    if keeps && learns {
+                        away.answered(meta.age, asked);
+                    }
+                    Ok(keeps)
+                })
             })
             .connect_lazy_with(self.connect_options()?))
     }

@@ -53,9 +53,10 @@ impl Doubt {
         !doubted || self.answers(connection).await
     }
 
-    /// Whether a connection that comes back may be kept.
-    pub(super) async fn keeps(&self, connection: &mut PgConnection) -> bool {
-        self.age().is_none_or(|age| age > LASTS) || self.answers(connection).await
+    /// Whether a connection that comes back may be kept. It is also asked when somebody wants to know.
+    pub(super) async fn keeps(&self, connection: &mut PgConnection, ask: bool) -> bool {
+        let doubted = ask || self.age().is_some_and(|age| age <= LASTS);
+        !doubted || self.answers(connection).await
     }
 
     async fn answers(&self, connection: &mut PgConnection) -> bool {

@@ -28,6 +28,7 @@ mod resume;
 mod retry;
 mod rows;
 mod schema;
+mod search;
 mod sessions;
 mod values;
 
@@ -97,7 +98,7 @@ impl PostgresStore {
         let ended_by_an_outage = async {
             let slow = async {
                 tokio::time::sleep(SLOW).await;
-                self.away.suspect();
+                self.pool.suspect();
             };
             tokio::join!(slow, stay.outlived());
         };
@@ -108,7 +109,7 @@ impl PostgresStore {
             // What is done is done, also at the last moment.
             biased;
             outcome = timeout_at(deadline, &mut working) => outcome.map_err(|late| {
-                self.away.suspect();
+                self.pool.suspect();
                 StoreError::Unavailable(late.into())
             })?,
             () = ended_by_an_outage => {
@@ -119,10 +120,10 @@ impl PostgresStore {
         outcome.map_err(|fault| {
             if fault.is_of_the_connection() {
                 self.doubt.raise();
-                self.away.suspect();
+                self.pool.suspect();
             } else if fault.is_for_want_of_a_connection() {
                 self.pool.had_no_place();
-                self.away.suspect();
+                self.pool.suspect();
             }
             fault.into()
         })

@@ -4,6 +4,22 @@
 //! A pool of sqlx asks a connection that it gets back, and waits for the answer without end: a server that falls silent
 //! at that moment costs it a place for good. So a pool is also given up when calls find no place in it although
 //! there are fewer calls than places.
+//!
+//! # How many connections
+//!
+//! While Postgres answers there are at most [`PostgresConfig::max_connections`] (`N`); one more of the search when calls
+//! are slow, and one more when somebody asks for the state and no place is free. During an outage and after it there
+//! are, besides the `N` of the present pool:
+//!
+//! - up to eight attempts of the search that hang ([`super::search`]);
+//! - up to `N` of the pool before. Idle ones are ended at once, those in calls together with these: within a second
+//!   of a return; after a loss of places at the latest when the calls' time is up ([`PostgresConfig::call_timeout`]).
+//!   No pool is given up for want of places before that, or during an outage. So there are two pools before the present
+//!   one only if an outage follows such a loss within this time, and then until a second after the return;
+//! - those that sqlx was asking when the silence began, of these `N`: nobody can end them but the kernel, which does so
+//!   when it has sent the question in vain for long enough, or the network is back and the server knows them no more.
+//!
+//! So many this node holds; a server that does not hear of their end counts them for longer.
 
 use std::{
     sync::{
@@ -14,12 +30,17 @@ use std::{
 };
 
 use sqlx::PgPool;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
 
 use super::{away::Away, config::PostgresConfig, doubt::Doubt};
 
-/// What a pool that was given up may take to end its idle connections.
+/// What a pool that was given up may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// What an idle connection of it may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The present pool. Clones share it.
 #[derive(Clone)]
@@ -36,12 +57,15 @@ struct Current {
     /// After how many returns of Postgres it was made, and when.
     returns: u64,
     since: Instant,
+    /// The one before, while it ends.
+    ending: Option<AbortHandle>,
 }
 
 impl Pool {
     /// Connects when it is first used. The error is one of the URL.
     pub(super) fn new(config: PostgresConfig, doubt: Doubt, away: Away) -> Result<Self, String> {
-        let current = Current { pool: config.pool(&doubt, &away)?, returns: 0, since: Instant::now() };
+        let pool = config.pool(&doubt, &away)?;
+        let current = Current { pool, returns: 0, since: Instant::now(), ending: None };
         Ok(Self { config, doubt, away, current: Arc::new(Mutex::new(current)), calls: Arc::default() })
     }
 
@@ -55,6 +79,14 @@ impl Pool {
         current.pool.clone()
     }
 
+    /// Something failed, or took too long: looks whether Postgres is there. An idle connection may say so at once, when
+    /// to connect takes long; it is asked because it comes back.
+    pub(super) fn suspect(&self) {
+        if self.away.suspect() {
+            drop(self.get().try_acquire());
+        }
+    }
+
     /// A call begins; it ends with what this gives.
     pub(super) fn call(&self) -> Call<'_> {
         self.calls.fetch_add(1, Relaxed);
@@ -65,9 +97,13 @@ impl Pool {
     pub(super) fn had_no_place(&self) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let calls = self.calls.load(Relaxed);
-        let has_places = calls <= self.config.max_connections.max(1) as usize;
+        let places = self.config.max_connections.max(1);
+        // Where not all are taken, to connect took too long: so it would in another pool.
+        let lost = current.pool.size() >= places && calls <= places as usize;
+        let is_alone = current.ending.as_ref().is_none_or(AbortHandle::is_finished);
         // In a younger one nobody has waited that long.
-        if has_places && current.since.elapsed() >= self.config.acquire_timeout {
+        let settled = is_alone && !self.away.is_away();
+        if lost && settled && current.since.elapsed() >= self.config.acquire_timeout {
             tracing::debug!(calls, "places of the pool are taken by nobody: another pool");
             let returns = current.returns;
             self.renew(&mut current, returns);
@@ -86,11 +122,17 @@ impl Pool {
             return;
         }
         let Ok(pool) = self.config.pool(&self.doubt, &self.away) else { return };
-        let old = std::mem::replace(current, Current { pool, returns, since: Instant::now() }).pool;
-        tokio::spawn(async move {
+        let old = current.pool.clone();
+        // By itself it would end them only when all calls have ended that use it.
+        let idle: Vec<_> = std::iter::from_fn(|| old.try_acquire()).collect();
+        let ending = tokio::spawn(async move {
+            for connection in idle {
+                tokio::spawn(timeout(GOODBYE, connection.close()));
+            }
             // It takes nobody from now on, and ends each connection that comes back.
             let _ = timeout(FAREWELL, old.close()).await;
         });
+        *current = Current { pool, returns, since: Instant::now(), ending: Some(ending.abort_handle()) };
     }
 }
 
