@@ -34,7 +34,8 @@ pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
         };
         let mut rolls = rolls.iter().peekable();
         for entry in &device.entries {
-            while let Some(roll) = rolls.next_if(|roll| roll.at < entry.at) {
+            // In virtual time people leave at the very moment of the roll: after it.
+            while let Some(roll) = rolls.next_if(|roll| roll.at <= entry.at) {
                 watcher.judge(roll);
             }
             match &entry.what {

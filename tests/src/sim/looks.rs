@@ -138,3 +138,36 @@ pub(super) async fn presence(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::{
+        audit::{Happened, Kind, Truth, judge},
+        sim::{Plan, run},
+    };
+
+    #[test]
+    fn a_watch_that_is_always_answered_with_nobody_is_noticed() {
+        let watching = (1..).map(Plan::draw).filter(|plan| plan.setting.watching);
+        let noticed = watching.take(6).map(|plan| {
+            let mut log = run(&plan).unwrap().log;
+            for device in &mut log.devices {
+                let told =
+                    |what: &Happened| matches!(what, Happened::Heard(frame) if frame["type"] == "presence.updated");
+                device.entries.retain(|entry| !told(&entry.what));
+                for entry in &mut device.entries {
+                    if let Happened::Heard(frame) = &mut entry.what
+                        && frame["ref"] == "watch"
+                    {
+                        frame["data"]["items"] = json!([]);
+                    }
+                }
+            }
+            judge(&log, &Truth::default()).iter().any(|violation| violation.kind == Kind::WrongWatch)
+        });
+        let noticed: Vec<_> = noticed.collect();
+        assert!(noticed.iter().filter(|noticed| **noticed).count() > noticed.len() / 2, "{noticed:?}");
+    }
+}

@@ -83,6 +83,15 @@ fn who_is_out_of_sight_is_not_judged_and_who_was_need_not_be_shown() {
 }
 
 #[test]
+fn who_leaves_at_the_moment_of_a_roll_is_judged_as_before() {
+    let mut world = watching(Offline);
+    world.end(1);
+    let at = world.log.devices[1].entries.last().unwrap().at;
+    world.log.rolls.push(Roll { at, states: [(world.ana, Online)].into(), ..Roll::default() });
+    assert_eq!(kinds(&world), [Kind::WrongWatch]);
+}
+
+#[test]
 fn what_an_older_connection_told_counts_no_more_and_who_is_not_connected_is_not_judged() {
     let mut world = watching(Online);
     world.reconnect(1, &json!({"epoch": "e", "user_seq": 1, "cursors": {world.id.to_string(): 4}}));
