@@ -1,8 +1,8 @@
 //! Whether Postgres can be reached: where that is in doubt, connections are tried until one is made, and calls wait for
 //! that instead of hanging in attempts of their own.
 //!
-//! Promises that a call which waits goes on as soon as Postgres is back, within a quarter of a second and the time that one
-//! connection takes, however long attempts hung before; and that calls from before the outage end soon after it,
+//! Promises that a call which waits goes on as soon as Postgres is back, within a quarter of a second and the time that
+//! one connection takes, however long attempts hung before; and that calls from before the outage end soon after it,
 //! answered or not. Asks nothing while nothing fails.
 //!
 //! To be slow is not to be away. While a search goes on, connections of the pool that are older than it are asked as
