@@ -77,9 +77,12 @@ pub(super) async fn roll(world: &World, people: &People, since: &Together) -> Re
     let said = ::bus::Bus::presence(&*node.bus, &ids).await.context("presence at the end")?;
     let states = said.into_iter().map(|said| (said.user, said.state)).collect();
     let mut roll = Roll { at: world.began.elapsed(), states, ..Roll::default() };
+    // What was deleted meanwhile keeps nobody together.
+    let now = together(&*world.database.truth(), users).await?;
+    let since = since.iter().filter(|(id, _)| now.contains_key(*id)).map(|(id, here)| (*id, here.clone())).collect();
     for user in users {
         let seen = node.chat.visible(&caller(user), &ids).await.map_err(|error| anyhow!("who is seen: {error}"))?;
-        for other in ids.iter().filter(|other| could_lose_sight(people, since, user.id, **other)) {
+        for other in ids.iter().filter(|other| could_lose_sight(people, &since, user.id, **other)) {
             let seen = seen.iter().any(|seen| seen.user_id == *other);
             let pairs = if seen { &mut roll.seen_again } else { &mut roll.unseen };
             pairs.insert((user.id, *other));
@@ -89,7 +92,7 @@ pub(super) async fn roll(world: &World, people: &People, since: &Together) -> Re
 }
 
 /// Whether two may have been out of each other's sight: one of them blocked the other, or there is no conversation that
-/// neither of them can have left.
+/// is still there and neither of them can have left.
 fn could_lose_sight(people: &People, since: &Together, one: UserId, other: UserId) -> bool {
     let blocked = people.own_acts().iter().any(|act| match act.deed {
         OwnDeed::Block(whom, _) => (act.user, whom) == (one, other) || (act.user, whom) == (other, one),
