@@ -51,13 +51,16 @@ impl Node {
                 }
                 let Some(to) = self.push_page(attachment, &page) else { continue };
                 let cursor = to.max(*cursor);
-                let place = match self.hub.release(id, attachment, cursor, item.access_since_seq) {
-                    Ok(after) => {
+                // To the head, also where this node lags behind it and would fill the rest: the watermark of a stream's
+                // start stands for all of it.
+                let live = (!page.more).then(|| self.hub.release(id, attachment, cursor, item.access_since_seq));
+                let place = match live {
+                    Some(Ok(after)) => {
                         self.after(id, after);
                         Place::After(cursor)
                     }
                     // There is more, or more came than could be held.
-                    Err(_) => self.release(attachment, *item, cursor).await?,
+                    Some(Err(_)) | None => self.release(attachment, *item, cursor).await?,
                 };
                 places.push((id, place));
             }

@@ -210,8 +210,8 @@ impl Node {
         }
     }
 
-    /// Sends what is after `cursor` and goes live; the common case reads nothing. What this node has not delivered yet,
-    /// though it knows of it, comes with its filling, to everybody at once: the place may be before the head.
+    /// Sends what is after `cursor`, up to the head at least that `item` was read with, and goes live; the common case
+    /// reads nothing.
     pub(crate) async fn release(
         self: &Arc<Self>,
         attachment: &Attachment,

@@ -59,8 +59,11 @@ fn view(number: usize, device: &DeviceLog, found: &mut Vec<Violation>) -> View {
     let mut view = View::default();
     view.without_events();
     for entry in &device.entries {
-        let Happened::Heard(frame) = &entry.what else { continue };
-        view.take(frame.clone());
+        match &entry.what {
+            Happened::Heard(frame) => view.take(frame.clone()),
+            Happened::Said(frame) => view.said(frame),
+            Happened::Opened | Happened::Closed(_) | Happened::Listed(_) => continue,
+        }
         for what in view.violations.drain(..).filter(|_| !told.contains(&entry.at)) {
             found.push(Violation::new(Kind::Protocol, what).user(device.user).device(number).at(entry.at));
         }

@@ -239,7 +239,7 @@ impl Listener {
     }
 
     fn take(&self, mut frame: Value) {
-        {
+        let new = {
             let mut state = self.state.lock();
             if frame["type"] == "reply" && frame["ref"].is_null() {
                 // The one reply of a stream: what follows it flows.
@@ -248,9 +248,11 @@ impl Listener {
             }
             state.view.take(frame.clone());
             let new = state.view.take_to_load();
-            state.to_load.extend(new.into_iter().map(|load| (load, 0)));
-        }
+            state.to_load.extend(new.iter().map(|load| (*load, 0)));
+            new
+        };
         self.write(Happened::Heard(frame));
+        new.into_iter().for_each(|load| self.write(Happened::Said(load.command())));
     }
 
     fn write(&self, what: Happened) {

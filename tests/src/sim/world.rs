@@ -206,7 +206,10 @@ impl World {
     pub fn ephemeral_dropped(&self) -> u64 {
         let families: Vec<_> = self.metrics.lock().iter().flat_map(prometheus::Registry::gather).collect();
         let counted = families.iter().filter(|family| family.name() == "starling_outbox_ephemeral_dropped_total");
-        counted.flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value() as u64).sum()
+        counted
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .map(|metric| metric.get_counter().get_value() as u64)
+            .sum()
     }
 
     /// The node of this place, when it is up.

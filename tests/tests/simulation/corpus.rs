@@ -33,5 +33,8 @@ fn one_device_of_a_plan_is_told_in_full() {
     for entry in &outcome.log.devices[device].entries {
         eprintln!("{:10.6} {:?}", entry.at.as_secs_f64(), entry.what);
     }
+    for act in &outcome.log.acts {
+        eprintln!("{:10.6} – {:.6} {:?} {:?}", act.at.as_secs_f64(), act.until.as_secs_f64(), act.deed, act.outcome);
+    }
     eprintln!("{}", summary(&outcome.violations));
 }

@@ -110,7 +110,8 @@ fn announcement(seq: u64, title: &str) -> Value {
 
 #[test]
 fn announcements_come_once_in_order_and_as_they_are_stored() {
-    let cases: [(&[(u64, &str)], &[Kind]); 5] = [
+    type Case<'a> = (&'a [(u64, &'a str)], &'a [Kind]);
+    let cases: [Case<'_>; 5] = [
         (&[(1, "one"), (2, "two"), (3, "three")], &[]),
         (&[(1, "one"), (2, "two")], &[Kind::FeedNotWhole]),
         (&[(1, "one"), (3, "three")], &[Kind::Gap, Kind::FeedNotWhole]),

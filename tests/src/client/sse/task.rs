@@ -74,6 +74,7 @@ async fn read(shared: &Arc<Shared>, rest: &Rest, mut stream: EventStream) {
         };
         shared.changed.notify_waiters();
         for what in to_load {
+            shared.write(Happened::Said(what.command()));
             loading.spawn(load(Arc::clone(shared), rest.clone(), what));
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use protocol::ConversationId;
+use serde_json::{Value, json};
 
 /// Of which conversation, and the how manyeth of this client: pages of one that another has overtaken are of a time
 /// before what the other was asked for.
@@ -14,6 +15,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// The command that asks for the first page.
+    pub(crate) fn command(self) -> Value {
+        json!({"type": "changes.get", "ref": self.to_string(), "conversation_id": self.id, "after": 0})
+    }
+
     /// The one whose `ref` this is.
     pub(in crate::client) fn of(reference: &str) -> Option<Self> {
         let (number, id) = reference.strip_prefix("load:")?.split_once(':')?;
