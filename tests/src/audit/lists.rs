@@ -67,12 +67,24 @@ fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
         matches!(&entry.what, Happened::Heard(frame)
             if frame["type"] == "resync_required" && frame["data"]["conversation_id"].is_null())
     });
+    // What this connection showed is the user's, whether or not the answer of its stream names it.
+    let mut shown: HashSet<ConversationId> = HashSet::new();
     for entry in &device.entries[anew.unwrap_or_default()..] {
         let Happened::Heard(frame) = &entry.what else { continue };
         if frame["type"] != "reply" {
+            match frame["type"].as_str() {
+                Some("connected") => shown.clear(),
+                Some("conversation.created") => {
+                    shown.extend(serde_json::from_value::<ConversationId>(frame["data"]["id"].clone()))
+                }
+                _ => {}
+            }
             list.apply(frame)?;
         } else if frame["ref"] == "hello" && frame["ok"] == true {
             let reply: HelloReply = serde_json::from_value(frame["data"].clone())?;
+            if frame["stream"] == true {
+                list.retain(|id| reply.heads.contains_key(id) || shown.contains(id));
+            }
             list.receipts(&reply.receipts);
         } else if let Ok(own) = serde_json::from_value::<Receipt>(frame["data"].clone()) {
             // The answer to a marker that it moved itself.

@@ -83,7 +83,8 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
     for act in members {
         let Deed::Member { conversation, who, on } = &act.deed else { continue };
         let Some(theirs) = truth.users.get(who) else { continue };
-        if truth.conversations.contains_key(conversation) && theirs.memberships.contains_key(conversation) != *on {
+        let is_there = truth.conversations.get(conversation).is_some_and(|history| !history.is_deleted());
+        if is_there && theirs.memberships.contains_key(conversation) != *on {
             found.push(lost(act, format!("{who} in it: {on} was acknowledged, and is not so")));
         }
     }

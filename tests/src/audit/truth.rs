@@ -118,6 +118,11 @@ impl History {
         }
         Self { head, messages, public: false, members }
     }
+
+    /// Whether it was deleted for everybody.
+    pub fn is_deleted(&self) -> bool {
+        self.messages.values().any(|message| message.system == Some(SystemChange::ConversationDeleted))
+    }
 }
 
 /// A store that contradicts itself.

@@ -76,6 +76,11 @@ impl List {
         Ok(())
     }
 
+    /// Takes the reply of a stream, which names all conversations of the user: what is not among these is lost.
+    pub fn retain(&mut self, theirs: impl Fn(&ConversationId) -> bool) {
+        self.items.retain(|id, _| theirs(id));
+    }
+
     /// Takes the markers that the reply to `hello` tells.
     pub fn receipts(&mut self, receipts: &[Receipt]) {
         for receipt in receipts {

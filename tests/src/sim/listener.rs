@@ -118,6 +118,12 @@ impl Listener {
         self.state.lock().signed_in
     }
 
+    /// It knows from where its events go on.
+    pub(super) fn has_begun(&self) -> bool {
+        let state = self.state.lock();
+        state.live || state.last_id.is_some()
+    }
+
     /// Its person fetched their list.
     pub(super) fn listed(&self, conversations: Vec<Conversation>) {
         self.write(Happened::Listed(conversations));

@@ -133,8 +133,15 @@ impl People {
             }
             What::Stall(time) => device.stall(time),
             What::List => {
-                if let Some(conversations) = self.list(actor).await {
-                    device.with(|core, now| core.listed(now, conversations));
+                // Who was never told from where its events flow fetches the list after that.
+                if device.with(|core, _| core.connections() > 0)
+                    && let Some(conversations) = self.list(actor).await
+                {
+                    device.with(|core, now| {
+                        if core.connections() > 0 {
+                            core.listed(now, conversations)
+                        }
+                    });
                 }
             }
             What::Here(here) => {
@@ -167,8 +174,11 @@ impl People {
             }
             What::Stall(time) => listener.stall(time),
             What::List => {
-                let actor = self.users.iter().position(|user| user.id == listener.user.id);
-                if let Some(conversations) = self.list(actor.unwrap_or_default()).await {
+                let actor = self.users.iter().position(|user| user.id == listener.user.id).unwrap_or_default();
+                if listener.has_begun()
+                    && let Some(conversations) = self.list(actor).await
+                    && listener.has_begun()
+                {
                     listener.listed(conversations);
                 }
             }
