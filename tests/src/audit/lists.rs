@@ -75,7 +75,7 @@ fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
             match frame["type"].as_str() {
                 Some("connected") => shown.clear(),
                 Some("conversation.created") => {
-                    shown.extend(serde_json::from_value::<ConversationId>(frame["data"]["id"].clone()))
+                    shown.extend(serde_json::from_value::<ConversationId>(frame["data"]["id"].clone()));
                 }
                 _ => {}
             }

@@ -258,7 +258,9 @@ impl Listener {
             new
         };
         self.write(Happened::Heard(frame));
-        new.into_iter().for_each(|load| self.write(Happened::Said(load.command())));
+        for load in new {
+            self.write(Happened::Said(load.command()));
+        }
     }
 
     fn write(&self, what: Happened) {

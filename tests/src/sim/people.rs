@@ -139,7 +139,7 @@ impl People {
                 {
                     device.with(|core, now| {
                         if core.connections() > 0 {
-                            core.listed(now, conversations)
+                            core.listed(now, conversations);
                         }
                     });
                 }
