@@ -141,7 +141,11 @@ settings! {
         /// Bring the database to this version at the start. In a cluster rather run `starling migrate` once.
         migrate_on_start: bool = parse::boolean, "STARLING_MIGRATE_ON_START", Switch, Open,
             ByMode { embedded: "true", cluster: "false" };
-        /// Most connections of this node to Postgres.
+        /// Connections of this node to Postgres, at most, while Postgres answers; two more for moments, when calls take
+        /// over a second or `/readyz` finds all of them busy. During an outage, or when connecting takes long, up to 8
+        /// more try to connect; and after an outage, until calls from before it have ended (a second), there may be as
+        /// many connections again; as many a third time only if connections were lost just before it. A server that
+        /// does not hear of their end counts them for longer.
         database_connections: u32 = parse::whole::<2, 1_000>, "STARLING_DATABASE_CONNECTIONS", Number, Open,
             Same("16");
         /// Transactions of changes that are in flight at once; a conversation always uses the same lane. SQLite writes
