@@ -196,7 +196,8 @@ async fn a_conversation_that_is_closed_for_all_is_over_for_those_here_and_those_
         ensure!(places.iter().all(|place| *place == over), "over at different places: {places:?}");
         ensure!(said.iter().all(|last| *last < over), "acknowledged after the end at {over}: {said:?}");
         for device in anns.iter().chain(&bens) {
-            ensure!(device.view().cursor(id) == Some(over), "something came after the end: {}", device.summary());
+            let at = device.look(|view| view.timelines.get(&id).map(|timeline| timeline.cursor));
+            ensure!(at == Some(over), "something came after the end: {}", device.summary());
         }
         for person in [&ann, &ben] {
             let answer = person.rest.get(&format!("conversations/{id}/messages")).await?;
