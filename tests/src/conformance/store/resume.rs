@@ -30,7 +30,9 @@ pub async fn what_changed_since_a_watermark_is_replayed_and_nothing_else(store: 
     let old = world.send(edits, &ada, "one").await;
     world.send(edits, &ada, "two").await;
     let before = world.store.memberships(ada.id, 10).await.unwrap();
-    assert_eq!(world.store.heads(&[talk]).await.unwrap().watermark, before.watermark, "the same moment");
+    // What others do in the same server moves it too: not the same text, but the same in what it stands for.
+    let heads = world.store.heads(&[talk]).await.unwrap();
+    assert!(cursors(&world, &ada, &heads.watermark).await.is_empty(), "heads tell of the same moment");
     assert!(cursors(&world, &ada, &before.watermark).await.is_empty(), "nothing happened");
 
     world.send(talk, &bob, "hello").await;
