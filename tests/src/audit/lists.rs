@@ -60,16 +60,18 @@ fn base(device: &DeviceLog) -> Option<(&[Conversation], HashSet<ConversationId>)
 
 /// The list at the end. Everything that was heard is applied, also what the fetched list knew: a client lets events
 /// wait while it asks, and tells by their numbers alone which are in the answer. What came before it was told to fetch
-/// everything may be of another history.
+/// everything may be of another history. Which conversations are theirs has no number: the reply of a stream is older
+/// than a list that was asked for after it, and harnesses keep no list beside which a stream began.
 fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
     let mut list = List::new(device.user, base.iter().cloned());
+    let listed = device.entries.iter().rposition(|entry| matches!(entry.what, Happened::Listed(_)));
     let anew = device.entries.iter().rposition(|entry| {
         matches!(&entry.what, Happened::Heard(frame)
             if frame["type"] == "resync_required" && frame["data"]["conversation_id"].is_null())
     });
     // What this connection showed is the user's, whether or not the answer of its stream names it.
     let mut shown: HashSet<ConversationId> = HashSet::new();
-    for entry in &device.entries[anew.unwrap_or_default()..] {
+    for (place, entry) in device.entries.iter().enumerate().skip(anew.unwrap_or_default()) {
         let Happened::Heard(frame) = &entry.what else { continue };
         if frame["type"] != "reply" {
             match frame["type"].as_str() {
@@ -82,7 +84,7 @@ fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
             list.apply(frame)?;
         } else if frame["ref"] == "hello" && frame["ok"] == true {
             let reply: HelloReply = serde_json::from_value(frame["data"].clone())?;
-            if frame["stream"] == true {
+            if frame["stream"] == true && Some(place) > listed {
                 list.retain(|id| reply.heads.contains_key(id) || shown.contains(id));
             }
             list.receipts(&reply.receipts);

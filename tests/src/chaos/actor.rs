@@ -280,10 +280,13 @@ impl Actor {
         }
     }
 
-    /// Fetches the list on a device that has one, as an app does that is opened again.
+    /// Fetches the list on a device that has one, as an app does that is opened again. One beside which events began to
+    /// flow anew is not kept: which of the two is older, nothing tells.
     async fn list(&mut self, device: &Device) {
         self.book.count("list");
-        if let Ok(conversations) = look::conversations(&self.me).await {
+        let before = device.connections();
+        let conversations = look::conversations(&self.me).await.ok();
+        if let Some(conversations) = conversations.filter(|_| device.connections() == before) {
             device.listed(conversations);
         }
     }

@@ -19,6 +19,8 @@ const NODE_TIMEOUT: &str = "2000";
 const MEET_AGAIN: Duration = Duration::from_secs(5);
 /// Longer than a replica tries to carry out an order.
 const ORDER_AGAIN: Duration = Duration::from_secs(7);
+/// Far longer than gossip about a slot takes.
+const TELL_AGAIN: Duration = Duration::from_secs(2);
 
 /// A running cluster. Servers 0, 1 and 2 begin as masters, 3, 4 and 5 as their replicas, in this order.
 #[derive(Debug)]
@@ -224,10 +226,35 @@ impl RedisCluster {
         let mut masters: Vec<u16> = self.slots_of(from).await?.iter().map(|range| range.master.0).collect();
         masters.retain(|port| ![to, from].contains(port));
         masters.dedup();
-        for port in [to, from].iter().chain(&masters) {
+        let told: Vec<u16> = [to, from].into_iter().chain(masters).collect();
+        for port in &told {
             self.command::<()>(*port, &["SETSLOT", &text, "NODE", &to_id]).await?;
         }
-        Ok(())
+        self.agreed(slot, to, &to_id, &told).await
+    }
+
+    /// Waits until all see this owner of a slot. Two masters that took slots at the same moment may have done so in the
+    /// same epoch; a third that hears of the older one last then keeps to it for good. A new epoch and being told again
+    /// settles that, as `redis-cli --cluster fix` does.
+    async fn agreed(&self, slot: u16, owner: u16, id: &str, told: &[u16]) -> Result<()> {
+        let mut again = Instant::now() + TELL_AGAIN;
+        self.until("all see the new owner of a slot", async |cluster| {
+            let mut others = Vec::new();
+            for server in cluster.servers.iter().filter(|server| server.process.is_some()) {
+                let seen = cluster.range_by(server.port(), slot).await?.master.0;
+                others.extend((seen != owner).then(|| format!("{} sees {seen}", server.port())));
+            }
+            if !others.is_empty() && again < Instant::now() {
+                again = Instant::now() + TELL_AGAIN;
+                cluster.command::<()>(owner, &["BUMPEPOCH"]).await?;
+                for port in told {
+                    cluster.command::<()>(*port, &["SETSLOT", &slot.to_string(), "NODE", id]).await?;
+                }
+            }
+            ensure!(others.is_empty(), "slot {slot} is of {owner}: {}", others.join(", "));
+            Ok(())
+        })
+        .await
     }
 
     /// A connection of the test's own to the server with this port.
@@ -257,7 +284,12 @@ impl RedisCluster {
     }
 
     async fn range(&self, slot: u16) -> Result<Range> {
-        let slots = self.slots_of(self.asked()?).await?;
+        self.range_by(self.asked()?, slot).await
+    }
+
+    /// The range of a slot, as this server sees it.
+    async fn range_by(&self, port: u16, slot: u16) -> Result<Range> {
+        let slots = self.slots_of(port).await?;
         let slot = u32::from(slot);
         slots.into_iter().find(|range| (range.first..=range.last).contains(&slot)).context("nobody has the slot")
     }

@@ -46,6 +46,8 @@ struct State {
     /// It is to end its connection.
     leave: bool,
     live: bool,
+    /// How often events began to flow.
+    connections: u64,
     stalled: Option<Instant>,
     last_id: Option<String>,
     view: View,
@@ -75,6 +77,7 @@ impl Listener {
             wanted: true,
             leave: false,
             live: false,
+            connections: 0,
             stalled: None,
             last_id: None,
             view: View::default(),
@@ -118,15 +121,20 @@ impl Listener {
         self.state.lock().signed_in
     }
 
-    /// It knows from where its events go on.
-    pub(super) fn has_begun(&self) -> bool {
-        let state = self.state.lock();
-        state.live || state.last_id.is_some()
+    /// Its person fetches their list. One beside which the stream began is not kept: which of the two is older, nothing
+    /// tells, and each names all that is theirs.
+    pub(super) async fn lists(&self, list: impl Future<Output = Option<Vec<Conversation>>>) {
+        let Some(before) = self.begun() else { return };
+        let conversations = list.await;
+        if let Some(conversations) = conversations.filter(|_| self.begun() == Some(before)) {
+            self.write(Happened::Listed(conversations));
+        }
     }
 
-    /// Its person fetched their list.
-    pub(super) fn listed(&self, conversations: Vec<Conversation>) {
-        self.write(Happened::Listed(conversations));
+    /// How often events began to flow; None while it does not know from where they go on.
+    fn begun(&self) -> Option<u64> {
+        let state = self.state.lock();
+        (state.live || state.last_id.is_some()).then_some(state.connections)
     }
 
     /// Everything that it heard: under its present session, and under those that are over.
@@ -251,6 +259,7 @@ impl Listener {
                 // The one reply of a stream: what follows it flows.
                 (frame["ref"], frame["stream"]) = ("hello".into(), true.into());
                 state.live = true;
+                state.connections += 1;
             }
             state.view.take(frame.clone());
             let new = state.view.take_to_load();

@@ -175,12 +175,7 @@ impl People {
             What::Stall(time) => listener.stall(time),
             What::List => {
                 let actor = self.users.iter().position(|user| user.id == listener.user.id).unwrap_or_default();
-                if listener.has_begun()
-                    && let Some(conversations) = self.list(actor).await
-                    && listener.has_begun()
-                {
-                    listener.listed(conversations);
-                }
+                listener.lists(self.list(actor)).await;
             }
             // They say nothing: what a device would say breaks them, so that they come back often.
             _ => listener.break_off(),

@@ -132,7 +132,7 @@ async fn a_slot_that_moves_while_events_flow_costs_lost_and_no_order() {
 async fn when_many_slots_move_the_reader_is_not_flooded_with_lost() {
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..100).map(|_| topic()).collect();
-    let (_a, mut ear, b) = pair(cluster.url(), &topics).await;
+    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
     let start = Instant::now();
     for topic in &topics {
         let slot = slot(&cluster, *topic).await;
@@ -140,7 +140,9 @@ async fn when_many_slots_move_the_reader_is_not_flooded_with_lost() {
         cluster.move_slot(slot, to).await.unwrap();
     }
     let took = start.elapsed();
-    ear.lost().await;
+    if timeout(SOON * 9 / 10, ear.lost()).await.is_err() {
+        panic!("not a word of {took:?} of moves: {:?}, {:?}", *a.status().borrow(), a.describe().await);
+    }
     let (mut lost, mut last) = (1, start.elapsed());
     // Everything after the last move is whole, and comes after the last Lost.
     while let Ok(next) = timeout(Duration::from_secs(2), ear.next()).await {
