@@ -8,6 +8,7 @@
 mod burst;
 mod bus;
 mod chance;
+mod deeds;
 mod device;
 mod draw;
 mod gate;

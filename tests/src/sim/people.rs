@@ -6,8 +6,7 @@ use chat::{Caller, Chat, ChatError, Spawn};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use protocol::{
-    AddParticipants, ConversationId, ConversationKind, ConversationPatch, CreateConversation, ErrorCode, History,
-    Message, MessageId, Posting, SendMessage, User,
+    ConversationId, ConversationKind, CreateConversation, ErrorCode, History, Message, MessageId, Posting, User,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -28,7 +27,7 @@ use crate::{
 };
 
 /// An answer that takes longer is not waited for.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// One try over REST.
 const TRY: Duration = Duration::from_secs(12);
 
@@ -182,120 +181,8 @@ impl People {
         }
     }
 
-    async fn deed(&self, device: &Device, actor: usize, what: What) {
-        let Some(conversation) = self.conversation(what) else { return };
-        match what {
-            What::Notify(..) | What::PinConversation(..) => self.prefer(actor, conversation, what).await,
-            What::Send(_) => {
-                let (deed, frame) = self.text(conversation);
-                self.say(device, actor, deed, frame).await;
-            }
-            What::Post(_) => {
-                let (deed, frame) = self.text(conversation);
-                let field = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
-                let (content, client_id) = (field("content"), field("client_id"));
-                self.act(actor, deed, move |chat, caller| {
-                    let client_id = Some(client_id.clone());
-                    let request = SendMessage { content: content.clone(), client_id, ..SendMessage::default() };
-                    Box::pin(async move { Ok(Some(chat.send(&caller, conversation, request).await?.0)) })
-                })
-                .await;
-            }
-            What::Edit(_, nth) => {
-                let Some((message, first)) = self.message(conversation, nth, Some(actor)) else { return };
-                let content = format!("{first} e{}", self.next());
-                let frame = json!({"type": "message.edit", "message_id": message, "content": content});
-                self.say(device, actor, Deed::Edit { conversation, message, content }, frame).await;
-            }
-            What::Delete(_, nth) => {
-                let Some((message, _)) = self.message(conversation, nth, Some(actor)) else { return };
-                let frame = json!({"type": "message.delete", "message_id": message});
-                self.say(device, actor, Deed::Delete { conversation, message }, frame).await;
-            }
-            What::React(_, nth, on) => {
-                let Some((message, _)) = self.message(conversation, nth, None) else { return };
-                let kind = if on { "reaction.add" } else { "reaction.remove" };
-                let emoji = ["👍", "❤️", "🎉"][nth % 3].to_owned();
-                let frame = json!({"type": kind, "message_id": message, "emoji": emoji});
-                self.say(device, actor, Deed::React { conversation, message, emoji, on }, frame).await;
-            }
-            What::Pin(_, nth, on) => {
-                let Some((message, _)) = self.message(conversation, nth, None) else { return };
-                let kind = if on { "message.pin" } else { "message.unpin" };
-                let frame = json!({"type": kind, "message_id": message});
-                self.say(device, actor, Deed::Pin { conversation, message, on }, frame).await;
-            }
-            What::Read(_) => {
-                let Some(seq) = device.with(|core, _| core.view.cursor(conversation)) else { return };
-                let frame = json!({"type": "receipt.read", "conversation_id": conversation, "seq": seq});
-                self.say(device, actor, Deed::Read { conversation, seq }, frame).await;
-            }
-            What::Type(_) => {
-                let frame = json!({"type": "typing.start", "conversation_id": conversation});
-                device.command(frame, PATIENCE).await;
-            }
-            What::Add(_, who) => {
-                let who = self.users[who % self.users.len()].id;
-                self.act(actor, Deed::Member { conversation, who, on: true }, move |chat, caller| {
-                    let request = AddParticipants { user_ids: vec![who] };
-                    Box::pin(async move { chat.add_participants(&caller, conversation, request).await.map(|_| None) })
-                })
-                .await;
-            }
-            What::Remove(_, who) => {
-                let who = self.users[who % self.users.len()].id;
-                self.act(actor, Deed::Member { conversation, who, on: false }, move |chat, caller| {
-                    Box::pin(async move { chat.remove_participant(&caller, conversation, who).await.map(|()| None) })
-                })
-                .await;
-            }
-            What::Leave(_) => {
-                let who = self.users[actor].id;
-                self.act(actor, Deed::Member { conversation, who, on: false }, move |chat, caller| {
-                    Box::pin(async move { chat.leave(&caller, conversation).await.map(|()| None) })
-                })
-                .await;
-            }
-            What::Join(_) => {
-                let who = self.users[actor].id;
-                self.act(actor, Deed::Member { conversation, who, on: true }, move |chat, caller| {
-                    Box::pin(async move { chat.join(&caller, conversation).await.map(|_| None) })
-                })
-                .await;
-            }
-            What::Rename(_) => {
-                let title = format!("title {}", self.next());
-                self.change(
-                    actor,
-                    conversation,
-                    ConversationPatch { title: Some(title), ..ConversationPatch::default() },
-                )
-                .await;
-            }
-            What::Close(_) => {
-                let call: Call<()> = Box::new(move |chat, caller| {
-                    Box::pin(async move { chat.delete_conversation(&caller, conversation).await })
-                });
-                self.rest(actor, call).await;
-            }
-            What::Archive(_, on) => {
-                let archived = Some(on);
-                self.change(actor, conversation, ConversationPatch { archived, ..ConversationPatch::default() }).await;
-            }
-            _ => {}
-        }
-    }
-
-    async fn change(&self, actor: usize, conversation: ConversationId, patch: ConversationPatch) {
-        let call: Call<()> = Box::new(move |chat, caller| {
-            let patch = patch.clone();
-            Box::pin(async move { chat.update_conversation(&caller, conversation, patch).await.map(drop) })
-        });
-        self.rest(actor, call).await;
-    }
-
     /// A new text, and the command that sends it.
-    fn text(&self, conversation: ConversationId) -> (Deed, Value) {
+    pub(super) fn text(&self, conversation: ConversationId) -> (Deed, Value) {
         let number = self.next();
         let (client_id, content) = (format!("c-{number}"), format!("m{number} says something"));
         let frame = json!({
@@ -305,7 +192,7 @@ impl People {
     }
 
     /// Over the socket.
-    async fn say(&self, device: &Device, actor: usize, deed: Deed, frame: Value) {
+    pub(super) async fn say(&self, device: &Device, actor: usize, deed: Deed, frame: Value) {
         let at = self.began.elapsed();
         let outcome = match device.command(frame, PATIENCE).await {
             Some(reply) => match (reply.ok, reply.error) {
@@ -322,7 +209,7 @@ impl People {
     }
 
     /// Over REST.
-    async fn act(
+    pub(super) async fn act(
         &self,
         actor: usize,
         deed: Deed,
@@ -385,7 +272,7 @@ impl People {
         known.next
     }
 
-    fn conversation(&self, what: What) -> Option<ConversationId> {
+    pub(super) fn conversation(&self, what: What) -> Option<ConversationId> {
         let (What::Send(number)
         | What::Post(number)
         | What::Edit(number, _)
@@ -412,7 +299,12 @@ impl People {
     }
 
     /// A message that is known, and its first word; of one's own, where that is wanted.
-    fn message(&self, conversation: ConversationId, nth: usize, of: Option<usize>) -> Option<(MessageId, String)> {
+    pub(super) fn message(
+        &self,
+        conversation: ConversationId,
+        nth: usize,
+        of: Option<usize>,
+    ) -> Option<(MessageId, String)> {
         let known = self.known.lock();
         let here: Vec<_> = known
             .messages
