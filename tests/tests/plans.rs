@@ -157,14 +157,15 @@ impl World {
         let pages = self.look("catch up", 3, store.catch_up(me, &cursors, 100)).await?;
         self.goes_by("messages_changed_seq_unique");
         ensure!(pages.len() == cursors.len(), "{} pages of {}", pages.len(), cursors.len());
-        ensure!(pages.iter().any(|page| page.changes.len() > 1), "no page has changes");
+        ensure!(pages.iter().any(|missed| missed.page.changes.len() > 1), "no page has changes");
         let none: Vec<_> = all.items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
         self.look("catch up, nothing new", 1, store.catch_up(me, &none, 100)).await?;
         let since = Watermark::default();
-        let changed = self.look("changed since the beginning", 1, store.changed_since(me, &since, 500)).await?;
+        let changed =
+            self.look("changed since the beginning", 1, store.changed_since(me, all.user_seq, &since, 500)).await?;
         self.goes_by("messages_changed_seq_unique");
         ensure!(changed.items.len() == cursors.len(), "{} changed of {}", changed.items.len(), cursors.len());
-        self.look("changed since now", 1, store.changed_since(me, &all.watermark, 500)).await?;
+        self.look("changed since now", 1, store.changed_since(me, all.user_seq, &all.watermark, 500)).await?;
         Ok(())
     }
 

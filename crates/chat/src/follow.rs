@@ -6,7 +6,7 @@ use protocol::{
     Changes, ConversationId, ErrorCode, Event, EventType, ParticipantRemoved, Receipt, Seq, SessionId, UserId, UserSeq,
 };
 use serde::Serialize;
-use store::{FeedChange, FeedItem, Heads, Membership, Memberships, Since, Watermark};
+use store::{FeedChange, FeedItem, Heads, Members, Membership, Memberships, Missed, Since, Watermark};
 
 use crate::{Caller, Chat, ChatError, Result, check, envelope::FeedMoved, page};
 
@@ -72,15 +72,15 @@ impl Chat {
         Ok(self.inner.store.heads(ids).await?)
     }
 
-    /// A conversation's head, and those of `users` who take part at it.
-    pub async fn members_of(&self, id: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)> {
+    /// A conversation's head, and those of `users` who take part at it. None for an unknown one.
+    pub async fn members_of(&self, id: ConversationId, users: &[UserId]) -> Result<Option<Members>> {
         Ok(self.inner.store.members(id, users).await?)
     }
 
-    /// Which of the user's conversations changed since a watermark, and from where on each is to be replayed. Looks back
-    /// over at most `limit` changes of each.
-    pub async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
-        Ok(self.inner.store.changed_since(user, since, limit).await?)
+    /// Which of the user's conversations, of now and of `user_seq` in their feed, changed since a watermark, and from
+    /// where on each is to be replayed. Looks back over at most `limit` changes of each.
+    pub async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since> {
+        Ok(self.inner.store.changed_since(user, user_seq, since, limit).await?)
     }
 
     /// Heads of feeds (≤ 2,000 ids).
@@ -125,9 +125,26 @@ impl Chat {
         caller: &Caller,
         cursors: &[(ConversationId, Seq)],
         limit: u32,
-    ) -> Result<Vec<Changes>> {
+    ) -> Result<Vec<Missed>> {
         let pages = self.inner.store.catch_up(caller.user.id, cursors, limit.min(CATCH_UP_LIMIT)).await?;
-        Ok(pages.into_iter().map(page::cut).collect())
+        Ok(pages.into_iter().map(cut).collect())
+    }
+
+    /// A page of [`Self::changes`], and from where on the caller may read, at one moment. None: they do not take part. A
+    /// cursor beyond the head stays where it is.
+    pub async fn missed(
+        &self,
+        caller: &Caller,
+        conversation: ConversationId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Option<Missed>> {
+        if !self.inner.env.protections().membership {
+            let all = self.fill(conversation, after, limit).await?;
+            return Ok(all.map(|page| Missed { page, access_since_seq: 0 }));
+        }
+        let pages = self.inner.store.catch_up(caller.user.id, &[(conversation, after)], limit).await?;
+        Ok(pages.into_iter().next().map(cut))
     }
 
     /// What moved a user's feed after a cursor, and its head.
@@ -149,6 +166,10 @@ impl Chat {
     pub(crate) async fn publish_feed(&self, user: UserId, user_seq: UserSeq) {
         self.inner.writer.publish(Topic::User(user), FeedMoved::encode(user_seq));
     }
+}
+
+fn cut(missed: Missed) -> Missed {
+    Missed { page: page::cut(missed.page), ..missed }
 }
 
 /// Data of `session.revoked`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::ws::Utf8Bytes;
 use chat::{Map, Result};
 use protocol::{Changes, ConversationId, Seq};
-use store::{CATCH_UP_CURSORS, Membership};
+use store::{CATCH_UP_CURSORS, Membership, Missed};
 
 use crate::{follow::Place, hub::Attachment, link::Link, node::Node};
 
@@ -38,11 +38,11 @@ impl Node {
             }
             let cursors: Vec<_> = behind.iter().map(|(item, cursor)| (item.conversation_id, *cursor)).collect();
             let pages = self.chat.catch_up(&link.caller, &cursors, self.config.bounds.page).await?.into_iter();
-            let mut pages: Map<_, _> = pages.map(|page| (page.conversation_id, page)).collect();
+            let mut pages: Map<_, _> = pages.map(|missed| (missed.page.conversation_id, missed)).collect();
             for (item, cursor) in behind {
                 let id = item.conversation_id;
                 let Some(attachment) = attachments.get(&id) else { continue };
-                let Some(page) = pages.remove(&id) else {
+                let Some(Missed { page, access_since_seq }) = pages.remove(&id) else {
                     places.push((id, self.over_already(attachment, id).await?));
                     continue;
                 };
@@ -52,8 +52,9 @@ impl Node {
                 let Some(to) = self.push_page(attachment, &page) else { continue };
                 let cursor = to.max(*cursor);
                 // To the head, also where this node lags behind it and would fill the rest: the watermark of a stream's
-                // start stands for all of it.
-                let live = (!page.more).then(|| self.hub.release(id, attachment, cursor, item.access_since_seq));
+                // start stands for all of it. What they may read is of the page's moment, not of the start's: they may
+                // have been out and in again in between.
+                let live = (!page.more).then(|| self.hub.release(id, attachment, cursor, access_since_seq));
                 let place = match live {
                     Some(Ok(after)) => {
                         self.after(id, after);

@@ -46,9 +46,9 @@ const MARKERS_WAIT_MS: u64 = 1_000;
 const WRITE_BATCH: usize = 64 * 1024;
 
 /// An authenticated socket and what is under way on it.
-pub(crate) struct Connection<'a, T> {
-    node: &'a Arc<Node>,
-    link: &'a Arc<Link>,
+pub(crate) struct Connection<T> {
+    node: Arc<Node>,
+    link: Arc<Link>,
     transport: T,
     rate: Rate,
     /// Where the start found everything, until the client's first command or its time for it is over.
@@ -62,27 +62,29 @@ pub(crate) struct Connection<'a, T> {
     read_last: bool,
 }
 
-impl<'a, T: Transport> Connection<'a, T> {
-    pub(crate) fn new(node: &'a Arc<Node>, link: &'a Arc<Link>, transport: T) -> Self {
-        let limits = node.chat.limits();
-        let now = Instant::now();
-        Self {
+impl<T: Transport> Connection<T> {
+    /// Greets the client, and waits for its first command or goes on by what it said already.
+    pub(crate) fn begin(node: Arc<Node>, link: Arc<Link>, transport: T, started: Started, opening: Opening) -> Self {
+        let (now, limits, heartbeat) = (Instant::now(), node.chat.limits(), node.config.heartbeat);
+        let rate = Rate::new(limits.command_rate, limits.command_burst, now);
+        let mut connection = Self {
             node,
             link,
             transport,
-            rate: Rate::new(limits.command_rate, limits.command_burst, now),
+            rate,
             started: None,
             first_command_by: now,
-            next_heartbeat: now + node.config.heartbeat,
+            next_heartbeat: now + heartbeat,
             ping_due: false,
             last_inbound: now,
             read_last: false,
-        }
+        };
+        connection.greet(&started);
+        connection.open(started, opening);
+        connection
     }
 
-    /// Serves it to its end; why it ended.
-    pub(crate) async fn run(mut self, started: Started, opening: Opening) -> End {
-        self.greet(&started);
+    fn open(&mut self, started: Started, opening: Opening) {
         match opening {
             Opening::Silent { says_hello } => {
                 let patience = if says_hello { self.node.config.hello_timeout } else { FIRST_COMMAND };
@@ -94,13 +96,17 @@ impl<'a, T: Transport> Connection<'a, T> {
                 self.hello(reference, hello);
             }
             Opening::Stream(last) => {
-                let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+                let (node, link) = (Arc::clone(&self.node), Arc::clone(&self.link));
                 self.node.spawn_for_connection(async move {
                     let live = node.stream(&link, started, last).await;
                     tell(&node, &link, live, |reply| Some(dispatch::done(None, reply))).await;
                 });
             }
         }
+    }
+
+    /// Serves it to its end; why it ended.
+    pub(crate) async fn run(&mut self) -> End {
         let end = loop {
             if let Err(end) = self.step().await {
                 break end;
@@ -131,7 +137,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             biased;
             () = tokio::time::sleep_until(timer) => self.tick(),
             () = self.link.outbox.ready(), if self.read_last => self.write().await,
-            inbound = self.transport.receive(), if reads(self.link) => self.read(inbound?).await,
+            inbound = self.transport.receive(), if reads(&self.link) => self.read(inbound?).await,
             () = self.link.outbox.ready(), if !self.read_last => self.write().await,
         }
     }
@@ -151,7 +157,7 @@ impl<'a, T: Transport> Connection<'a, T> {
         }
         if now >= self.next_heartbeat {
             // While commands pile up the socket is not read: that is our silence, not the client's.
-            if now >= self.silent_after() && reads(self.link) {
+            if now >= self.silent_after() && reads(&self.link) {
                 return Err(End::Close(CloseCode::HeartbeatTimeout));
             }
             self.next_heartbeat = now + self.node.config.heartbeat;
@@ -207,7 +213,7 @@ impl<'a, T: Transport> Connection<'a, T> {
                     self.push(dispatch::refused(reference, &error));
                     return Ok(());
                 }
-                let mut work = Box::pin(work(Arc::clone(self.node), Arc::clone(self.link), reference, command));
+                let mut work = Box::pin(work(Arc::clone(&self.node), Arc::clone(&self.link), reference, command));
                 // Polled once right here, so that commands reach the writer's queue in the order they came; then in
                 // a task of its own: while this one waits for a slow socket, nothing that holds a connection to the
                 // database may wait with it.
@@ -244,7 +250,7 @@ impl<'a, T: Transport> Connection<'a, T> {
 
     /// Replays what was missed, if asked to, and lets events flow, in a task of its own.
     fn start_flow(&self, started: Started, asked: Option<Asked>) {
-        let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+        let (node, link) = (Arc::clone(&self.node), Arc::clone(&self.link));
         self.node.spawn_for_connection(async move {
             let (reference, resume) = match asked {
                 Some(Asked { reference, resume }) => (Some(reference), resume),
@@ -263,7 +269,7 @@ impl<'a, T: Transport> Connection<'a, T> {
             let error = ChatError::new(ErrorCode::Invalid, "a renewal is under way already");
             return self.push(dispatch::refused(reference, &error));
         }
-        let (node, link) = (Arc::clone(self.node), Arc::clone(self.link));
+        let (node, link) = (Arc::clone(&self.node), Arc::clone(&self.link));
         self.node.spawn_for_connection(async move {
             let reply = match node.chat.authenticate(&token).await {
                 Ok(caller) if caller.user.id == link.user() && caller.session == link.caller.session => {
@@ -296,7 +302,7 @@ impl<'a, T: Transport> Connection<'a, T> {
     /// Writes what waits with one flush. A reader that is too slow, or silent, ends it.
     async fn write(&mut self) -> std::result::Result<(), End> {
         // Read first: what it stands for is in the outbox by now.
-        let stamp = self.link.mark.as_ref().and_then(|mark| mark.stamp(self.link));
+        let stamp = self.link.mark.as_ref().and_then(|mark| mark.stamp(&self.link));
         let Taken { frames, close, is_all } = self.link.outbox.take(WRITE_BATCH);
         let id = stamp.filter(|_| is_all).map(|stamp| stamp.to_string());
         let silent_after = self.silent_after().max(Instant::now() + self.node.config.heartbeat);
@@ -323,7 +329,7 @@ impl<'a, T: Transport> Connection<'a, T> {
         self.link.outbox.written();
         self.node.metrics.frames_sent.inc_by(count);
         self.node.metrics.bytes_sent.inc_by(bytes);
-        if !reads(self.link) {
+        if !reads(&self.link) {
             // It takes what we say, and cannot be heard just now.
             self.last_inbound = Instant::now();
         }

@@ -12,6 +12,7 @@ use chat::Set;
 use protocol::{ConversationId, Event, EventType, Resync, ResyncReason, Seq};
 
 use crate::{
+    follow::tell_gone,
     hub::{After, FillWhen},
     node::{Backoff, Node},
 };
@@ -76,19 +77,23 @@ impl Node {
         heads.first().is_some_and(|(_, head)| head.saturating_sub(from) > self.config.resume_distance)
     }
 
-    /// Moves a conversation to the store's head and asks its clients to fetch.
+    /// Moves a conversation to the store's head and asks its clients to fetch; those whom it is not theirs any more are
+    /// out. A removal is in their feed, a deletion in no feed: that they are told here.
     async fn give_up(self: &Arc<Self>, id: ConversationId) {
         let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) else { return };
         let asked: Set<_> = self.hub.users(id).into_iter().collect();
         let users: Vec<_> = asked.iter().copied().collect();
-        // A conversation that was deleted has no head and no members; the feed tells everybody.
-        match self.chat.members_of(id, &users).await {
-            Ok((head, members)) => match self.hub.skip_to(id, head, &asked, &members.into_iter().collect(), &frame) {
-                Ok(after) => self.after(id, after),
-                // Somebody went live meanwhile: the fill goes on, and asks again.
-                Err(_) => tokio::task::yield_now().await,
-            },
-            Err(_) => tokio::time::sleep(LATE).await,
+        let Ok(Some(now)) = self.chat.members_of(id, &users).await else { return tokio::time::sleep(LATE).await };
+        let members = now.access_since_seq.into_iter().collect();
+        match self.hub.skip_to(id, now.last_seq, &asked, &members, &frame) {
+            Ok((after, gone)) => {
+                if now.is_deleted {
+                    gone.iter().for_each(|link| tell_gone(link, id));
+                }
+                self.after(id, after);
+            }
+            // Somebody went live meanwhile: the fill goes on, and asks again.
+            Err(_) => tokio::task::yield_now().await,
         }
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bus::Topic;
 use chat::{Map, Result, Set};
 use protocol::{
-    CloseCode, ConversationId, ErrorCode, Event, EventType, HelloReply, ParticipantRemoved, ResyncReason, Seq, UserSeq,
+    CloseCode, ConversationId, Event, EventType, HelloReply, ParticipantRemoved, ResyncReason, Seq, UserSeq,
 };
-use store::{Membership, Memberships};
+use store::{Membership, Memberships, Missed};
 
 use crate::{fill::resync, hub::Attachment, link::Link, marks::Settling, node::Node, outbox::Class};
 
@@ -219,6 +219,13 @@ impl Node {
         mut cursor: Seq,
     ) -> Result<Place> {
         let (id, link) = (item.conversation_id, &attachment.link);
+        if cursor > item.last_seq {
+            // Where they were shown it is younger than the item: they may have been out and in again in between.
+            match self.chat.membership(link.user(), id).await? {
+                Some(now) => item = now,
+                None => return self.over_already(attachment, id).await,
+            }
+        }
         if cursor >= item.last_seq
             && let Ok(after) = self.hub.release(id, attachment, cursor, item.access_since_seq)
         {
@@ -228,31 +235,23 @@ impl Node {
         for _ in 0..ROUNDS {
             // Hold first, then read: what comes in between is in both, and dropped by its seq.
             self.hub.rearm(id, attachment);
-            loop {
+            let access_since_seq = loop {
                 if !link.outbox.room().await {
                     return Ok(Place::Nowhere);
                 }
-                let page = match self.chat.changes(&link.caller, id, cursor, Some(self.config.bounds.page)).await {
-                    Ok(page) => page,
-                    Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::NotAParticipant) => {
-                        return self.over_already(attachment, id).await;
-                    }
-                    Err(error) => return Err(error),
+                let missed = self.chat.missed(&link.caller, id, cursor, self.config.bounds.page).await?;
+                let Some(Missed { page, access_since_seq }) = missed else {
+                    return self.over_already(attachment, id).await;
                 };
                 let Some(to) = self.push_page(attachment, &page) else { return Ok(Place::Nowhere) };
                 cursor = to.max(cursor);
                 if !page.more || page.to == page.from {
-                    break;
+                    break access_since_seq;
                 }
-            }
-            if let Ok(after) = self.hub.release(id, attachment, cursor, item.access_since_seq) {
+            };
+            if let Ok(after) = self.hub.release(id, attachment, cursor, access_since_seq) {
                 self.after(id, after);
                 return Ok(Place::After(cursor));
-            }
-            // They may have been out and in again in between: what they may read began anew then.
-            match self.chat.membership(link.user(), id).await? {
-                Some(now) => item = now,
-                None => return self.over_already(attachment, id).await,
             }
         }
         // More events than can be held came during each of the reads: let the client fetch at its own pace.

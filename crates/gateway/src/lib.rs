@@ -154,7 +154,7 @@ impl Gateway {
     fn serve(&self, transport: impl Transport, caller: chat::Caller, opening: Opening) -> bool {
         let takes = !self.node.is_draining();
         if takes {
-            self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, caller, opening));
+            self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, Some(caller), opening));
         }
         takes
     }

@@ -36,65 +36,111 @@ pub(crate) enum Opening {
     Stream(Option<Result<Position, BadPosition>>),
 }
 
-/// Serves a client that has proved nothing yet, from its first frame to its end.
-pub(crate) async fn serve_stranger(node: Arc<Node>, mut transport: impl Transport) {
-    match hello(&node, &mut transport).await {
-        Ok((caller, reference, hello)) => serve(node, transport, caller, Opening::Hello(reference, hello)).await,
-        Err(end) => {
-            node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
-            farewell(&mut transport, end).await;
+/// Serves a client to its end. Without a caller it has proved nothing yet, and must say `hello`.
+///
+/// Most connections are idle for most of their lives, and a task is as large as the largest of its steps: what a
+/// connection needs to begin stands in a box of its own, which goes when it has begun.
+pub(crate) fn serve<T: Transport>(
+    node: Arc<Node>,
+    transport: T,
+    caller: Option<Caller>,
+    opening: Opening,
+) -> impl Future<Output = ()> + Send + 'static {
+    let beginning = Box::pin(begin(node, transport, caller, opening));
+    async move {
+        let session = beginning.await;
+        if let Some(session) = session {
+            session.run().await;
         }
     }
 }
 
-/// Serves a client to its end.
-pub(crate) async fn serve(node: Arc<Node>, mut transport: impl Transport, caller: Caller, opening: Opening) {
+/// A connection that has begun, and what is registered for it: the second is taken back when the first is gone.
+struct Session<T> {
+    connection: Connection<T>,
+    open: Open,
+}
+
+impl<T: Transport> Session<T> {
+    async fn run(mut self: Box<Self>) {
+        let end = self.connection.run().await;
+        self.open.end(end);
+    }
+}
+
+/// Up to where only its socket counts. None when it has ended before that.
+async fn begin<T: Transport>(
+    node: Arc<Node>,
+    mut transport: T,
+    caller: Option<Caller>,
+    opening: Opening,
+) -> Option<Box<Session<T>>> {
+    let (caller, opening) = match caller {
+        Some(caller) => (caller, opening),
+        None => match hello(&node, &mut transport).await {
+            Ok((caller, reference, hello)) => (caller, Opening::Hello(reference, hello)),
+            Err(end) => {
+                node.metrics.refused_upgrades.with_label_values(&["hello"]).inc();
+                farewell(&mut transport, end).await;
+                return None;
+            }
+        },
+    };
     let expires_at = deadline_of(&node, caller.expires_at);
     let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
     let link = Link::new(ConnectionId(node.env().id()), Arc::new(caller), Outbox::new(limits), expires_at);
     let link = Arc::new(if transport.resumes_by_id() { link.marked() } else { link });
     if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
         node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();
-        return farewell(&mut transport, End::Close(CloseCode::RateLimited)).await;
+        farewell(&mut transport, End::Close(CloseCode::RateLimited)).await;
+        return None;
     }
     let mut open = Open::new(&node, &link);
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
-    let end = match node.start(&link).await {
+    match node.start(&link).await {
         Ok(started) => {
             node.saw_epoch(&started.memberships.epoch);
-            Connection::new(&node, &link, transport).run(started, opening).await
+            let connection = Connection::begin(node, link, transport, started, opening);
+            Some(Box::new(Session { connection, open }))
         }
         Err(error) => {
             log_failure(&link, &error);
-            farewell(&mut transport, End::Close(close_code(&error))).await;
-            End::Close(close_code(&error))
+            let end = End::Close(close_code(&error));
+            farewell(&mut transport, end).await;
+            open.end(end);
+            None
         }
-    };
-    open.end = end;
-    tracing::debug!(connection.id = %link.id, user.id = %link.user(), end = %end.label(), "disconnected");
+    }
 }
 
 /// A registered connection. Dropped, it is taken out of everything, also when its task ends in a panic.
-struct Open<'a> {
-    node: &'a Arc<Node>,
-    link: &'a Arc<Link>,
+struct Open {
+    node: Arc<Node>,
+    link: Arc<Link>,
     since: Instant,
     end: End,
 }
 
-impl<'a> Open<'a> {
-    fn new(node: &'a Arc<Node>, link: &'a Arc<Link>) -> Self {
+impl Open {
+    fn new(node: &Arc<Node>, link: &Arc<Link>) -> Self {
         node.hub.orgs.join(link.org());
         node.presence.came(link);
         node.metrics.opened.inc();
         node.metrics.connections.inc();
+        let (node, link) = (Arc::clone(node), Arc::clone(link));
         Self { node, link, since: Instant::now(), end: End::Close(CloseCode::Internal) }
+    }
+
+    /// Why it is over, which it is about to be.
+    fn end(&mut self, end: End) {
+        self.end = end;
+        tracing::debug!(connection.id = %self.link.id, user.id = %self.link.user(), end = %end.label(), "disconnected");
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.node.end(self.link);
+        self.node.end(&self.link);
         let metrics = &self.node.metrics;
         metrics.connections.dec();
         metrics.connection_seconds.observe(self.since.elapsed().as_secs_f64());

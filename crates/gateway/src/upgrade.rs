@@ -3,7 +3,7 @@
 //! Browsers see a refused upgrade as 1006 and would retry for ever: what cannot succeed (credentials, origin) is
 //! accepted and then closed with a code; what may succeed later (drain, a store that is away) is refused with 503.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use axum::{
     extract::{
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use crate::{
     admission::{Admission, Credentials, Door, admit, count_refusal, problem},
     node::Node,
-    serve::{Opening, serve, serve_stranger},
+    serve::{Opening, serve},
     transport::{Transport, WsTransport},
 };
 
@@ -74,14 +74,10 @@ pub(crate) async fn handle(
         Admission::Caller(caller) => Some(*caller),
         Admission::Unknown => None,
     };
-    let tracker = node.connections.clone();
     upgrade.on_upgrade(move |socket| {
-        let transport = WsTransport(socket);
-        tracker.track_future(async move {
-            match caller {
-                Some(caller) => serve(node, transport, caller, Opening::Silent { says_hello }).await,
-                None => serve_stranger(node, transport).await,
-            }
-        })
+        // A task of our own: that of the upgrade is several times as large as what serves an idle connection.
+        let opening = Opening::Silent { says_hello };
+        node.spawn_for_connection(serve(Arc::clone(&node), WsTransport(socket), caller, opening));
+        ready(())
     })
 }

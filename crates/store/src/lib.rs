@@ -185,19 +185,18 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     /// [`CATCH_UP_CHANGES`] in all: where that leaves nothing for a conversation, its page is empty and says that there
     /// is `more` (`to` = `from`). The first with something new always gets some. In the order of the cursors;
     /// conversations that the viewer does not take part in are left out.
-    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>>;
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>>;
     /// The conversations the user takes part in, most recently active first, with heads and the head of their
     /// feed, in one snapshot.
     async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships>;
-    /// Those of the conversations the user takes part in now that changed after a watermark, with the cursors to
-    /// replay them from, none of them more than `limit` behind its head. What moved the user's feed meanwhile (they
-    /// joined, left, a conversation was deleted) is [`Store::feed`]'s to tell.
-    async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since>;
+    /// The conversations that changed after a watermark, with the cursors to replay them from, none of them more than
+    /// `limit` behind its head: of those that the user takes part in now or took part in at `user_seq` of their feed, also
+    /// when they were deleted. That they came or went meanwhile is [`Store::feed`]'s to tell.
+    async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since>;
     /// Heads of conversations, batched (≤ 2,000), with the epoch. Unknown ids are left out.
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads>;
-    /// A conversation's head, and those of `users` who take part at it, in one snapshot. 0 and nobody for an unknown id;
-    /// nobody for one that is deleted.
-    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)>;
+    /// A conversation's head, and those of `users` who take part at it, in one snapshot. `None` for an unknown id.
+    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<Option<Members>>;
     /// Heads of users' feeds, batched (≤ 2,000). Unknown ids are left out.
     async fn feed_heads(&self, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>>;
     /// What moved a user's feed after a cursor, in its present state, ascending by `user_seq`, and the head in

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use protocol::{Conversation, ConversationId, HelloReply, Receipt};
 
-use super::{DeviceLog, Happened, Kind, Log, Looked, Violation};
+use super::{DeviceLog, Entry, Happened, Kind, Log, Looked, Violation};
 use crate::client::List;
 
 pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
@@ -37,25 +37,23 @@ fn order(looked: &Looked, found: &mut Vec<Violation>) {
     }
 }
 
-/// The last list that the device fetched, and the conversations that the server asked it to fetch anew after that: from
-/// events alone nobody can keep those. None when it was to fetch everything.
+/// The last list that the device fetched, and the conversations that the server asked it to fetch anew after it asked for
+/// that: from events alone nobody can keep those. None when it was to fetch everything.
 fn base(device: &DeviceLog) -> Option<(&[Conversation], HashSet<ConversationId>)> {
-    let mut base: Option<(_, HashSet<_>)> = None;
-    for entry in &device.entries {
-        match &entry.what {
-            Happened::Listed(conversations) => base = Some((conversations.as_slice(), HashSet::new())),
-            Happened::Heard(frame) if frame["type"] == "resync_required" => {
-                let id = frame["data"]["conversation_id"].as_str().and_then(|id| id.parse::<ConversationId>().ok());
-                match (&mut base, id) {
-                    (Some((_, anew)), Some(id)) => anew.extend([id]),
-                    (_, Some(_)) => {}
-                    (_, None) => base = None,
-                }
-            }
-            _ => {}
+    let told = |entry: &Entry| match &entry.what {
+        Happened::Heard(frame) if frame["type"] == "resync_required" => {
+            let id = frame["data"]["conversation_id"].as_str().and_then(|id| id.parse::<ConversationId>().ok());
+            Some((entry.at, id))
         }
-    }
-    base
+        _ => None,
+    };
+    let (asked, conversations) = device.entries.iter().rev().find_map(|entry| match &entry.what {
+        Happened::Listed { asked, conversations } => Some((*asked, conversations.as_slice())),
+        _ => None,
+    })?;
+    let since = device.entries.iter().filter_map(told).filter(|(at, _)| *at >= asked);
+    let anew: Option<HashSet<_>> = since.map(|(_, id)| id).collect();
+    anew.map(|anew| (conversations, anew))
 }
 
 /// The list at the end. Everything that was heard is applied, also what the fetched list knew: a client lets events
@@ -64,7 +62,7 @@ fn base(device: &DeviceLog) -> Option<(&[Conversation], HashSet<ConversationId>)
 /// than a list that was asked for after it, and harnesses keep no list beside which a stream began.
 fn kept(device: &DeviceLog, base: &[Conversation]) -> Result<List> {
     let mut list = List::new(device.user, base.iter().cloned());
-    let listed = device.entries.iter().rposition(|entry| matches!(entry.what, Happened::Listed(_)));
+    let listed = device.entries.iter().rposition(|entry| matches!(entry.what, Happened::Listed { .. }));
     let anew = device.entries.iter().rposition(|entry| {
         matches!(&entry.what, Happened::Heard(frame)
             if frame["type"] == "resync_required" && frame["data"]["conversation_id"].is_null())

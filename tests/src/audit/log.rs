@@ -76,7 +76,12 @@ pub enum Happened {
     /// The connection ended.
     Closed(u16),
     /// A fresh `GET conversations`, all pages of it, gave this.
-    Listed(Vec<Conversation>),
+    Listed {
+        /// When it was asked for: what it shows may be older than what came since.
+        asked: Duration,
+        /// The list.
+        conversations: Vec<Conversation>,
+    },
 }
 
 /// One thing that somebody did, with all its retries.

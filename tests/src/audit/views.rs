@@ -62,7 +62,7 @@ fn view(number: usize, device: &DeviceLog, found: &mut Vec<Violation>) -> View {
         match &entry.what {
             Happened::Heard(frame) => view.take(frame.clone()),
             Happened::Said(frame) => view.said(frame),
-            Happened::Opened | Happened::Closed(_) | Happened::Listed(_) => continue,
+            Happened::Opened | Happened::Closed(_) | Happened::Listed { .. } => continue,
         }
         for what in view.violations.drain(..).filter(|_| !told.contains(&entry.at)) {
             found.push(Violation::new(Kind::Protocol, what).user(device.user).device(number).at(entry.at));

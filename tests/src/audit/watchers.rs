@@ -43,7 +43,7 @@ pub(super) fn check(log: &Log, found: &mut Vec<Violation>) {
                 Happened::Closed(_) => watcher.begins(false),
                 Happened::Said(frame) if frame["type"] == "presence.watch" => watcher.wants(frame),
                 Happened::Heard(frame) => watcher.heard(entry.at, frame),
-                Happened::Said(_) | Happened::Listed(_) => {}
+                Happened::Said(_) | Happened::Listed { .. } => {}
             }
         }
         for roll in rolls {

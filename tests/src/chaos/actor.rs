@@ -284,10 +284,10 @@ impl Actor {
     /// flow anew is not kept: which of the two is older, nothing tells.
     async fn list(&mut self, device: &Device) {
         self.book.count("list");
-        let before = device.connections();
+        let (before, asked) = (device.connections(), self.book.now());
         let conversations = look::conversations(&self.me).await.ok();
         if let Some(conversations) = conversations.filter(|_| device.connections() == before) {
-            device.listed(conversations);
+            device.listed(asked, conversations);
         }
     }
 

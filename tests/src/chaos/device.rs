@@ -1,6 +1,9 @@
 //! One device of somebody: a socket, or an event stream that only listens.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::Result;
 use protocol::{Conversation, UserId};
@@ -64,11 +67,11 @@ impl Device {
         }
     }
 
-    /// It fetched its list, and this was the answer.
-    pub(super) fn listed(&self, conversations: Vec<Conversation>) {
+    /// It fetched its list, asked for at this time of the log; this was the answer.
+    pub(super) fn listed(&self, asked: Duration, conversations: Vec<Conversation>) {
         match &self.line {
-            Line::Socket(client) => client.listed(conversations),
-            Line::Stream(stream) => stream.listed(conversations),
+            Line::Socket(client) => client.listed(asked, conversations),
+            Line::Stream(stream) => stream.listed(asked, conversations),
         }
     }
 

@@ -252,10 +252,11 @@ impl Core {
         }
     }
 
-    /// Writes down what a fresh `GET conversations` gave just now, for who wants to know how a list is kept from there on.
-    pub fn listed(&mut self, now: Duration, conversations: Vec<Conversation>) {
+    /// Writes down what a fresh `GET conversations` gave just now, and when it was asked for, for who wants to know how a
+    /// list is kept from there on.
+    pub fn listed(&mut self, now: Duration, asked: Duration, conversations: Vec<Conversation>) {
         if self.log.is_some() {
-            self.write(now, Happened::Listed(conversations));
+            self.write(now, Happened::Listed { asked, conversations });
         }
     }
 

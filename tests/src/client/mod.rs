@@ -185,9 +185,9 @@ impl Client {
         self.orders.send(Order::Watch(users)).map_err(|_| anyhow!("the client has ended: {}", self.summary()))
     }
 
-    /// Writes down what a fresh `GET conversations` gave just now.
-    pub fn listed(&self, conversations: Vec<Conversation>) {
-        self.shared.state.lock().core.listed(self.start.elapsed(), conversations);
+    /// Writes down what a fresh `GET conversations` gave just now, and when it was asked for.
+    pub fn listed(&self, asked: Duration, conversations: Vec<Conversation>) {
+        self.shared.state.lock().core.listed(self.start.elapsed(), asked, conversations);
     }
 
     // ---- connections

@@ -7,7 +7,7 @@
 mod stream;
 mod task;
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use parking_lot::Mutex;
@@ -122,9 +122,9 @@ impl SseClient {
         self.shared.state.lock().log.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Writes down what a fresh `GET conversations` gave just now.
-    pub fn listed(&self, conversations: Vec<Conversation>) {
-        self.shared.write(Happened::Listed(conversations));
+    /// Writes down what a fresh `GET conversations` gave just now, and when it was asked for.
+    pub fn listed(&self, asked: Duration, conversations: Vec<Conversation>) {
+        self.shared.write(Happened::Listed { asked, conversations });
     }
 
     /// Where the next connection goes.

@@ -125,9 +125,10 @@ impl Listener {
     /// tells, and each names all that is theirs.
     pub(super) async fn lists(&self, list: impl Future<Output = Option<Vec<Conversation>>>) {
         let Some(before) = self.begun() else { return };
+        let asked = self.began.elapsed();
         let conversations = list.await;
         if let Some(conversations) = conversations.filter(|_| self.begun() == Some(before)) {
-            self.write(Happened::Listed(conversations));
+            self.write(Happened::Listed { asked, conversations });
         }
     }
 

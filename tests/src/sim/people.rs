@@ -133,12 +133,13 @@ impl People {
             What::Stall(time) => device.stall(time),
             What::List => {
                 // Who was never told from where its events flow fetches the list after that.
-                if device.with(|core, _| core.connections() > 0)
+                let (connections, asked) = device.with(|core, now| (core.connections(), now));
+                if connections > 0
                     && let Some(conversations) = self.list(actor).await
                 {
                     device.with(|core, now| {
                         if core.connections() > 0 {
-                            core.listed(now, conversations);
+                            core.listed(now, asked, conversations);
                         }
                     });
                 }

@@ -79,7 +79,7 @@ async fn a_change_whose_commit_took_long_is_replayed_from_whatever_moment_it_cou
 
     for (n, moment) in moments.iter().enumerate() {
         let since = moment.to_string().parse().unwrap();
-        let changed = world.store.changed_since(ada.id, &since, 100).await.unwrap();
+        let changed = world.store.changed_since(ada.id, u64::MAX, &since, 100).await.unwrap();
         for room in &rooms {
             let item = changed.items.iter().find(|item| item.conversation_id == *room);
             assert_eq!(item.and_then(|item| item.cursor), Some(1), "since {n}, {moment}: {changed:?}");
@@ -91,6 +91,6 @@ async fn a_change_whose_commit_took_long_is_replayed_from_whatever_moment_it_cou
         assert!(from <= seen && from >= seen.min(16), "since {n}, {moment}: from {from}");
     }
     let now = world.store.heads(&[]).await.unwrap().watermark;
-    assert!(world.store.changed_since(ada.id, &now, 100).await.unwrap().items.is_empty());
+    assert!(world.store.changed_since(ada.id, u64::MAX, &now, 100).await.unwrap().items.is_empty());
     world.apply(&[Op::send(quick, &ada, "more")]).await;
 }

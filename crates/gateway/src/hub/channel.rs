@@ -9,7 +9,7 @@ mod unprotected;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use chat::{Protections, Set, envelope::ConversationEvent};
+use chat::{Map, Protections, Set, envelope::ConversationEvent};
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
 use tokio::time::Instant;
 
@@ -172,13 +172,13 @@ impl Channel {
     }
 
     /// Gives up on a hole that is too wide to fill: who missed something fetches by REST. Of those of `asked`, `members`
-    /// took part at `head`; the others were removed in the hole, and are out: their feed tells them. `Err` when somebody
-    /// went live who was not asked about: ask again.
+    /// take part at `head`, and may read what comes after their seq (they may have been out and in again in the hole); the
+    /// others are out, and are returned. `Err` when somebody went live who was not asked about: ask again.
     pub(crate) fn skip_to(
         &mut self,
         head: Seq,
         asked: &Set<UserId>,
-        members: &Set<UserId>,
+        members: &Map<UserId, Seq>,
         resync: &Utf8Bytes,
     ) -> Result<Vec<Arc<Link>>, Behind> {
         let Some(delivered) = self.order.delivered() else { return Ok(Vec::new()) };
@@ -191,15 +191,17 @@ impl Channel {
         if self.subscribers.iter().any(|s| behind(s) && !asked.contains(&s.link.user())) {
             return Err(Behind);
         }
-        let is_out =
-            |s: &Subscriber| behind(s) && !members.contains(&s.link.user()) && self.rules.protections.membership;
-        let gone: Vec<_> = self.subscribers.iter().filter(|s| is_out(s)).map(|s| Arc::clone(&s.link)).collect();
-        self.subscribers.retain(|s| !gone.iter().any(|link| Arc::ptr_eq(link, &s.link)));
+        let checks = self.rules.protections.membership;
+        let is_out = |s: &mut Subscriber| checks && behind(s) && !members.contains_key(&s.link.user());
+        let gone = self.subscribers.extract_if(.., is_out).map(|s| s.link).collect();
         for subscriber in &mut self.subscribers {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor < head => {
                     subscriber.link.outbox.push(resync.clone(), Class::Durable);
                     *cursor = head;
+                    if checks {
+                        subscriber.visible_from = members.get(&subscriber.link.user()).copied().unwrap_or(head);
+                    }
                 }
                 Stage::Live(_) => {}
                 Stage::Starting(held) => held.overflow(),

@@ -191,17 +191,18 @@ impl Hub {
         self.with(id, |channel| channel.users())
     }
 
-    /// Gives up on a hole: see [`Channel::skip_to`].
+    /// Gives up on a hole: see [`Channel::skip_to`]. Also who is out.
     pub(crate) fn skip_to(
         &self,
         id: ConversationId,
         head: Seq,
         asked: &Set<UserId>,
-        members: &Set<UserId>,
+        members: &Map<UserId, Seq>,
         resync: &Utf8Bytes,
-    ) -> Result<After, Behind> {
+    ) -> Result<(After, Vec<Arc<Link>>), Behind> {
         let gone = self.with(id, |channel| Some(channel.skip_to(head, asked, members, resync))).transpose()?;
-        Ok(After { fill: None, references: self.forget(id, &gone.unwrap_or_default()) })
+        let gone = gone.unwrap_or_default();
+        Ok((After { fill: None, references: self.forget(id, &gone) }, gone))
     }
 
     /// A connection was shown a conversation that it follows, as of `seq`. Some when it is to go live anew from there.

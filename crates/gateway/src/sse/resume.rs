@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chat::{Map, Result};
-use protocol::{ConversationId, Resume, ResyncReason, Seq};
+use protocol::{ConversationId, Resume, ResyncReason, Seq, UserSeq};
 use store::Memberships;
 
 use super::{BadPosition, Position};
@@ -26,14 +26,14 @@ impl Node {
         started: Started,
         last: Option<std::result::Result<Position, BadPosition>>,
     ) -> Result<Live> {
-        let Memberships { epoch, watermark, items, .. } = &started.memberships;
-        let (epoch, watermark) = (epoch.clone(), watermark.clone());
+        let Memberships { epoch, watermark, user_seq, items } = &started.memberships;
+        let (epoch, watermark, user_seq) = (epoch.clone(), watermark.clone(), *user_seq);
         let heads: Vec<(ConversationId, Seq)> =
             items.iter().map(|item| (item.conversation_id, item.last_seq)).collect();
         let live = match last {
             None => self.go_live(link, started).await?,
             Some(Err(BadPosition)) => self.start_anew(link, started, ResyncReason::BadCursor).await?,
-            Some(Ok(position)) => match self.cursors(link, &position, &heads).await? {
+            Some(Ok(position)) => match self.cursors(link, &position, user_seq, &heads).await? {
                 Ok(cursors) => {
                     let resume = Resume {
                         epoch: position.epoch.as_ref().into(),
@@ -55,15 +55,17 @@ impl Node {
     /// From where on each conversation is to be replayed; or why nothing can be: the watermark is of another history, or
     /// of a future that this database does not have (it was restored, and nobody has said so by a new epoch).
     ///
-    /// Asked after the start read `heads`: what has not changed by now had not changed then, and its head is the cursor.
+    /// Asked after the start read `heads` (and the feed at `user_seq`): what has not changed by now had not changed then,
+    /// and its head is the cursor. That holds also for what is not theirs any more.
     async fn cursors(
         &self,
         link: &Link,
         position: &Position,
+        user_seq: UserSeq,
         heads: &[(ConversationId, Seq)],
     ) -> Result<std::result::Result<HashMap<ConversationId, Seq>, ResyncReason>> {
         let most = self.config.resume_distance;
-        let since = self.chat.changed_since(link.user(), &position.watermark, most as u32).await?;
+        let since = self.chat.changed_since(link.user(), user_seq, &position.watermark, most as u32).await?;
         if *since.epoch != *position.epoch {
             return Ok(Err(ResyncReason::EpochChanged));
         }

@@ -1,8 +1,8 @@
 //! Markers, access, and what a gateway follows: memberships and feeds.
 
 use protocol::{
-    Conversation, ConversationId, ConversationKind, Notification, NotificationPreferences, Posting, Preferences, Seq,
-    SessionId, Timestamp, UserId, UserSeq,
+    Changes, Conversation, ConversationId, ConversationKind, Notification, NotificationPreferences, Posting,
+    Preferences, Seq, SessionId, Timestamp, UserId, UserSeq,
 };
 
 use super::{change::LockedParticipant, watermark::Watermark};
@@ -110,6 +110,26 @@ pub struct ChangedSince {
     pub cursor: Option<Seq>,
     /// Its head.
     pub last_seq: Seq,
+}
+
+/// A page of what a user missed in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// The page.
+    pub page: Changes,
+    /// What they may read begins after this, in the snapshot of the page.
+    pub access_since_seq: Seq,
+}
+
+/// Who takes part in a conversation, at its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// The head.
+    pub last_seq: Seq,
+    /// The conversation was deleted: nobody takes part.
+    pub is_deleted: bool,
+    /// Each with what they may read: what comes after this.
+    pub access_since_seq: Vec<(UserId, Seq)>,
 }
 
 /// What moved a user's feed.

@@ -11,7 +11,7 @@ use super::{
     rows::{MessageRow, message_columns, message_joins},
     values::{count, int, watermark},
 };
-use crate::{Heads, Membership, Memberships};
+use crate::{Heads, Members, Membership, Memberships};
 
 /// For a viewer: they must take part now, and see nothing from before they may.
 const CHANGES_FOR_VIEWER: &str = concat!(
@@ -154,23 +154,21 @@ pub(super) async fn heads(pool: &PgPool, ids: &[ConversationId]) -> Outcome<Head
 }
 
 /// A conversation's head, and who of these takes part at it.
-pub(super) async fn members(
-    pool: &PgPool,
-    conversation: ConversationId,
-    users: &[UserId],
-) -> Outcome<(Seq, Vec<UserId>)> {
-    let row: Option<(i64, Vec<Uuid>)> = sqlx::query_as(
-        "SELECT c.last_seq, ARRAY(
-             SELECT p.user_id FROM participants p
-             WHERE p.conversation_id = c.id AND p.left_at IS NULL AND c.deleted_at IS NULL AND p.user_id = ANY($2))
-         FROM conversations c WHERE c.id = $1",
+pub(super) async fn members(pool: &PgPool, conversation: ConversationId, users: &[UserId]) -> Outcome<Option<Members>> {
+    let rows: Vec<(i64, bool, Option<Uuid>, Option<i64>)> = sqlx::query_as(
+        "SELECT c.last_seq, c.deleted_at IS NOT NULL, p.user_id, p.access_since_seq
+         FROM conversations c
+         LEFT JOIN participants p
+             ON p.conversation_id = c.id AND p.left_at IS NULL AND c.deleted_at IS NULL AND p.user_id = ANY($2)
+         WHERE c.id = $1",
     )
     .bind(conversation.0)
     .bind(users.iter().map(|id| id.0).collect::<Vec<_>>())
-    .fetch_optional(pool)
+    .fetch_all(pool)
     .await?;
-    let (head, members) = row.unwrap_or_default();
-    Ok((count(head), members.into_iter().map(UserId).collect()))
+    let Some((head, is_deleted, ..)) = rows.first().copied() else { return Ok(None) };
+    let members = rows.into_iter().filter_map(|(_, _, user, since)| Some((UserId(user?), count(since?))));
+    Ok(Some(Members { last_seq: count(head), is_deleted, access_since_seq: members.collect() }))
 }
 
 /// Heads of users' feeds.

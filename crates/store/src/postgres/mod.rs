@@ -44,9 +44,9 @@ use tokio::time::{Instant, timeout_at};
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Memberships,
-    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Since, Store,
-    StoreError, StoreHealth, Watermark,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Members, Memberships,
+    Missed, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState,
+    Since, Store, StoreError, StoreHealth, Watermark,
 };
 use away::Away;
 use doubt::Doubt;
@@ -301,19 +301,19 @@ impl Store for PostgresStore {
         self.call(|| async { follow::memberships(&self.pool.get(), user, limit).await }).await
     }
 
-    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>> {
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>> {
         self.call(|| async { resume::catch_up(&self.pool.get(), viewer, cursors, limit).await }).await
     }
 
-    async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
-        self.call(|| async { resume::changed_since(&self.pool.get(), user, since, limit).await }).await
+    async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since> {
+        self.call(|| async { resume::changed_since(&self.pool.get(), user, user_seq, since, limit).await }).await
     }
 
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads> {
         self.call(|| async { follow::heads(&self.pool.get(), ids).await }).await
     }
 
-    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)> {
+    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<Option<Members>> {
         self.call(|| async { follow::members(&self.pool.get(), conversation, users).await }).await
     }
 

@@ -1,7 +1,7 @@
 //! Many conversations at once, for one user: what changed since a watermark, and the first page of each. Each answer
 //! comes from one statement, which is one snapshot (with the details of messages read after it, as in `follow.rs`).
 
-use protocol::{Change, Changes, ConversationId, Seq, UserId};
+use protocol::{Change, ConversationId, Seq, UserId, UserSeq};
 use sqlx::{FromRow, PgPool, Row};
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{
     rows::{MessageRow, message_columns, message_joins},
     values::{count, int, watermark},
 };
-use crate::{CATCH_UP_CHANGES, CATCH_UP_CURSORS, ChangedSince, Since, Watermark};
+use crate::{CATCH_UP_CHANGES, CATCH_UP_CURSORS, ChangedSince, Missed, Since, Watermark};
 
 /// Room is given out before anything is read, in the order of the cursors: no conversation has more changes than its
 /// head is ahead of the cursor. (An outer column may bound a lateral subquery.)
@@ -27,7 +27,7 @@ const CATCH_UP: &str = concat!(
          SELECT *, greatest(least(most, $5 - coalesce(sum(most) OVER (
              ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)), 0)::bigint AS room
          FROM here)
-     SELECT k.place, k.id AS here, k.after, k.last_seq AS head, k.room, ",
+     SELECT k.place, k.id AS here, k.after, k.last_seq AS head, k.access_since_seq AS since, k.room, ",
     message_columns!(),
     " FROM room k
       LEFT JOIN LATERAL (
@@ -44,6 +44,7 @@ struct Page {
     conversation: ConversationId,
     after: Seq,
     head: Seq,
+    since: Seq,
     room: usize,
     rows: usize,
 }
@@ -54,7 +55,7 @@ pub(super) async fn catch_up(
     viewer: UserId,
     cursors: &[(ConversationId, Seq)],
     limit: u32,
-) -> Outcome<Vec<Changes>> {
+) -> Outcome<Vec<Missed>> {
     if cursors.is_empty() {
         return Ok(Vec::new());
     }
@@ -78,6 +79,7 @@ pub(super) async fn catch_up(
                 conversation: ConversationId(row.try_get("here")?),
                 after: count(row.try_get("after")?),
                 head: count(row.try_get("head")?),
+                since: count(row.try_get("since")?),
                 room: usize::try_from(row.try_get::<i64, _>("room")?).unwrap_or(0),
                 rows: 0,
             });
@@ -90,7 +92,8 @@ pub(super) async fn catch_up(
     let mut changed = messages(&mut connection, changed, Some(viewer)).await?.into_iter();
     let page = |its: Page| {
         let changes = changed.by_ref().take(its.rows).map(|message| Change::of(message, its.after)).collect();
-        page(its.conversation, its.after, its.head, its.room, changes)
+        let page = page(its.conversation, its.after, its.head, its.room, changes);
+        Missed { page, access_since_seq: its.since }
     };
     Ok(pages.into_iter().map(page).collect())
 }
@@ -108,7 +111,13 @@ struct SinceRow {
 
 /// Commits of a conversation follow each other in the order of `changed_seq`, so what could be seen of it at one moment
 /// is a beginning of that order: the newest change that was seen ends it.
-pub(super) async fn changed_since(pool: &PgPool, user: UserId, since: &Watermark, limit: u32) -> Outcome<Since> {
+pub(super) async fn changed_since(
+    pool: &PgPool,
+    user: UserId,
+    user_seq: UserSeq,
+    since: &Watermark,
+    limit: u32,
+) -> Outcome<Since> {
     let limit = i64::from(limit.max(1));
     let rows: Vec<SinceRow> = sqlx::query_as(
         "SELECT meta.epoch, pg_current_snapshot()::text AS snapshot, of.is_foreign, i.conversation_id, i.last_seq,
@@ -124,7 +133,7 @@ pub(super) async fn changed_since(pool: &PgPool, user: UserId, since: &Watermark
                  WHERE m.conversation_id = c.id AND m.changed_seq >= c.last_seq - $4
                    AND m.changed_in < $2 AND m.changed_in <> ALL($3)
                  ORDER BY m.changed_seq DESC LIMIT 1) seen ON true
-             WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
+             WHERE p.user_id = $1 AND (p.left_at IS NULL OR p.member_user_seq > $5)
                AND (c.changed_in >= $2 OR c.changed_in = ANY($3) OR of.is_foreign)) i ON true
          WHERE meta.singleton
          ORDER BY i.last_activity_at DESC, i.conversation_id DESC",
@@ -133,6 +142,7 @@ pub(super) async fn changed_since(pool: &PgPool, user: UserId, since: &Watermark
     .bind(since.horizon())
     .bind(since.open())
     .bind(limit)
+    .bind(int(user_seq))
     .fetch_all(pool)
     .await?;
     let first = rows.first().ok_or(Fault::internal("the table meta is empty"))?;

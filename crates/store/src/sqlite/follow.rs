@@ -1,7 +1,7 @@
 //! What a gateway needs so that nothing is missed: memberships, heads, receipts. Feeds and markers have files of their
 //! own.
 
-use protocol::{ConversationId, Receipt, Seq, UserId, UserSeq};
+use protocol::{ConversationId, Receipt, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::{
     error::Db,
     views,
 };
-use crate::{Heads, Membership, Memberships, NewEpoch, Result, Watermark};
+use crate::{Heads, Members, Membership, Memberships, NewEpoch, Result, Watermark};
 
 /// Most participants of a conversation whose markers a resume tells.
 const RECEIPTS_MAX: i64 = 100;
@@ -82,14 +82,17 @@ pub(super) async fn members(
     conn: &mut SqliteConnection,
     conversation: ConversationId,
     users: &[UserId],
-) -> Result<(Seq, Vec<UserId>)> {
-    let head: Option<i64> = sqlx::query_scalar("select last_seq from conversations where id = ?")
-        .bind(conversation.0)
-        .fetch_optional(&mut *conn)
-        .await
-        .db()?;
-    let members: Vec<Uuid> = sqlx::query_scalar(
-        "select p.user_id from participants p join conversations c on c.id = p.conversation_id and c.deleted_at is null \
+) -> Result<Option<Members>> {
+    let head: Option<(i64, bool)> =
+        sqlx::query_as("select last_seq, deleted_at is not null from conversations where id = ?")
+            .bind(conversation.0)
+            .fetch_optional(&mut *conn)
+            .await
+            .db()?;
+    let Some((head, is_deleted)) = head else { return Ok(None) };
+    let members: Vec<(Uuid, i64)> = sqlx::query_as(
+        "select p.user_id, p.access_since_seq from participants p \
+         join conversations c on c.id = p.conversation_id and c.deleted_at is null \
          where p.conversation_id = ? and p.left_at is null \
          and p.user_id in (select unhex(value) from json_each(?))",
     )
@@ -98,7 +101,8 @@ pub(super) async fn members(
     .fetch_all(conn)
     .await
     .db()?;
-    Ok((head.map_or(0, from_db), members.into_iter().map(UserId).collect()))
+    let access_since_seq = members.into_iter().map(|(user, since)| (UserId(user), from_db(since))).collect();
+    Ok(Some(Members { last_seq: from_db(head), is_deleted, access_since_seq }))
 }
 
 pub(super) async fn feed_heads(conn: &mut SqliteConnection, ids: &[UserId]) -> Result<Vec<(UserId, UserSeq)>> {

@@ -52,9 +52,9 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Memberships,
-    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState, Since, Store,
-    StoreError, StoreHealth, Watermark,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Members, Memberships,
+    Missed, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState,
+    Since, Store, StoreError, StoreHealth, Watermark,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -361,19 +361,19 @@ impl Store for SqliteStore {
         follow::memberships(&mut *self.snapshot().await?, user, limit).await
     }
 
-    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Changes>> {
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>> {
         resume::catch_up(&mut *self.snapshot().await?, viewer, cursors, limit).await
     }
 
-    async fn changed_since(&self, user: UserId, since: &Watermark, limit: u32) -> Result<Since> {
-        resume::changed_since(&mut *self.snapshot().await?, user, since, limit).await
+    async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since> {
+        resume::changed_since(&mut *self.snapshot().await?, user, user_seq, since, limit).await
     }
 
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads> {
         follow::heads(&mut *self.snapshot().await?, ids).await
     }
 
-    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<(Seq, Vec<UserId>)> {
+    async fn members(&self, conversation: ConversationId, users: &[UserId]) -> Result<Option<Members>> {
         follow::members(&mut *self.snapshot().await?, conversation, users).await
     }
 

@@ -1,12 +1,17 @@
 //! Many conversations at once, for one user: what changed since a watermark, and the first page of each. Both run
 //! inside a read transaction, which is one snapshot; a statement per conversation costs nothing in this process.
 
-use protocol::{Changes, ChangesTag, ConversationId, Seq, UserId};
+use protocol::{Changes, ChangesTag, ConversationId, Seq, UserId, UserSeq};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{codec::from_db, error::Db, follow::now, messages::changes};
-use crate::{CATCH_UP_CHANGES, CATCH_UP_CURSORS, ChangedSince, Result, Since, Watermark};
+use super::{
+    codec::{from_db, to_db},
+    error::Db,
+    follow::now,
+    messages::changes,
+};
+use crate::{CATCH_UP_CHANGES, CATCH_UP_CURSORS, ChangedSince, Missed, Result, Since, Watermark};
 
 /// First pages of what was changed after cursors.
 pub(super) async fn catch_up(
@@ -14,7 +19,7 @@ pub(super) async fn catch_up(
     viewer: UserId,
     cursors: &[(ConversationId, Seq)],
     limit: u32,
-) -> Result<Vec<Changes>> {
+) -> Result<Vec<Missed>> {
     let mut room = CATCH_UP_CHANGES;
     let mut pages = Vec::new();
     for (conversation, after) in cursors.iter().take(CATCH_UP_CURSORS) {
@@ -34,7 +39,14 @@ pub(super) async fn catch_up(
         }
         page.to = page.to.max(*after);
         room = room.saturating_sub(page.changes.len() as u32);
-        pages.push(page);
+        let since: i64 =
+            sqlx::query_scalar("select access_since_seq from participants where conversation_id = ? and user_id = ?")
+                .bind(conversation.0)
+                .bind(viewer.0)
+                .fetch_one(&mut *conn)
+                .await
+                .db()?;
+        pages.push(Missed { page, access_since_seq: from_db(since) });
     }
     Ok(pages)
 }
@@ -44,6 +56,7 @@ pub(super) async fn catch_up(
 pub(super) async fn changed_since(
     conn: &mut SqliteConnection,
     user: UserId,
+    user_seq: UserSeq,
     since: &Watermark,
     limit: u32,
 ) -> Result<Since> {
@@ -54,8 +67,8 @@ pub(super) async fn changed_since(
         "select c.id, c.last_seq, (select m.changed_seq from messages m \
          where m.conversation_id = c.id and m.changed_seq >= c.last_seq - ?3 and m.changed_in < ?2 \
          order by m.changed_seq desc limit 1) \
-         from participants p join conversations c on c.id = p.conversation_id and c.deleted_at is null \
-         where p.user_id = ?1 and p.left_at is null \
+         from participants p join conversations c on c.id = p.conversation_id \
+         where p.user_id = ?1 and (p.left_at is null or p.member_user_seq > ?5) \
          and (c.changed_in >= ?2 or ?4) \
          order by c.last_activity_at desc, c.id desc",
     )
@@ -63,6 +76,7 @@ pub(super) async fn changed_since(
     .bind(since.horizon())
     .bind(i64::from(limit.max(1)))
     .bind(is_foreign)
+    .bind(to_db(user_seq))
     .fetch_all(conn)
     .await
     .db()?;

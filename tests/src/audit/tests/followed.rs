@@ -181,8 +181,10 @@ fn a_list_that_the_server_asked_to_fetch_anew_is_judged_once_it_was() {
     let resync = json!({"type": "resync_required", "data": {"conversation_id": null, "reason": "epoch_changed"}});
     world.insert(1, 5, resync);
     assert!(!kinds(&world).contains(&Kind::WrongList), "{:?}", kinds(&world));
-    let listed = Happened::Listed(Vec::new());
-    world.push(1, listed);
+    let asked = |asked| Happened::Listed { asked, conversations: Vec::new() };
+    world.push(1, asked(Duration::ZERO));
+    assert!(!kinds(&world).contains(&Kind::WrongList), "asked for before that: {:?}", kinds(&world));
+    world.push(1, asked(Duration::MAX));
     assert!(kinds(&world).contains(&Kind::WrongList), "{:?}", kinds(&world));
 }
 

@@ -211,7 +211,9 @@ impl World {
     /// It fetched its list, which was empty, as this entry.
     pub(super) fn insert_listed(&mut self, device: usize, entry: usize) {
         let at = self.log.devices[device].entries[entry - 1].at;
-        self.log.devices[device].entries.insert(entry, Entry { at, what: Happened::Listed(Vec::new()) });
+        self.log.devices[device]
+            .entries
+            .insert(entry, Entry { at, what: Happened::Listed { asked: at, conversations: Vec::new() } });
     }
 
     pub(super) fn hear_all(&mut self, frame: &Value) {

@@ -2,8 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use protocol::{ConversationId, ConversationKind, Role, UserId, UserSeq};
-use store::{FeedChange, NewSession, Store};
+use protocol::{ConversationId, ConversationKind, History, Role, UserId, UserSeq};
+use store::{FeedChange, Members, NewConversation, NewSession, Store};
 
 use super::{op::Op, world::World};
 
@@ -156,7 +156,7 @@ pub async fn memberships_are_the_newest_conversations_with_their_heads(store: Ar
     assert_eq!((nobody.user_seq, nobody.items.len(), nobody.epoch), (0, 0, member.epoch));
 }
 
-/// Of those who are asked about; at that head.
+/// Of those who are asked about; at that head, with what they may read. Nobody takes part in what is deleted.
 pub async fn who_takes_part_is_told_with_the_head(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (ada, bob, cyd) = (world.user("ada").await, world.user("bob").await, world.user("cyd").await);
@@ -164,10 +164,26 @@ pub async fn who_takes_part_is_told_with_the_head(store: Arc<dyn Store>) {
     world.apply(&[Op::Leave(group, bob.clone())]).await;
     let head = world.head(group).await;
     let nobody = UserId::generate();
+    let at = |last_seq, access_since_seq| Members { last_seq, is_deleted: false, access_since_seq };
     let told = world.store.members(group, &[ada.id, bob.id, nobody]).await.unwrap();
-    assert_eq!(told, (head, vec![ada.id]));
-    assert_eq!(world.store.members(group, &[]).await.unwrap(), (head, Vec::new()));
-    assert_eq!(world.store.members(ConversationId::generate(), &[ada.id]).await.unwrap(), (0, Vec::new()));
+    assert_eq!(told, Some(at(head, vec![(ada.id, 0)])));
+    assert_eq!(world.store.members(group, &[]).await.unwrap(), Some(at(head, Vec::new())));
+    assert_eq!(world.store.members(ConversationId::generate(), &[ada.id]).await.unwrap(), None);
+    world.apply(&[Op::Close(group, ada.clone())]).await;
+    let closed = Members { is_deleted: true, ..at(world.head(group).await, Vec::new()) };
+    assert_eq!(world.store.members(group, &[ada.id, cyd.id]).await.unwrap(), Some(closed));
+
+    let since_join = NewConversation {
+        history: History::SinceJoin,
+        ..world.new_conversation(ConversationKind::Group, &[&ada, &bob])
+    };
+    let group = world.create(since_join).await.id;
+    world.apply(&[Op::Leave(group, bob.clone())]).await;
+    world.send(group, &ada, "while bob is out").await;
+    let out = world.head(group).await;
+    world.apply(&[Op::Join(group, bob.clone(), Role::Member)]).await;
+    let told = world.store.members(group, &[bob.id]).await.unwrap();
+    assert_eq!(told, Some(at(world.head(group).await, vec![(bob.id, out)])));
 }
 
 /// Batched, up to 2,000.

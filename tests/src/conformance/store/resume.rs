@@ -8,8 +8,8 @@ use std::{
     },
 };
 
-use protocol::{ConversationId, ConversationKind, History, Role, Seq, User, UserId};
-use store::{CATCH_UP_CHANGES, ChangedSince, Heads, NewConversation, Store, Watermark};
+use protocol::{ConversationId, ConversationKind, History, Role, Seq, User, UserId, UserSeq};
+use store::{CATCH_UP_CHANGES, ChangedSince, Heads, Missed, NewConversation, Store, Watermark};
 
 use super::{op::Op, world::World};
 
@@ -17,7 +17,7 @@ use super::{op::Op, world::World};
 async fn cursors(world: &World, user: &User, since: &Watermark) -> HashMap<ConversationId, Option<Seq>> {
     // As it comes back from a client.
     let since = since.to_string().parse().unwrap();
-    let changed = world.store.changed_since(user.id, &since, 100).await.unwrap();
+    let changed = world.store.changed_since(user.id, UserSeq::MAX, &since, 100).await.unwrap();
     changed.items.into_iter().map(|item| (item.conversation_id, item.cursor)).collect()
 }
 
@@ -37,7 +37,7 @@ pub async fn what_changed_since_a_watermark_is_replayed_and_nothing_else(store: 
 
     world.send(talk, &bob, "hello").await;
     world.apply(&[Op::Edit(edits, old.id, "three".into())]).await;
-    let changed = world.store.changed_since(ada.id, &before.watermark, 100).await.unwrap();
+    let changed = world.store.changed_since(ada.id, UserSeq::MAX, &before.watermark, 100).await.unwrap();
     // Most recently active first.
     let expected = [
         ChangedSince { conversation_id: talk, cursor: Some(1), last_seq: 2 },
@@ -115,7 +115,7 @@ pub async fn no_change_is_missed_from_whatever_moment_on(store: Arc<dyn Store>) 
     assert!(moments.iter().any(|moment| moment.items.iter().any(|(id, head)| heads[id] != *head)), "none was early");
     for moment in &moments {
         let since = moment.watermark.to_string().parse().unwrap();
-        let changed = world.store.changed_since(ada.id, &since, 10_000).await.unwrap();
+        let changed = world.store.changed_since(ada.id, UserSeq::MAX, &since, 10_000).await.unwrap();
         let cursors: HashMap<_, _> = changed.items.iter().map(|item| (item.conversation_id, item.cursor)).collect();
         for (id, seen) in &moment.items {
             // What was seen then ended at `seen`: the replay begins there or before.
@@ -137,7 +137,7 @@ pub async fn too_far_back_or_of_another_history_is_said(store: Arc<dyn Store>) {
     world.apply(&sends).await;
     world.send(calm, &ada, "hello").await;
     let since = async |watermark: &Watermark, limit| {
-        let changed = world.store.changed_since(ada.id, watermark, limit).await.unwrap();
+        let changed = world.store.changed_since(ada.id, UserSeq::MAX, watermark, limit).await.unwrap();
         changed.items.into_iter().map(|item| (item.conversation_id, item.cursor)).collect::<HashMap<_, _>>()
     };
     assert_eq!(since(&before, 9).await, HashMap::from([(busy, None), (calm, Some(1))]), "ten changes are too many");
@@ -150,19 +150,27 @@ pub async fn too_far_back_or_of_another_history_is_said(store: Arc<dyn Store>) {
     assert_eq!(since(&lost, 100).await, HashMap::from([(busy, None), (calm, None)]));
 }
 
-/// Left, closed: the feed tells of them, not this.
+/// What was left is not among what changed, but for who took part at their feed's place; what was closed is. Of neither
+/// is there a page.
 pub async fn only_what_one_takes_part_in_is_replayed(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let (left, closed, kept) =
         (world.group(&[&ada, &bob]).await, world.group(&[&ada, &bob]).await, world.group(&[&ada, &bob]).await);
     let heads = world.store.heads(&[left, closed, kept]).await.unwrap();
+    let then = world.store.memberships(bob.id, 10).await.unwrap().user_seq;
     world.apply(&[Op::Leave(left, bob.clone())]).await;
     world.apply(&[Op::Close(closed, ada.clone())]).await;
     world.send(kept, &ada, "hello").await;
-    assert_eq!(cursors(&world, &bob, &heads.watermark).await, HashMap::from([(kept, Some(1))]));
+    let now = world.store.memberships(bob.id, 10).await.unwrap().user_seq;
+    assert!(now > then, "leaving moves a feed");
+    for (user_seq, expected) in [(then, vec![left, closed, kept]), (now, vec![closed, kept])] {
+        let changed = world.store.changed_since(bob.id, user_seq, &heads.watermark, 100).await.unwrap();
+        let cursors: HashMap<_, _> = changed.items.iter().map(|item| (item.conversation_id, item.cursor)).collect();
+        assert_eq!(cursors, expected.into_iter().map(|id| (id, Some(1))).collect());
+    }
     let pages = world.store.catch_up(bob.id, &[(left, 0), (closed, 0), (kept, 1)], 10).await.unwrap();
-    assert_eq!(pages.iter().map(|page| page.conversation_id).collect::<Vec<_>>(), [kept]);
+    assert_eq!(pages.iter().map(|missed| missed.page.conversation_id).collect::<Vec<_>>(), [kept]);
     assert!(world.store.catch_up(UserId::generate(), &[(kept, 0)], 10).await.unwrap().is_empty());
     assert!(world.store.catch_up(bob.id, &[], 10).await.unwrap().is_empty());
     assert!(world.store.catch_up(bob.id, &[(ConversationId::generate(), 0)], 10).await.unwrap().is_empty());
@@ -190,7 +198,9 @@ pub async fn first_pages_of_many_are_those_of_each(store: Arc<dyn Store>) {
     for (viewer, limit) in [(&ada, 5), (&bob, 5), (&bob, 100), (&ada, 0)] {
         let pages = world.store.catch_up(viewer.id, &cursors, limit).await.unwrap();
         assert_eq!(pages.len(), cursors.len());
-        for (page, (group, after)) in pages.into_iter().zip(&cursors) {
+        for (Missed { page, access_since_seq }, (group, after)) in pages.into_iter().zip(&cursors) {
+            let access = world.store.access(viewer.id, *group).await.unwrap().unwrap();
+            assert_eq!(access_since_seq, access.participant.unwrap().access_since_seq);
             let mut alone = world.store.changes(Some(viewer.id), *group, *after, limit).await.unwrap().unwrap();
             // A cursor beyond the head stays where it is.
             alone.to = alone.to.max(*after);
@@ -214,13 +224,17 @@ pub async fn a_catch_up_is_bounded_and_goes_on(store: Arc<dyn Store>) {
     let calm = world.group(&[&ada]).await;
     let mut cursors: Vec<(ConversationId, Seq)> = groups.iter().map(|group| (*group, 0)).collect();
     cursors.push((calm, 1));
-    let pages = world.store.catch_up(ada.id, &cursors, u32::MAX).await.unwrap();
+    let first_pages = async |cursors: &[_], limit| {
+        let missed = world.store.catch_up(ada.id, cursors, limit).await.unwrap();
+        missed.into_iter().map(|missed| missed.page).collect::<Vec<_>>()
+    };
+    let pages = first_pages(&cursors, u32::MAX).await;
     let shape: Vec<_> = pages.iter().map(|page| (page.changes.len(), page.to, page.more)).collect();
     assert_eq!(shape, [(1_200, 1_200, false), (800, 800, true), (0, 0, true), (0, 0, true), (0, 1, false)]);
     let mut rounds = 0;
     let mut seen = 0;
     loop {
-        let pages = world.store.catch_up(ada.id, &cursors, 500).await.unwrap();
+        let pages = first_pages(&cursors, 500).await;
         let changes: usize = pages.iter().map(|page| page.changes.len()).sum();
         assert!(changes <= CATCH_UP_CHANGES as usize);
         seen += changes;
@@ -252,6 +266,6 @@ pub async fn a_new_epoch_is_another_one_and_stays(store: Arc<dyn Store>) {
     assert_eq!((heads.epoch.as_str(), heads.items), (second.new.as_str(), vec![(group, 1)]));
     assert_eq!(world.store.health().await.unwrap().epoch, second.new);
     assert_eq!(world.store.memberships(ada.id, 1).await.unwrap().epoch, second.new);
-    let since = world.store.changed_since(ada.id, &heads.watermark, 1).await.unwrap();
+    let since = world.store.changed_since(ada.id, UserSeq::MAX, &heads.watermark, 1).await.unwrap();
     assert_eq!((since.epoch, since.items.len()), (second.new, 0));
 }

@@ -10,9 +10,9 @@ use protocol::{
 };
 use store::{
     Access, Announced, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, Inbox, Library, MarkRow,
-    Marked, Memberships, MessageSearch, NewAnnouncement, NewAudit, NewConversation, NewEpoch, NewReport, NewSession,
-    NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, SessionState, Since,
-    Store, StoreHealth, Watermark,
+    Marked, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit, NewConversation, NewEpoch,
+    NewReport, NewSession, NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation, Scope, Seen,
+    SessionRecord, SessionState, Since, Store, StoreHealth, Watermark,
 };
 
 use super::SimStore;
@@ -62,11 +62,11 @@ through! {
         fn history(viewer: UserId, conversation: ConversationId, window: HistoryWindow, limit: u32) -> Vec<Message>;
         fn message(viewer: UserId, id: MessageId) -> Option<Message>;
         fn changes(viewer: Option<UserId>, conversation: ConversationId, after: Seq, limit: u32) -> Option<Changes>;
-        fn catch_up(viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Vec<Changes>;
+        fn catch_up(viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Vec<Missed>;
         fn memberships(user: UserId, limit: u32) -> Memberships;
-        fn changed_since(user: UserId, since: &Watermark, limit: u32) -> Since;
+        fn changed_since(user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Since;
         fn heads(ids: &[ConversationId]) -> Heads;
-        fn members(conversation: ConversationId, users: &[UserId]) -> (Seq, Vec<UserId>);
+        fn members(conversation: ConversationId, users: &[UserId]) -> Option<Members>;
         fn feed_heads(ids: &[UserId]) -> Vec<(UserId, UserSeq)>;
         fn feed(user: UserId, after: UserSeq) -> Feed;
         fn receipts(user: UserId, conversations: &[ConversationId]) -> Vec<Receipt>;

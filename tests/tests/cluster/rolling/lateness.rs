@@ -47,7 +47,7 @@ impl Device {
                         device.reached.push((seq, *at));
                     }
                 }
-                Happened::Opened | Happened::Said(_) | Happened::Listed(_) => {}
+                Happened::Opened | Happened::Said(_) | Happened::Listed { .. } => {}
             }
         }
         device

@@ -158,13 +158,33 @@ fn who_was_removed_in_a_hole_that_is_skipped_hears_nothing_after_it() {
     }
     channel.saw_head(99);
     let users = |links: &[&Arc<Link>]| links.iter().map(|link| link.user()).collect::<Set<_>>();
+    let members = Map::from_iter([(stays.user(), 0)]);
     let resync = Utf8Bytes::from("resync");
-    let nobody = channel.skip_to(99, &users(&[&stays]), &users(&[&stays]), &resync);
+    let nobody = channel.skip_to(99, &users(&[&stays]), &members, &resync);
     assert!(matches!(nobody, Err(Behind)), "somebody who is live was not asked about");
-    let gone = channel.skip_to(99, &users(&[&stays, &removed]), &users(&[&stays]), &resync).unwrap();
+    let gone = channel.skip_to(99, &users(&[&stays, &removed]), &members, &resync).unwrap();
     assert_eq!((gone.len(), Arc::ptr_eq(&gone[0], &removed)), (1, true));
     channel.offer(event(100), 100);
     assert_eq!(stays.outbox.take(1_000).frames, ["resync", "100"]);
     assert!(removed.outbox.take(1_000).frames.is_empty());
     assert_eq!(channel.release(&attachments[2], 2, 0), Err(Behind), "it reads the store again");
+}
+
+#[test]
+fn who_was_out_and_in_again_in_a_hole_that_is_skipped_reads_what_comes_after_that_alone() {
+    let back = link();
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    let attachment = channel.attach(&back);
+    channel.establish(2);
+    assert_eq!(channel.release(&attachment, 2, 0), Ok(false));
+    channel.saw_head(99);
+    let (asked, members) = (Set::from_iter([back.user()]), Map::from_iter([(back.user(), 80)]));
+    assert!(channel.skip_to(99, &asked, &members, &"resync".into()).unwrap().is_empty());
+    for (seq, place) in [(100, 79), (101, 81)] {
+        channel.offer(ConversationEvent { place: Some(place), ..event(seq) }, seq);
+    }
+    let told = back.outbox.take(1_000).frames;
+    assert_eq!((told[0].as_str(), told[2].as_str()), ("resync", "101"));
+    let step: Changes = serde_json::from_str(&told[1]).unwrap();
+    assert_eq!((step.from, step.to, step.changes.len()), (99, 100, 0), "an edit of what was sent while they were out");
 }
