@@ -87,8 +87,8 @@ impl Node {
         let members = now.access_since_seq.into_iter().collect();
         match self.hub.skip_to(id, now.last_seq, &asked, &members, &frame) {
             Ok((after, gone)) => {
-                if now.is_deleted {
-                    gone.iter().for_each(|link| tell_gone(link, id));
+                for link in gone.iter().filter(|_| now.is_deleted) {
+                    tell_gone(link, id);
                 }
                 self.after(id, after);
             }

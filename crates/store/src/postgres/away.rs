@@ -8,9 +8,10 @@
 //! To be slow is not to be away. While a search goes on, connections of the pool that are older than it are asked as
 //! they come back, and one that is idle at its beginning: an answer ends the search, and nothing was wrong. Nor was
 //! Postgres away when the search was merely late to connect: a *return*, which ends calls and costs the pool, is
-//! counted only if an attempt was refused, or if all those of the first second hang, or timed out, when one that began
-//! later is answered in less than half the time ([`Found::returned`]). New calls wait in either case, as long as for
-//! a place in the pool and no longer.
+//! counted only if an attempt was refused, or if one hung, as did all that began within a second after it, when one that
+//! began later is answered in less than half the time ([`Found::returned`]). New calls wait in either case, as long as
+//! for a place in the pool and no longer. Attempts that fail here, for want of file descriptors or of an address for
+//! Postgres' name, are no sign of either.
 
 use std::{sync::Arc, time::Duration};
 
@@ -195,7 +196,7 @@ async fn connect(shared: &Arc<Shared>) -> Option<Found> {
         if found.is_some() || Arc::strong_count(shared) == 1 {
             return found;
         }
-        if search.lasts() >= SILENCE && shared.state.borrow().reason.is_none() {
+        if search.silence() >= SILENCE && shared.state.borrow().reason.is_none() {
             shared.is_away(&(Arc::new(Silent) as Reason));
         }
     }
