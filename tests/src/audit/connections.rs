@@ -32,7 +32,7 @@ pub(super) fn check(log: &Log, truth: &Truth, found: &mut Vec<Violation>) {
                     replay.feed = Feed::default();
                 }
                 Happened::Said(frame) if frame["type"] == "hello" => replay.said_hello(frame),
-                Happened::Said(_) | Happened::Closed(_) | Happened::Listed(_) => {}
+                Happened::Said(_) | Happened::Closed(_) | Happened::Listed { .. } => {}
                 Happened::Heard(frame) => replay.heard(frame),
             }
         }
@@ -111,7 +111,7 @@ impl Replay<'_> {
             "message.created" | "message.updated" | "message.deleted" | "reaction.added" | "reaction.removed" => {
                 match (frame["seq"].as_u64(), parse::<Message>(&frame["data"])) {
                     (Some(seq), Some(message)) if seq == message.changed_seq => {
-                        self.message(&message, true);
+                        self.message(&message, Told::Live);
                         self.event(message.conversation_id, seq);
                     }
                     _ => self.tell(Kind::Protocol, format!("an event that is none: {frame}"), None),
@@ -164,7 +164,7 @@ impl Replay<'_> {
             && let Some(page) = parse::<Changes>(&frame["data"])
         {
             for change in &page.changes {
-                self.message(&change.data, false);
+                self.message(&change.data, Told::UpTo(page.to));
             }
         }
     }
@@ -221,7 +221,7 @@ impl Replay<'_> {
     fn page(&mut self, page: &Changes) {
         let id = page.conversation_id;
         for change in &page.changes {
-            self.message(&change.data, false);
+            self.message(&change.data, Told::UpTo(page.to));
         }
         let steps: Vec<_> = page.changes.iter().map(|change| change.seq).collect();
         let ascending = steps.windows(2).all(|pair| pair[0] < pair[1]);
@@ -252,15 +252,16 @@ impl Replay<'_> {
         }
     }
 
-    /// Whether the user may have this message in this state. `live`: told as it happened, not fetched afterwards.
-    fn message(&mut self, message: &Message, live: bool) {
+    /// Whether the user may have this message in this state.
+    fn message(&mut self, message: &Message, told: Told) {
         let (id, seq) = (message.conversation_id, message.changed_seq);
         let Some(history) = self.truth.conversations.get(&id) else { return };
         let since_join = self.log.since_join.contains(&id);
-        let allowed = may(history, self.device.user, message, live, since_join) || history.public && self.joined(id);
+        let allowed = may(history, self.device.user, message, told, since_join) || history.public && self.joined(id);
         if !allowed && self.leaks.insert((id, seq)) {
             let times = history.members.get(&self.device.user);
-            let what = format!("change {seq} of the message at {} was told; they were in it {times:?}", message.seq);
+            let place = message.seq;
+            let what = format!("change {seq} of the message at {place} was told ({told:?}); they were in it {times:?}");
             self.tell(Kind::Leaked, what, Some(id));
             if let Some(last) = self.found.last_mut() {
                 last.message = Some(message.id);
@@ -280,22 +281,44 @@ impl Replay<'_> {
         let id = parse(&frame["conversation_id"]).or_else(|| parse(&frame["data"]["conversation_id"]));
         let Some((id, history)) = id.and_then(|id| Some((id, self.truth.conversations.get(&id)?))) else { return };
         let theirs = history.members.contains_key(&self.device.user) || history.public && self.joined(id);
-        if !theirs {
-            let what = format!("`{}` of a conversation that they were never in", frame["type"]);
-            self.tell(Kind::Leaked, what, Some(id));
-        }
+        let gone = self.channels.get(&id).is_some_and(|channel| channel.gone);
+        let what = match frame["type"].as_str().unwrap_or_default() {
+            kind if !theirs => format!("`{kind}` of a conversation that they were never in"),
+            kind if gone && !self.is_own_marker(frame) => format!("`{kind}` came after the removal"),
+            _ => return,
+        };
+        self.tell(Kind::Leaked, what, Some(id));
+    }
+
+    /// That one goes to the user's own devices, also by a way that knows nothing of members, and may be written late.
+    fn is_own_marker(&self, frame: &Value) -> bool {
+        frame["type"] == "receipt.updated" && parse(&frame["data"]["user_id"]) == Some(self.device.user)
     }
 }
 
-fn may(history: &History, user: UserId, message: &Message, live: bool, since_join: bool) -> bool {
+/// How a message was told.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    /// As it happened.
+    Live,
+    /// Fetched afterwards, with all that there was up to here.
+    UpTo(Seq),
+}
+
+fn may(history: &History, user: UserId, message: &Message, told: Told, since_join: bool) -> bool {
     let Some(times) = history.members.get(&user) else { return false };
     let (place, seq) = (message.seq, message.changed_seq);
-    let within = |value: Seq| times.iter().any(|(from, to)| *from <= value && to.is_none_or(|to| value <= to));
-    if since_join && !within(place) {
-        return false;
-    }
-    // Told as it happened: only while they were in it. Fetched: also what was before, and between.
-    if live { within(seq) } else { times.iter().any(|(_, to)| to.is_none_or(|to| seq <= to)) }
+    times.iter().any(|(from, to)| {
+        let lasted = |seq: Seq| to.is_none_or(|to| seq <= to);
+        let was_in = match told {
+            // Only while they were in it.
+            Told::Live => *from <= seq && lasted(seq),
+            // Also what was before, and between. They were in it when it was read, and then it went as far as the page.
+            Told::UpTo(head) => lasted(seq.max(head)),
+        };
+        // Whoever comes back comes anew: what they could read in an earlier time is not theirs in a later one.
+        was_in && (!since_join || *from <= place)
+    })
 }
 
 fn parse<T: DeserializeOwned>(value: &Value) -> Option<T> {

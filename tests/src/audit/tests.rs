@@ -1,5 +1,6 @@
 //! The auditor finds each kind of violation in a made-up log, and none in a clean one.
 
+mod again;
 mod anew;
 mod back;
 mod followed;

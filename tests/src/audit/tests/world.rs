@@ -109,6 +109,27 @@ impl World {
         world
     }
 
+    /// And was added again by step 7, where newcomers see what comes; step 6 is a text of in between.
+    pub(super) fn again() -> Self {
+        let mut world = Self::removed();
+        let (ben, id) = (world.ben, world.id);
+        world.log.since_join.insert(id);
+        let mut adding = world.message(7, 7, "");
+        adding.kind = protocol::MessageKind::System;
+        adding.system =
+            Some(serde_json::from_value(json!({"type": "participant.added", "users": [person(ben)]})).unwrap());
+        for message in [world.message(6, 6, "t3 between"), adding.clone()] {
+            world.hear(0, world.event("message.created", &message));
+            world.store_change(&message);
+        }
+        let new = json!({"type": "conversation.created", "user_seq": 3, "data": world.conversation(7)});
+        world.hear(1, new);
+        let (memberships, sees) = ([(id, 6)].into(), [(id, [(7, adding)].into())].into());
+        let theirs = Theirs { memberships, sees, feed_head: 3, feed: vec![2, 3], ..Theirs::default() };
+        world.truth.users.insert(ben, theirs);
+        world
+    }
+
     pub(super) fn judge(&self) -> Vec<Violation> {
         judge(&self.log, &self.truth)
     }
