@@ -344,9 +344,9 @@ impl<T: Transport> Connection<T> {
 /// Tells what events flow from, in the frame that `answer` makes of it; ends the connection when they cannot.
 async fn tell(
     node: &Node,
-    link: &Link,
+    link: &Arc<Link>,
     live: chat::Result<Live>,
-    answer: impl FnOnce(HelloReply) -> Option<Utf8Bytes>,
+    answer: impl FnOnce(&HelloReply) -> Option<Utf8Bytes>,
 ) {
     match live {
         Ok(Live { mut reply, rest }) => {
@@ -355,10 +355,11 @@ async fn tell(
                 // or after it. Who leaves one takes the lock before telling.
                 let following = link.following.lock();
                 reply.heads.retain(|id, _| following.contains(*id));
-                if let Some(frame) = answer(reply) {
+                if let Some(frame) = answer(&reply) {
                     link.outbox.push(frame, Class::Durable);
                 }
             }
+            node.told_heads(link, &reply);
             node.tell_rest(link, &rest).await;
         }
         Err(error) => {

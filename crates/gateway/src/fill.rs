@@ -9,12 +9,14 @@ use std::{
 use axum::extract::ws::Utf8Bytes;
 use bus::Topic;
 use chat::Set;
-use protocol::{ConversationId, Event, EventType, Resync, ResyncReason, Seq};
+use protocol::{ConversationId, Event, EventType, HelloReply, Resync, ResyncReason, Seq};
 
 use crate::{
     follow::tell_gone,
     hub::{After, FillWhen},
+    link::Link,
     node::{Backoff, Node},
+    outbox::Class,
 };
 
 /// How long an early event waits for the one before it.
@@ -94,6 +96,23 @@ impl Node {
             }
             // Somebody went live meanwhile: the fill goes on, and asks again.
             Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+impl Node {
+    /// A connection was told these heads. Where it was asked to fetch past one before that, it is asked again: of the two
+    /// the later one counts, and events go on from where the skip ended.
+    pub(crate) fn told_heads(&self, link: &Arc<Link>, reply: &HelloReply) {
+        if !link.is_skipped() {
+            return;
+        }
+        for (id, head) in &reply.heads {
+            if self.hub.live_from(*id, link).is_some_and(|from| from > *head)
+                && let Some(frame) = resync(Some(*id), ResyncReason::TooFarBehind)
+            {
+                link.outbox.push(frame, Class::Durable);
+            }
         }
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Link {
     held: AtomicUsize,
     /// How often it was attached to a conversation.
     attachments: AtomicU64,
+    /// It was asked to fetch what a hole was skipped over.
+    skipped: AtomicBool,
     /// Held by the one command that reads a lot: a connection never has several large answers in memory.
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
@@ -124,6 +126,7 @@ impl Link {
             markers: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
             attachments: AtomicU64::new(0),
+            skipped: AtomicBool::new(false),
             reads: tokio::sync::Mutex::new(()),
         }
     }
@@ -143,6 +146,16 @@ impl Link {
     /// A number that no other attachment of this connection has.
     pub(crate) fn next_attachment(&self) -> u64 {
         self.attachments.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// It is about to be asked to fetch what a hole was skipped over.
+    pub(crate) fn skipped(&self) {
+        self.skipped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that happened, at any time.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.skipped.load(Ordering::SeqCst)
     }
 
     /// Whether so many more bytes may wait for it beside its outbox: all together no more than that may have.

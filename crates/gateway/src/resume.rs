@@ -48,15 +48,18 @@ impl Node {
             .collect();
         let mut live = Live::default();
         let reply = &mut live.reply;
-        let mut behind = Vec::new();
+        let (mut behind, mut new) = (Vec::new(), Vec::new());
         for item in &items {
             let id = item.conversation_id;
+            let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
             // Of one that is about to be shown anew, a client that did not name its cursors itself has none.
             let known = |_: &&Seq| link.mark.is_none() || !shown.contains_key(&id);
             match resume.cursors.get(&id).filter(known) {
                 Some(cursor) if *cursor <= item.last_seq && item.last_seq - cursor <= self.config.resume_distance => {
                     behind.push((*item, *cursor));
                 }
+                // What it is to hear of one that is new to it comes after the frame that shows it.
+                None if shown.contains_key(&id) => new.push((*item, head)),
                 cursor => {
                     if let Some(cursor) = cursor {
                         let ahead = *cursor > item.last_seq;
@@ -66,7 +69,6 @@ impl Node {
                         }
                         ask_resync(link, Some(id), reason);
                     }
-                    let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
                     let place = self.begin(link, *item, head).await?;
                     reply.heads.extend(place.seq().map(|seq| (id, seq)));
                 }
@@ -86,12 +88,16 @@ impl Node {
             }
             self.push_feed(link, event);
         }
+        for (item, head) in new {
+            let place = self.begin(link, item, head).await?;
+            live.reply.heads.extend(place.seq().map(|seq| (item.conversation_id, seq)));
+        }
         for event in events {
             self.apply(link, event.effect);
         }
         self.feed_live(link, feed_head).await?;
         let cursor = self.announcement_cursor(link, announcement_seq, resume.announcement_seq).await?;
-        reply.announcement_seq = self.announcements_live(link, cursor).await?;
+        live.reply.announcement_seq = self.announcements_live(link, cursor).await?;
         self.resumed_receipts(link, items.iter().map(|item| item.conversation_id), &mut live).await?;
         Ok(live)
     }

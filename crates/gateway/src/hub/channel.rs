@@ -197,6 +197,7 @@ impl Channel {
         for subscriber in &mut self.subscribers {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor < head => {
+                    subscriber.link.skipped();
                     subscriber.link.outbox.push(resync.clone(), Class::Durable);
                     *cursor = head;
                     if checks {

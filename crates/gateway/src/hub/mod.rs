@@ -205,6 +205,11 @@ impl Hub {
         Ok((After { fill: None, references: self.forget(id, &gone) }, gone))
     }
 
+    /// Up to where a live connection has everything by another way than events.
+    pub(crate) fn live_from(&self, id: ConversationId, link: &Arc<Link>) -> Option<Seq> {
+        self.with(id, |channel| channel.live_from(link))
+    }
+
     /// A connection was shown a conversation that it follows, as of `seq`. Some when it is to go live anew from there.
     pub(crate) fn shown(&self, id: ConversationId, link: &Arc<Link>, seq: Seq) -> Option<Attachment> {
         self.with(id, |channel| channel.shown(link, seq))

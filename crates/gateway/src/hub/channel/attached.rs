@@ -84,6 +84,15 @@ impl Channel {
         self.subscribers.is_empty()
     }
 
+    /// Up to where it has everything by another way than events, if it is live.
+    pub(crate) fn live_from(&self, link: &Arc<Link>) -> Option<Seq> {
+        let subscriber = self.subscribers.iter().find(|s| Arc::ptr_eq(&s.link, link))?;
+        match subscriber.stage {
+            Stage::Live(cursor) => Some(cursor),
+            Stage::Starting(_) => None,
+        }
+    }
+
     /// Starts holding anew: the subscriber is about to read the store.
     pub(crate) fn rearm(&mut self, attachment: &Attachment) {
         if let Some(subscriber) = self.find(attachment) {
