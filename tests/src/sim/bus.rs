@@ -17,7 +17,7 @@ use protocol::{NodeId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 pub use self::broker::Broker;
@@ -25,6 +25,8 @@ use super::{chance::Chance, gate::Gate};
 
 /// A command that does not get there fails after this.
 const TIME_LIMIT: Duration = Duration::from_millis(500);
+/// Between two looks whether the connection answers.
+const PING: Duration = Duration::from_secs(2);
 /// So long a topic that nobody here needs any more stays subscribed.
 const LINGER: Duration = Duration::from_millis(300);
 
@@ -120,8 +122,15 @@ async fn keep_connected(bus: std::sync::Weak<SimBus>) {
         let Some(bus) = bus.upgrade() else { return };
         if bus.broker.is_linked(bus.end) {
             let broken = bus.broker.broken(bus.end);
+            let weak = Arc::downgrade(&bus);
             drop(bus);
-            broken.await;
+            // As a lane of the real bus does: a connection on which no ping is answered is given up.
+            if timeout(PING, broken).await.is_err()
+                && let Some(bus) = weak.upgrade()
+                && bus.on_the_way().await.is_err()
+            {
+                bus.broker.cut(bus.end);
+            }
             continue;
         }
         bus.status.send_if_modified(|status| std::mem::replace(status, BusStatus::Down) != BusStatus::Down);

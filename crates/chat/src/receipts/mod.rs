@@ -103,7 +103,7 @@ pub(crate) fn tell(writer: &Writer, row: &MarkRow, marked: &Marked) {
         (Topic::User(row.user_id), UserEvent::encode_frame(&event))
     };
     match payload {
-        Ok(payload) => writer.publish(topic, payload),
+        Ok(payload) => writer.publish_marker(topic, payload),
         Err(error) => tracing::error!(%error, "a receipt could not be serialised"),
     }
 }

@@ -120,6 +120,11 @@ impl Writer {
         self.aside.hand(Outgoing::Ready(topic, payload));
     }
 
+    /// The same for a marker, which nobody would miss: it is kept while the bus is down, and said when it is back.
+    pub(crate) fn publish_marker(&self, topic: Topic, payload: Bytes) {
+        self.aside.hand(Outgoing::Marker(topic, payload));
+    }
+
     /// Refuses new changes, commits and publishes what was taken, then returns. Bounded by its caller.
     pub(crate) async fn shutdown(&self) {
         self.closing.send_replace(true);

@@ -1,12 +1,16 @@
 //! Hands events to the bus, in order, off the lane's way. A hint, as the bus is: beyond its bound events are
-//! dropped, and what the bus refuses is not kept; nodes find the hole and fill it from the store.
+//! dropped, and what the bus refuses is not kept; nodes find the hole and fill it from the store. But for markers, which
+//! leave no hole: they are said again when the bus works.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bus::{Bus, Topic};
 use bytes::Bytes;
 use protocol::{Event, EventType, Message, ReactionEvent, SystemChange, UserId, UserSeq};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 use tokio_util::task::TaskTracker;
 
 use super::commit::Chain;
@@ -22,6 +26,11 @@ const QUEUE: usize = 16_384;
 /// Most events in one round trip.
 const BATCH: usize = 512;
 
+/// Most markers that wait for the bus to work again; beyond it the oldest are forgotten.
+const KEPT: usize = 16_384;
+/// Between two attempts to publish those, when nothing else is published.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What is to be published.
 pub(super) enum Outgoing {
     /// A message in the state of its last change, and the reaction that this was, if it was one and that is known.
@@ -30,6 +39,8 @@ pub(super) enum Outgoing {
     Feed(UserId, UserSeq),
     /// A payload as it is.
     Ready(Topic, Bytes),
+    /// The same, of a marker: nobody who misses it would find out. Said late, or twice, it does no harm.
+    Marker(Topic, Bytes),
 }
 
 /// The sending end of one publisher's queue.
@@ -69,6 +80,8 @@ async fn run(
     mut closing: Option<watch::Receiver<bool>>,
 ) {
     let (mut taken, mut batch) = (Vec::new(), Vec::new());
+    // Markers that the bus refused.
+    let mut kept = VecDeque::new();
     let mut works = true;
     loop {
         tokio::select! {
@@ -78,8 +91,15 @@ async fn run(
                 continue;
             }
             count = waiting.recv_many(&mut taken, BATCH) => if count == 0 { break },
+            () = sleep(AGAIN), if !kept.is_empty() => {}
         }
-        batch.extend(taken.drain(..).filter_map(encode));
+        let mut markers: Vec<_> = kept.drain(..kept.len().min(BATCH)).collect();
+        for event in taken.drain(..) {
+            let is_marker = matches!(event, Outgoing::Marker(..));
+            let Some(event) = encode(event) else { continue };
+            if is_marker { markers.push(event) } else { batch.push(event) }
+        }
+        batch.extend(markers.iter().cloned());
         let mut result = bus.publish(&batch).await;
         if works && result.is_err() {
             // A connection that just died is soon replaced; nodes drop what they get twice.
@@ -96,6 +116,8 @@ async fn run(
                 if outage.failed() {
                     tracing::warn!(error = %Chain(error), "events are not published; nodes fill from the store");
                 }
+                kept.extend(markers);
+                kept.drain(..kept.len().saturating_sub(KEPT));
             }
         }
         works = result.is_ok();
@@ -114,7 +136,7 @@ async fn closed(closing: &mut Option<watch::Receiver<bool>>) {
 
 fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     match event {
-        Outgoing::Ready(topic, payload) => Some((topic, payload)),
+        Outgoing::Ready(topic, payload) | Outgoing::Marker(topic, payload) => Some((topic, payload)),
         Outgoing::Feed(user, user_seq) => Some((Topic::User(user), FeedMoved::encode(user_seq))),
         Outgoing::Change(message, reaction) => {
             let topic = Topic::Conversation(message.conversation_id);
