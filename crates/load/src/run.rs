@@ -1,0 +1,105 @@
+//! What every part of a run shares: the clock, the ledger, the meter, where to connect, and the word to stop.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::Clock, ledger::Ledger, meter::Meter, rest::Rest, socket::Dialer};
+
+/// A run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Distinguishes its users, conversations and messages.
+    pub(crate) name: String,
+    pub(crate) clock: Clock,
+    pub(crate) ledger: Ledger,
+    pub(crate) meter: Meter,
+    pub(crate) rest: Rest,
+    pub(crate) dialer: Dialer,
+    /// Characters of a message.
+    pub(crate) size: usize,
+    /// A command without an answer after this is said again (a message) or forgotten (anything else).
+    pub(crate) patience: Duration,
+    /// Nothing new is to be begun.
+    pub(crate) stop: CancellationToken,
+    /// Messages that wait for their answer.
+    pub(crate) under_way: AtomicI64,
+    /// What the last connection failed with.
+    pub(crate) last_error: Mutex<String>,
+    /// What happened when, for the report.
+    pub(crate) marks: Mutex<Vec<(f64, String)>>,
+    /// What it does just now, for the live view.
+    pub(crate) phase: Mutex<String>,
+    /// The load is on: chaos may begin, and ends with it.
+    pub(crate) loading: watch::Sender<bool>,
+    /// 1: about to connect; 2: everybody is.
+    pub(crate) connected: watch::Sender<u8>,
+}
+
+/// Beside the run's name: what [`Run`] is made of.
+pub(crate) struct Parts {
+    pub(crate) rest: Rest,
+    pub(crate) dialer: Dialer,
+    pub(crate) size: usize,
+    pub(crate) patience: Duration,
+}
+
+impl Run {
+    pub(crate) fn new(name: &str, parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            clock: Clock::start(),
+            ledger: Ledger::new(name),
+            meter: Meter::default(),
+            rest: parts.rest,
+            dialer: parts.dialer,
+            size: parts.size,
+            patience: parts.patience,
+            stop: CancellationToken::new(),
+            under_way: AtomicI64::new(0),
+            last_error: Mutex::default(),
+            marks: Mutex::default(),
+            phase: Mutex::default(),
+            loading: watch::Sender::new(false),
+            connected: watch::Sender::new(0),
+        })
+    }
+
+    /// Something to be seen in the plots.
+    pub(crate) fn mark(&self, what: impl Into<String>) {
+        self.marks.lock().push((self.clock.seconds(), what.into()));
+    }
+
+    /// The load begins.
+    pub(crate) fn load_begins(&self, what: &str) {
+        self.mark("load begins");
+        *self.phase.lock() = what.to_owned();
+        self.loading.send_replace(true);
+    }
+
+    /// It ends: what is under way may still arrive.
+    pub(crate) fn load_ends(&self) {
+        self.mark("load ends");
+        self.loading.send_replace(false);
+    }
+
+    /// Sockets that were open at once, at most.
+    pub(crate) fn most_open(&self) -> u64 {
+        self.meter.most_open.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// What it does from now on.
+    pub(crate) fn phase(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.mark(what.clone());
+        *self.phase.lock() = what;
+    }
+}
