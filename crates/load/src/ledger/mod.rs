@@ -135,9 +135,8 @@ impl Ledger {
         };
         match room.place(key, seq, self.book.current()) {
             Placed::Again(other) if to.has(id, other) => {
-                return self.wrong(Fault::Doubled, || {
-                    format!("person {who} got {key} of {id} at {other} and again at {seq}")
-                });
+                return self
+                    .wrong(Fault::Doubled, || format!("person {who} got {key} of {id} at {other} and again at {seq}"));
             }
             Placed::Fits | Placed::Again(_) => {}
             // Counted by the verdict, which knows what everybody was told.

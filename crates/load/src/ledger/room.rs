@@ -58,16 +58,21 @@ impl Order {
         if let Some((known, agreed)) = self.at.get_mut(&seq) {
             if *known == key {
                 *agreed += 1;
-                return Placed::Fits;
+                return self.again(key, seq);
             }
             let known = *known;
             self.conflicts.entry(seq).or_default().push((key, chapter));
             return Placed::Conflict(known);
         }
         self.at.insert(seq, (key, 1));
+        self.again(key, seq)
+    }
+
+    fn again(&mut self, key: Key, seq: Seq) -> Placed {
         match self.places.get(&key) {
-            Some(other) if !self.conflicts.contains_key(other) => Placed::Again(*other),
-            _ => {
+            Some(other) if *other != seq && !self.conflicts.contains_key(other) => Placed::Again(*other),
+            Some(_) => Placed::Fits,
+            None => {
                 self.places.insert(key, seq);
                 Placed::Fits
             }

@@ -102,7 +102,7 @@ impl Mix {
 
     fn parse(text: &str) -> Result<Self> {
         let mix: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             anyhow::anyhow!("line {line}: {}", error.message())
         })?;
         for (action, weight) in mix.ratios.weights() {
