@@ -175,9 +175,15 @@ fn interrupt(run: &Arc<Run>) -> JoinHandle<()> {
     })
 }
 
-/// Weighs the servers before the first socket and when all are there.
+/// Weighs the servers before the first socket and when all are there, and counts their CPU time anew when the load begins.
 fn weigher(run: &Arc<Run>, watched: &Arc<Mutex<Watched>>) -> JoinHandle<()> {
-    let (mut connected, watched) = (run.connected.subscribe(), Arc::clone(watched));
+    let (mut connected, mut loading) = (run.connected.subscribe(), run.loading.subscribe());
+    let (counted, watched) = (Arc::clone(watched), Arc::clone(watched));
+    tokio::spawn(async move {
+        if loading.wait_for(|loading| *loading).await.is_ok() {
+            counted.lock().processes.iter_mut().for_each(Process::load_begins);
+        }
+    });
     tokio::spawn(async move {
         for (wanted, name) in [(1, BEFORE), (2, CONNECTED)] {
             if connected.wait_for(|step| *step >= wanted).await.is_err() {

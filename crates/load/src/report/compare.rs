@@ -77,7 +77,7 @@ fn figures() -> [(&'static str, Figure); 9] {
         ("deliveries/s", |report| some(report.verdict.delivered as f64 / report.load_seconds())),
         ("calls/s", |report| some(report.calls as f64 / report.load_seconds())),
         ("sockets open, at most", |report| some(report.most_open as f64)),
-        ("server CPU seconds", |report| some(report.cpu_seconds())),
+        ("server CPU seconds, load", |report| some(report.cpu_seconds())),
         ("server CPU-µs per delivery", |report| {
             some(report.cpu_seconds() * 1e6 / report.verdict.delivered.max(1) as f64)
                 .filter(|_| report.verdict.delivered > 0)

@@ -162,6 +162,8 @@ pub struct ProcessUse {
     pub pid: u32,
     /// CPU seconds, user and system, while it was watched.
     pub cpu_seconds: f64,
+    /// Of them, those from when the load began to the end.
+    pub load_cpu_seconds: f64,
     /// Most resident bytes.
     pub most_rss_bytes: u64,
     /// Memory of its own (PSS) at moments of the run.
@@ -174,9 +176,9 @@ impl Report {
         (self.loaded[1] - self.loaded[0]).max(0.001)
     }
 
-    /// CPU seconds of all server processes.
+    /// CPU seconds of all server processes from when the load began to the end.
     pub fn cpu_seconds(&self) -> f64 {
-        self.processes.iter().map(|process| process.cpu_seconds).sum()
+        self.processes.iter().map(|process| process.load_cpu_seconds).sum()
     }
 
     /// Bytes (PSS) of all server processes per socket, of those that were watched before and after connecting.

@@ -120,7 +120,7 @@ element(place, "p", `${verdict.sent} sent, ${verdict.acknowledged} acknowledged,
 verdict.told.forEach((told) => element(place, "p", told));
 
 const load = Math.max(report.loaded[1] - report.loaded[0], 0.001);
-const cpu = report.processes.reduce((sum, { cpu_seconds }) => sum + cpu_seconds, 0);
+const cpu = report.processes.reduce((sum, { load_cpu_seconds }) => sum + load_cpu_seconds, 0);
 const weight = (when) => report.processes.reduce((sum, { pss_bytes }) => sum + (pss_bytes[when] ?? NaN), 0);
 const perSocket = report.processes.length && report.most_open
   ? Math.max(weight("connected") - weight("before_connecting"), 0) / report.most_open : NaN;
@@ -205,7 +205,7 @@ table("faults", ["", ...faults.map(([name]) => name)],
   verdict.by_event.map(({ event, faults }) => [event, ...Object.values(faults)]), (cell, n) => n > 0 && cell > 0);
 table("errors", ["", "how often"],
   [...Object.entries(report.errors), ...Object.entries(report.closes).map(([code, count]) => [`connections closed with ${code}`, count])]);
-table("servers", ["", "CPU s", "RSS at most, MiB", "PSS at the end, MiB"], report.processes.map(
-  ({ name, cpu_seconds, most_rss_bytes, pss_bytes }) =>
-    [name, cpu_seconds.toFixed(2), (most_rss_bytes / 2 ** 20).toFixed(1), pss_bytes.end ? (pss_bytes.end / 2 ** 20).toFixed(1) : "–"]));
+table("servers", ["", "CPU s", "of it under load", "RSS at most, MiB", "PSS at the end, MiB"], report.processes.map(
+  ({ name, cpu_seconds, load_cpu_seconds, most_rss_bytes, pss_bytes }) =>
+    [name, cpu_seconds.toFixed(2), load_cpu_seconds.toFixed(2), (most_rss_bytes / 2 ** 20).toFixed(1), pss_bytes.end ? (pss_bytes.end / 2 ** 20).toFixed(1) : "–"]));
 by("plan").textContent = JSON.stringify(report.plan, null, 1);

@@ -76,10 +76,11 @@ fn servers(report: &Report, out: &mut String) -> std::fmt::Result {
         let pss = pss.map_or(String::new(), |bytes| format!(", PSS {:.1} MiB at the end", mib(*bytes)));
         writeln!(
             out,
-            "  server   {} (pid {}): {:.2} s of CPU, RSS {:.1} MiB at most{pss}",
+            "  server   {} (pid {}): {:.2} s of CPU ({:.2} under load), RSS {:.1} MiB at most{pss}",
             process.name,
             process.pid,
             process.cpu_seconds,
+            process.load_cpu_seconds,
             mib(process.most_rss_bytes)
         )?;
     }

@@ -14,6 +14,8 @@ pub(crate) struct Process {
     last: f64,
     /// CPU seconds since it is watched, of former processes too.
     used: f64,
+    /// Of it, what was used before the load began.
+    before_load: f64,
     most_rss: u64,
     pss: Vec<(String, u64)>,
 }
@@ -22,7 +24,7 @@ impl Process {
     /// Begins to watch; its CPU time counts from here.
     pub(crate) fn new(name: &str, id: u32) -> Self {
         let last = cpu_seconds(id).unwrap_or_default();
-        Self { name: name.to_owned(), id, last, used: 0.0, most_rss: 0, pss: Vec::new() }
+        Self { name: name.to_owned(), id, last, used: 0.0, before_load: 0.0, most_rss: 0, pss: Vec::new() }
     }
 
     /// Whether there is such a process.
@@ -56,6 +58,12 @@ impl Process {
         delta
     }
 
+    /// The load begins.
+    pub(crate) fn load_begins(&mut self) {
+        self.count();
+        self.before_load = self.used;
+    }
+
     /// Writes down the memory that is its own (PSS), under a name.
     pub(crate) fn weigh(&mut self, when: &str) {
         if let Some(bytes) = rollup(self.id) {
@@ -70,6 +78,7 @@ impl Process {
             name: self.name.clone(),
             pid: self.id,
             cpu_seconds: self.used,
+            load_cpu_seconds: self.used - self.before_load,
             most_rss_bytes: self.most_rss,
             pss_bytes: self.pss.iter().cloned().collect(),
         }

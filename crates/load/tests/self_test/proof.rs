@@ -91,7 +91,11 @@ async fn lost_answers_and_broken_connections_are_no_faults() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_of_events_is_proved_like_a_socket() {
     let args = "events --streams 5 --members 5 --seconds 2 --rate 100";
-    let (code, report, said) = faults_of(args, vec![Wrong::Break, Wrong::Lose, Wrong::Double]).await;
+    let (code, report, said) = faults_of(args, vec![Wrong::Lose, Wrong::Double]).await;
     let wanted = Counts { lost: 1, doubled: 1, ..Counts::default() };
     assert_eq!((code, report.verdict.faults), (1, wanted), "{said}");
+    // What comes again after a break is at or below the cursor, and no doubling.
+    let (code, report, said) = faults_of(args, vec![Wrong::Break, Wrong::Break]).await;
+    assert_eq!((code, report.verdict.faults), (0, Counts::default()), "{said}");
+    assert!(report.verdict.repeated > 0, "{said}");
 }
