@@ -87,7 +87,7 @@ async fn with_target(
     let people = People::new(rest.clone(), tokens, &plan.run);
     people.try_one().await.map_err(|refused| why(&refused))?;
     let dialer = Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?;
-    let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience };
+    let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience, time: plan.time };
     let run = Run::new(&plan.run, parts);
     let started_at = OffsetDateTime::now_utc().format(&Rfc3339)?;
     let recorder = Recorder::start(&run, Arc::clone(watched));
@@ -102,7 +102,7 @@ async fn with_target(
     drop(view);
     let stopped_early = run.stop.is_cancelled();
     watched.lock().processes.iter_mut().for_each(|process| process.weigh(END));
-    let (record, processes) = recorder.finish();
+    let (record, processes) = recorder.finish().await;
     match played {
         Err(error) if !error.is::<Stopped>() => return Err(error),
         _ => {}

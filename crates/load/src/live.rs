@@ -1,13 +1,21 @@
 //! What is to be seen while a run goes on: a few lines that stay in place on a terminal, a line every five seconds
 //! elsewhere.
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{
+    io::IsTerminal,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use tokio::{task::JoinHandle, time::interval};
 
-use crate::{report::model::Second, run::Run, watch::Record};
+use crate::{
+    report::model::Second,
+    run::{Progress, Run},
+    watch::Record,
+};
 
 /// Where nobody watches, so often.
 const QUIET: usize = 5;
@@ -29,7 +37,11 @@ impl Live {
             let bars: Vec<_> = (0..4)
                 .map(|n| {
                     let bar = all.add(ProgressBar::new_spinner());
-                    bar.with_style(style(if n == 0 { "{spinner} {elapsed_precise} {msg}" } else { "  {msg}" }))
+                    bar.with_style(style(if n == 0 {
+                        "{spinner} {elapsed_precise} [{bar:24}] {msg}"
+                    } else {
+                        "  {msg}"
+                    }))
                 })
                 .collect();
             bars[0].enable_steady_tick(Duration::from_millis(120));
@@ -64,6 +76,9 @@ async fn show(run: Arc<Run>, record: Arc<Mutex<Record>>, bars: Option<Vec<Progre
         let lines = last.map(|last| lines(&run, &last)).unwrap_or_default();
         match &bars {
             Some(bars) => {
+                let (done, all) = progress(&run);
+                bars[0].set_length(all);
+                bars[0].set_position(done);
                 bars[0].set_message(phase);
                 for (bar, line) in bars[1..].iter().zip(lines) {
                     bar.set_message(line);
@@ -76,6 +91,16 @@ async fn show(run: Arc<Run>, record: Arc<Mutex<Record>>, bars: Option<Vec<Progre
             }
             None => {}
         }
+    }
+}
+
+/// How far it is, of how much.
+fn progress(run: &Run) -> (u64, u64) {
+    match *run.progress.lock() {
+        Progress::Unknown => (0, 1),
+        Progress::Made(done, all) => (done as u64, all as u64),
+        Progress::Opening(all) => (run.meter.open.load(Relaxed).max(0) as u64, all as u64),
+        Progress::Since(start, time) => (start.elapsed().as_millis() as u64, time.as_millis() as u64),
     }
 }
 

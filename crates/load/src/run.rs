@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -13,6 +13,20 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, ledger::Ledger, meter::Meter, rest::Rest, socket::Dialer};
+
+/// How far what it does just now has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Progress {
+    /// Nobody can tell.
+    #[default]
+    Unknown,
+    /// So many of so many are made.
+    Made(usize, usize),
+    /// So many sockets are to be open.
+    Opening(usize),
+    /// From when, for how long.
+    Since(Instant, Duration),
+}
 
 /// A run.
 #[derive(Debug)]
@@ -38,6 +52,10 @@ pub(crate) struct Run {
     pub(crate) marks: Mutex<Vec<(f64, String)>>,
     /// What it does just now, for the live view.
     pub(crate) phase: Mutex<String>,
+    /// How far it has come with that.
+    pub(crate) progress: Mutex<Progress>,
+    /// How long the load is to last.
+    pub(crate) time: Duration,
     /// The load is on: chaos may begin, and ends with it.
     pub(crate) loading: watch::Sender<bool>,
     /// 1: about to connect; 2: everybody is.
@@ -50,6 +68,7 @@ pub(crate) struct Parts {
     pub(crate) dialer: Dialer,
     pub(crate) size: usize,
     pub(crate) patience: Duration,
+    pub(crate) time: Duration,
 }
 
 impl Run {
@@ -68,6 +87,8 @@ impl Run {
             last_error: Mutex::default(),
             marks: Mutex::default(),
             phase: Mutex::default(),
+            progress: Mutex::default(),
+            time: parts.time,
             loading: watch::Sender::new(false),
             connected: watch::Sender::new(0),
         })
@@ -81,7 +102,8 @@ impl Run {
     /// The load begins.
     pub(crate) fn load_begins(&self, what: &str) {
         self.mark("load begins");
-        *self.phase.lock() = what.to_owned();
+        what.clone_into(&mut self.phase.lock());
+        *self.progress.lock() = Progress::Since(Instant::now(), self.time);
         self.loading.send_replace(true);
     }
 
@@ -101,5 +123,6 @@ impl Run {
         let what = what.into();
         self.mark(what.clone());
         *self.phase.lock() = what;
+        *self.progress.lock() = Progress::Unknown;
     }
 }

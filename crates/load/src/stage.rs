@@ -22,7 +22,7 @@ use crate::{
     pace,
     people::{People, Person},
     plan::{Pace, Plan},
-    run::Run,
+    run::{Progress, Run},
 };
 
 /// Connections that are being opened at once, at most.
@@ -69,7 +69,7 @@ impl Stage {
     /// Makes people.
     pub(crate) async fn people(&self, count: usize) -> Result<Vec<Person>> {
         self.run.phase(format!("making {count} people"));
-        let made = |done: usize| *self.run.phase.lock() = format!("making people: {done} of {count}");
+        let made = |done| *self.run.progress.lock() = Progress::Made(done, count);
         self.unless_stopped(self.people.make(count, made)).await
     }
 
@@ -77,7 +77,7 @@ impl Stage {
     pub(crate) async fn groups(&self, groups: &[Vec<Person>]) -> Result<Vec<Arc<Room>>> {
         let count = groups.len();
         self.run.phase(format!("making {count} conversations"));
-        let made = |done: usize| *self.run.phase.lock() = format!("making conversations: {done} of {count}");
+        let made = |done| *self.run.progress.lock() = Progress::Made(done, count);
         let ids = self.unless_stopped(self.people.groups(groups, made)).await?;
         Ok(ids.into_iter().map(|id| self.run.ledger.room(id)).collect())
     }
@@ -86,7 +86,7 @@ impl Stage {
     pub(crate) async fn pairs(&self, pairs: &[[Person; 2]]) -> Result<Vec<Arc<Room>>> {
         let count = pairs.len();
         self.run.phase(format!("making {count} conversations"));
-        let made = |done: usize| *self.run.phase.lock() = format!("making conversations: {done} of {count}");
+        let made = |done| *self.run.progress.lock() = Progress::Made(done, count);
         let ids = self.unless_stopped(self.people.pairs(pairs, made)).await?;
         Ok(ids.into_iter().map(|id| self.run.ledger.room(id)).collect())
     }
@@ -106,6 +106,7 @@ impl Stage {
         rooms: impl Fn(usize) -> Vec<Arc<Room>>,
     ) -> Result<Crowd> {
         self.run.phase(format!("connecting {}", people.len()));
+        *self.run.progress.lock() = Progress::Opening(people.len());
         self.run.connected.send_replace(1);
         let devices = self.unless_stopped(self.ramp(people, line, rooms)).await?;
         self.run.connected.send_replace(2);

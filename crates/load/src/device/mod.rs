@@ -1,6 +1,7 @@
 //! One person's device: a socket or a stream of events that comes back by itself, resumes with its cursors, and says a
 //! message again under the same `client_id` until it is answered, as docs/protocol.md asks of a good client.
 
+mod hears;
 mod pending;
 mod session;
 mod sse;

@@ -11,8 +11,9 @@ use tokio::{
 
 use super::{
     Order,
+    hears::Ask,
     pending::{Message, Waiting},
-    session::{Ask, Orders, Session},
+    session::{Orders, Session},
     sse_stream::Cutter,
 };
 use crate::{frame::Data, ledger::Key, rest::root, run::Run};

@@ -9,7 +9,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{
     Order,
-    session::{Ask, Orders, Session},
+    hears::Ask,
+    session::{Orders, Session},
 };
 use crate::socket::Socket;
 

@@ -32,10 +32,10 @@ pub(crate) async fn disturb(run: &Arc<Run>, nodes: &mut Nodes, chaos: &Chaos, se
         }
         let deed = chaos.kinds[turn % chaos.kinds.len()];
         // Where no socket is open, what is called is the api node.
-        let able: Vec<_> = (0..nodes.nodes.len()).filter(|n| nodes.nodes[*n].has_sockets() == sockets).collect();
-        let able = if able.is_empty() { (0..nodes.nodes.len()).collect() } else { able };
+        let able: Vec<_> = (0..nodes.all.len()).filter(|n| nodes.all[*n].has_sockets() == sockets).collect();
+        let able = if able.is_empty() { (0..nodes.all.len()).collect() } else { able };
         let place = able[rng.random_range(0..able.len())];
-        let node = &mut nodes.nodes[place];
+        let node = &mut nodes.all[place];
         let name = format!("{deed} {}", node.name);
         run.mark(name.clone());
         run.ledger.book.event(name);

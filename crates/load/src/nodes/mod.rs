@@ -24,7 +24,7 @@ const END: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Nodes {
     /// Gateways first, then the api node; or one embedded server.
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     pub(crate) watched: Arc<Mutex<Watched>>,
     _folder: TempDir,
 }
@@ -64,27 +64,27 @@ impl Nodes {
             watched.metrics.push(node.admin().to_owned());
             nodes.push(node);
         }
-        Ok(Self { nodes, watched, _folder: folder })
+        Ok(Self { all: nodes, watched, _folder: folder })
     }
 
     /// Where REST is.
     pub(crate) fn api(&self) -> String {
-        self.nodes.last().map(|node| node.url().to_owned()).unwrap_or_default()
+        self.all.last().map(|node| node.url().to_owned()).unwrap_or_default()
     }
 
     /// Where sockets are.
     pub(crate) fn gateways(&self) -> Vec<String> {
-        let all = self.nodes.iter().filter(|node| node.has_sockets());
+        let all = self.all.iter().filter(|node| node.has_sockets());
         all.map(|node| node.url().to_owned()).collect()
     }
 
     /// Ends them all.
     pub(crate) async fn end(mut self) {
-        for node in &mut self.nodes {
+        for node in &mut self.all {
             node.terminate();
         }
         let deadline = tokio::time::Instant::now() + END;
-        for node in &mut self.nodes {
+        for node in &mut self.all {
             if tokio::time::timeout_at(deadline, node.ended()).await.is_err() {
                 node.kill().await;
             }

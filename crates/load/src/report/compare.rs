@@ -78,10 +78,7 @@ fn figures() -> [(&'static str, Figure); 9] {
         ("calls/s", |report| some(report.calls as f64 / report.load_seconds())),
         ("sockets open, at most", |report| some(report.most_open as f64)),
         ("server CPU seconds, load", |report| some(report.cpu_seconds())),
-        ("server CPU-µs per delivery", |report| {
-            some(report.cpu_seconds() * 1e6 / report.verdict.delivered.max(1) as f64)
-                .filter(|_| report.verdict.delivered > 0)
-        }),
+        ("server CPU-µs per delivery", Report::micros_per_delivery),
         ("bytes (PSS) per socket", Report::bytes_per_socket),
         ("errors", |report| some(report.errors.values().sum::<u64>() as f64)),
         ("connections lost", |report| some(report.closes.values().sum::<u64>() as f64)),

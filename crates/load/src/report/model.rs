@@ -181,16 +181,24 @@ impl Report {
         self.processes.iter().map(|process| process.load_cpu_seconds).sum()
     }
 
-    /// Bytes (PSS) of all server processes per socket, of those that were watched before and after connecting.
+    /// CPU microseconds of all server processes per delivery; none where nothing was pushed.
+    pub fn micros_per_delivery(&self) -> Option<f64> {
+        let deliveries = self.latency.get("delivery").map(|latency| latency.count).filter(|count| *count > 0)?;
+        (!self.processes.is_empty()).then(|| self.cpu_seconds() * 1e6 / deliveries as f64)
+    }
+
+    /// Bytes (PSS) of all server processes per socket, where there were many, of those that were watched before and after connecting.
     pub fn bytes_per_socket(&self) -> Option<f64> {
         let sum = |when: &str| {
             self.processes.iter().map(|process| Some(*process.pss_bytes.get(when)? as f64)).sum::<Option<f64>>()
         };
         let grown = sum(CONNECTED)? - sum(BEFORE)?;
-        (self.most_open > 0 && !self.processes.is_empty()).then(|| grown.max(0.0) / self.most_open as f64)
+        (self.most_open >= ENOUGH && !self.processes.is_empty()).then(|| grown.max(0.0) / self.most_open as f64)
     }
 }
 
+/// With fewer sockets, what a process allocates once weighs more than they do.
+const ENOUGH: u64 = 500;
 /// Name of a weighing: before the first socket.
 pub(crate) const BEFORE: &str = "before_connecting";
 /// Name of a weighing: when all sockets are live.

@@ -122,7 +122,7 @@ verdict.told.forEach((told) => element(place, "p", told));
 const load = Math.max(report.loaded[1] - report.loaded[0], 0.001);
 const cpu = report.processes.reduce((sum, { load_cpu_seconds }) => sum + load_cpu_seconds, 0);
 const weight = (when) => report.processes.reduce((sum, { pss_bytes }) => sum + (pss_bytes[when] ?? NaN), 0);
-const perSocket = report.processes.length && report.most_open
+const perSocket = report.processes.length && report.most_open >= 500
   ? Math.max(weight("connected") - weight("before_connecting"), 0) / report.most_open : NaN;
 for (const [value, name] of [
   [verdict.acknowledged / load, "messages/s"],
@@ -132,7 +132,7 @@ for (const [value, name] of [
   [report.latency.reconnect?.p99, "ms reconnect, p99"],
   [report.calls ? report.calls / load : undefined, "REST answers/s"],
   [report.most_open, "sockets at once"],
-  [report.processes.length && verdict.delivered ? (cpu * 1e6) / verdict.delivered : undefined, "server CPU-µs per delivery"],
+  [report.processes.length && report.latency.delivery ? (cpu * 1e6) / report.latency.delivery.count : undefined, "server CPU-µs per delivery"],
   [perSocket, "bytes (PSS) per socket"],
 ]) {
   if (value == null || Number.isNaN(value) || value === 0) continue;

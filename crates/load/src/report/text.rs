@@ -84,12 +84,8 @@ fn servers(report: &Report, out: &mut String) -> std::fmt::Result {
             mib(process.most_rss_bytes)
         )?;
     }
-    if report.processes.is_empty() {
-        return Ok(());
-    }
-    let cpu = report.cpu_seconds() * 1e6;
-    if report.verdict.delivered > 0 {
-        writeln!(out, "  cost     {:.1} server CPU-µs per delivery", cpu / report.verdict.delivered as f64)?;
+    if let Some(micros) = report.micros_per_delivery() {
+        writeln!(out, "  cost     {micros:.1} server CPU-µs per delivery")?;
     }
     if let Some(bytes) = report.bytes_per_socket() {
         writeln!(out, "  cost     {bytes:.0} bytes (PSS) per socket, as it was connected")?;

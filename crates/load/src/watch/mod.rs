@@ -59,8 +59,10 @@ impl Recorder {
     }
 
     /// Ends, with what there is since the last second; and what the processes used.
-    pub(crate) fn finish(self) -> (Record, Vec<ProcessUse>) {
+    pub(crate) async fn finish(mut self) -> (Record, Vec<ProcessUse>) {
         self.task.abort();
+        // It may be writing down a second just now: what it collected would be gone.
+        let _ = (&mut self.task).await;
         let mut record = std::mem::take(&mut *self.record.lock());
         // No second of its own: rates of a part of one would mislead.
         for (kind, part) in self.run.meter.collect() {
