@@ -1,12 +1,16 @@
 //! One run from beginning to end: the plan is checked, nodes are started, the scenario played while everything is
-//! recorded, and the report written. Ctrl-C ends the scenario, not the report; a second one ends at once.
+//! recorded, and the report written. Ctrl-C ends the scenario, not the report; a second one does not wait
+//! for what is under way either.
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use parking_lot::Mutex;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::task::JoinHandle;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 
 use crate::{
     cli::{Options, Scenario},
@@ -62,7 +66,7 @@ pub(crate) async fn play(mut plan: Plan, live: bool) -> Result<Report> {
         }
         let started = tokio::select! {
             started = Nodes::start(spawn, &secret) => started?,
-            _ = tokio::signal::ctrl_c() => return Err(Stopped.into()),
+            () = told_to_stop() => return Err(Stopped.into()),
         };
         (plan.api, plan.gateways) = (started.api(), started.gateways());
         watched = Arc::clone(&started.watched);
@@ -95,7 +99,10 @@ async fn with_target(
     let interrupt = interrupt(&run);
     let weigher = weigher(&run, watched);
     let stage = Stage { run: Arc::clone(&run), plan, people };
-    let played = disturbed(&stage, nodes).await;
+    let played = tokio::select! {
+        played = disturbed(&stage, nodes) => played,
+        () = run.give_up.cancelled() => Err(Stopped.into()),
+    };
     let seconds = run.clock.seconds();
     interrupt.abort();
     weigher.abort();
@@ -161,18 +168,30 @@ async fn disturbed(stage: &Stage, nodes: Option<&mut Nodes>) -> Result<()> {
     }
 }
 
-/// The first Ctrl-C stops the scenario, the second one everything.
+/// The first Ctrl-C stops the scenario, the second one the waiting for what is under way.
 fn interrupt(run: &Arc<Run>) -> JoinHandle<()> {
     let run = Arc::clone(run);
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            run.mark("stopped");
-            run.stop.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(130);
-        }
+        told_to_stop().await;
+        run.mark("stopped");
+        run.stop.cancel();
+        told_to_stop().await;
+        run.give_up.cancel();
     })
+}
+
+/// Ctrl-C, or SIGTERM: nodes of the run must not outlive it.
+async fn told_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
 }
 
 /// Weighs the servers before the first socket and when all are there, and counts their CPU time anew when the load begins.

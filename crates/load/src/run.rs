@@ -44,6 +44,8 @@ pub(crate) struct Run {
     pub(crate) patience: Duration,
     /// Nothing new is to be begun.
     pub(crate) stop: CancellationToken,
+    /// Nor is anything to be waited for.
+    pub(crate) give_up: CancellationToken,
     /// Messages that wait for their answer.
     pub(crate) under_way: AtomicI64,
     /// What the last connection failed with.
@@ -83,6 +85,7 @@ impl Run {
             size: parts.size,
             patience: parts.patience,
             stop: CancellationToken::new(),
+            give_up: CancellationToken::new(),
             under_way: AtomicI64::new(0),
             last_error: Mutex::default(),
             marks: Mutex::default(),

@@ -114,7 +114,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, environment: Environment)
     let mut args: Vec<_> = args.into_iter().collect();
     // The load tester has options of its own, some with the names of settings: what follows the word is all its own.
     if args.get(1).is_some_and(|word| word == "load") {
-        let args = args.split_off(1);
+        let mut args = args.split_off(1);
+        // What its help calls itself.
+        args[0] = "starling load".into();
         return (Command::Load { args }, Sources { environment, ..Sources::default() });
     }
     let matches = command().get_matches_from(args);

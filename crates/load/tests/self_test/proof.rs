@@ -99,3 +99,21 @@ async fn a_stream_of_events_is_proved_like_a_socket() {
     assert_eq!((code, report.verdict.faults), (0, Counts::default()), "{said}");
     assert!(report.verdict.repeated > 0, "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_reports_are_put_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, _) = fake::start(vec![Wrong::Lose]).await;
+    let args = "room --members 3 --senders 1 --seconds 1 --rate 40";
+    run(&url, args, folder.path()).await;
+    let report = folder.path().join("report.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_starling-load"));
+    command.arg("--compare").args([&report, &report]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    let line =
+        |name: &str| said.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {said}"));
+    assert!(line("deliveries/s").ends_with("1.00"), "{said}");
+    assert!(line("lost").ends_with("FAULTS") && !line("doubled").contains("FAULTS"), "{said}");
+}
