@@ -107,6 +107,7 @@ bench: ## Speed and memory, side by side in one run, printed with the command
 	@scripts/install-deps cluster
 	@scripts/bench $(ARGS)
 
-load: ## The load tester: make load ARGS='--help'
+# As a part of the server's binary, so that `--spawn` has nodes to start.
+load: ## The load tester: make load ARGS='room --spawn 1' (see docs/load-testing.md)
 	@scripts/install-deps run
-	cargo run --release -p load -- $(ARGS)
+	cargo run --release -p server --bin starling -- load $(ARGS)

@@ -1,10 +1,10 @@
-//! Sockets that do nothing: what a connection costs.
+//! For benchmarks: sockets that do nothing, held as long as the benchmark wants them.
 
-use anyhow::{Result, ensure};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::task::JoinSet;
+use std::sync::Arc;
 
-use crate::{Client, People, Target};
+use anyhow::Result;
+
+use crate::{Target, cli::Scenario, device::Line, plan::Pace, room::stage, scenario::dealt, stage::Crowd};
 
 /// What to open.
 #[derive(Debug, Clone)]
@@ -17,36 +17,27 @@ pub struct Idle {
     pub conversations: usize,
 }
 
-/// Opens the sockets and hands them over, in the order of their users.
-pub async fn open(target: &Target, idle: &Idle) -> Result<Vec<Client>> {
-    let people = People::new(target)?;
-    let everybody = people.make(&idle.run, idle.sockets).await?;
-    for round in 0..idle.conversations {
-        stream::iter(everybody.chunks(10).enumerate())
-            .map(|(n, chunk)| {
-                let people = &people;
-                async move { people.group(&format!("idle {round}.{n}"), chunk).await }
-            })
-            .buffer_unordered(8)
-            .try_collect::<Vec<_>>()
-            .await?;
-    }
-    stream::iter(everybody.iter().enumerate())
-        .map(|(n, person)| Client::connect(&target.gateways[n % target.gateways.len()], &person.token))
-        .buffered(16)
-        .try_collect()
-        .await
+/// Open sockets; dropped, they close.
+#[derive(Debug)]
+pub struct Open {
+    crowd: Crowd,
 }
 
-/// Reads from the sockets (a client that does not answer pings is closed) until `end` comes. Fails when one of them
-/// ended before.
-pub async fn hold(clients: Vec<Client>, end: impl Future<Output = ()>) -> Result<()> {
-    let mut tasks = JoinSet::new();
-    for mut client in clients {
-        tasks.spawn(async move { while client.stream.next().await.is_ok() {} });
+impl Open {
+    /// How many are live now.
+    pub fn live(&self) -> usize {
+        self.crowd.iter().filter(|device| device.is_live()).count()
     }
-    end.await;
-    let ended = std::iter::from_fn(|| tasks.try_join_next()).count();
-    ensure!(ended == 0, "{ended} sockets were closed by the server");
-    Ok(())
+}
+
+/// Opens the sockets; returns when all are live.
+pub async fn open(target: &Target, idle: &Idle) -> Result<Open> {
+    let scenario = Scenario::Idle { sockets: idle.sockets, conversations: idle.conversations };
+    let stage = stage(target, &idle.run, scenario, Pace::Closed { in_flight: 1 })?;
+    let people = stage.people(idle.sockets).await?;
+    let members = idle.sockets.min(10);
+    let count = (idle.sockets * idle.conversations).div_ceil(members.max(1));
+    let (rooms, of) = dealt(&stage, &people, count, members).await?;
+    let mine = |n: usize| of[n].iter().map(|room| Arc::clone(&rooms[*room])).collect();
+    Ok(Open { crowd: stage.connect(&people, Line::Socket, mine).await? })
 }

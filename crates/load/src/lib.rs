@@ -1,25 +1,38 @@
-//! The load tester: a client only. Opens sockets, sends, and checks every single delivery.
+//! The load tester: a client only. It opens sockets by the thousand, sends in an open or a closed loop, and proves every
+//! single delivery.
 //!
-//! Two scenarios so far: [`idle`] (sockets that do nothing) and [`room`] (one conversation with many members and
-//! some of them sending). `make bench` drives both; `starling-load` runs them against any cluster.
+//! [`cli::run`] is `starling-load` and `starling load`; a run goes from [`plan`] through [`engine`], [`stage`] and one of
+//! [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`]. [`idle`] and
+//! [`room`] are two scenarios for benchmarks that look at servers from inside.
 
-mod audit;
-mod client;
+#![allow(rustdoc::private_intra_doc_links)]
+
+pub mod cli;
+mod clock;
+mod content;
+mod device;
+mod engine;
+mod fds;
+mod frame;
 pub mod idle;
+mod ledger;
+mod live;
+mod meter;
+mod nodes;
+mod pace;
 mod people;
+mod plan;
+mod report;
+mod rest;
 pub mod room;
+mod run;
+mod scenario;
+mod socket;
+mod source;
+mod stage;
+mod target;
+mod watch;
 
-pub use audit::Findings;
-pub use client::{Client, Incoming};
-pub use people::{People, Person};
-
-/// Where to connect and who with.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Base URLs of REST (`http://host:port`); the first one is used.
-    pub api: String,
-    /// Base URLs of gateways; sockets are spread over them.
-    pub gateways: Vec<String>,
-    /// The cluster's HS256 secret, with which tokens are minted.
-    pub secret: String,
-}
+pub use ledger::{Counts, EventFaults, Verdict};
+pub use report::Report;
+pub use target::Target;

@@ -45,6 +45,13 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Load a server that you own, and prove every delivery: `starling load --help`
+    #[command(disable_help_flag = true)]
+    Load {
+        /// What `starling-load` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Ask the server on this machine whether it is ready (exit code 0) or not (1), for health checks of containers
     Healthcheck,
 }
@@ -104,6 +111,14 @@ fn command() -> clap::Command {
 
 /// Reads the command line; clap itself answers `--help` and wrong usage (exit code 2).
 pub fn parse(args: impl IntoIterator<Item = OsString>, environment: Environment) -> (Command, Sources) {
+    let mut args: Vec<_> = args.into_iter().collect();
+    // The load tester has options of its own, some with the names of settings: what follows the word is all its own.
+    if args.get(1).is_some_and(|word| word == "load") {
+        let mut args = args.split_off(1);
+        // What its help calls itself.
+        args[0] = "starling load".into();
+        return (Command::Load { args }, Sources { environment, ..Sources::default() });
+    }
     let matches = command().get_matches_from(args);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let flag = |key: &'static str| Some((key, matches.try_get_one::<String>(key).ok()??.clone()));
@@ -118,6 +133,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_load_is_the_load_testers() {
+        let line = ["starling", "load", "--database-url", "x", "room"].map(Into::into);
+        let (command, sources) = parse(line, Environment::new());
+        assert!(matches!(command, Command::Load { args } if args.len() == 4 && args[3] == "room"));
+        assert!(sources.flags.is_empty());
     }
 
     #[test]

@@ -43,6 +43,11 @@ pub fn run(command: Command, sources: &Sources) -> Result<ExitCode, Failure> {
             let config = load(Purpose::Tool)?;
             runtime()?.block_on(healthcheck::run(&config))
         }
+        Command::Load { args } => {
+            // Wrong usage, and `--help`, are answered by clap itself.
+            let args = <load::cli::Args as clap::Parser>::parse_from(args);
+            Ok(runtime()?.block_on(load::cli::run(args)))
+        }
         Command::Token(claims) => token::run(&load(Purpose::Tool)?, claims),
         Command::Config { json } => Ok(config::run(&load(Purpose::Node(Role::Serve))?, json)),
     }

@@ -1,0 +1,201 @@
+//! What a person's connections have in common, whatever carries them: cursors, commands under way, and what is
+//! to be said, which waits in `out`. Sans-IO; what a frame means is in `hears.rs`.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use protocol::{ConversationId, Seq};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Order, Phase,
+    pending::{Message, Pending},
+};
+use crate::{
+    ledger::{Key, Receiver},
+    meter::Kind,
+    people::Person,
+    run::Run,
+};
+
+/// `ref` of `hello`; all others are numbers.
+pub(super) const HELLO: &str = "hello";
+/// Before the first attempt to connect again, at most; it doubles with each attempt in vain, up to the second.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1_600)];
+
+/// Orders of a device.
+pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
+
+/// One person's connections, one after the other.
+pub(super) struct Session {
+    pub(super) run: Arc<Run>,
+    pub(super) person: Person,
+    pub(super) receiver: Arc<Receiver>,
+    /// Frames to be said.
+    pub(super) out: VecDeque<String>,
+    /// Pages to be asked for by who has no socket to ask on.
+    pub(super) fetches: Vec<(ConversationId, Seq)>,
+    /// Its events flow.
+    pub(super) live: bool,
+    pub(super) pending: Pending,
+    /// Silence that means a dead server.
+    pub(super) patience: Duration,
+    phase: watch::Sender<Phase>,
+    number: u64,
+    /// In which the cursors were taken.
+    pub(super) epoch: Option<String>,
+    /// That of the last connection.
+    pub(super) told_epoch: Option<String>,
+    pub(super) user_seq: u64,
+    pub(super) announcement_seq: u64,
+    /// The first connection is told from later ones: it takes "connect", they take "reconnect".
+    lost_at: Option<Instant>,
+    dialled_at: Instant,
+    failures: u32,
+}
+
+impl Session {
+    pub(super) fn new(run: Arc<Run>, person: Person, receiver: Arc<Receiver>, phase: watch::Sender<Phase>) -> Self {
+        Self {
+            run,
+            person,
+            receiver,
+            out: VecDeque::new(),
+            fetches: Vec::new(),
+            live: false,
+            pending: Pending::default(),
+            patience: Duration::from_mins(1),
+            phase,
+            number: 0,
+            epoch: None,
+            told_epoch: None,
+            user_seq: 0,
+            announcement_seq: 0,
+            lost_at: None,
+            dialled_at: Instant::now(),
+            failures: 0,
+        }
+    }
+
+    // ---- the life of a connection
+
+    /// It is about to connect.
+    pub(super) fn dials(&mut self) {
+        self.dialled_at = Instant::now();
+        self.out.clear();
+        self.receiver.connects();
+    }
+
+    /// It could not.
+    pub(super) fn failed(&mut self, code: &str, line: String) {
+        self.failures += 1;
+        self.run.meter.error(code);
+        *self.run.last_error.lock() = line;
+    }
+
+    /// Events flow.
+    pub(super) fn goes_live(&mut self) {
+        self.live = true;
+        self.failures = 0;
+        self.run.meter.opened();
+        let (kind, since) = match self.lost_at.take() {
+            Some(lost_at) => (Kind::Back, lost_at),
+            None => (Kind::Connect, self.dialled_at),
+        };
+        self.run.meter.record(self.person.index, kind, since.elapsed().as_micros() as u64);
+        self.phase.send_replace(Phase::Live);
+        self.tick();
+    }
+
+    /// The connection is gone, for now or for good.
+    pub(super) fn ended(&mut self, code: u16, for_good: bool) {
+        self.run.meter.closed(code);
+        if std::mem::take(&mut self.live) {
+            self.run.meter.open.fetch_sub(1, Relaxed);
+            self.lost_at = Some(Instant::now());
+        }
+        let forgotten = self.pending.broken();
+        for _ in 0..forgotten {
+            self.run.meter.error("command lost with its connection");
+        }
+        if for_good {
+            self.run.meter.error(format!("sent away with {code}"));
+        }
+        self.phase.send_replace(if for_good { Phase::Stopped } else { Phase::Away });
+    }
+
+    /// How long it waits before it tries again: full jitter.
+    pub(super) fn backoff(&self) -> Duration {
+        let most = BACKOFF[0].saturating_mul(1 << self.failures.min(6)).min(BACKOFF[1]);
+        most.mul_f64(rand::random::<f64>())
+    }
+
+    /// Which connection it is, counted over gateways: people are spread over them, and each failure tries the next.
+    pub(super) fn turn(&self) -> usize {
+        self.person.index as usize + self.failures as usize
+    }
+
+    // ---- what it says
+
+    /// Takes an order that is a command. Breaking the connection is up to who owns it.
+    pub(super) fn order(&mut self, order: Order) {
+        match order {
+            Order::Send { room, intended, permit } => {
+                self.number += 1;
+                let key = Key { sender: self.person.index, number: self.number };
+                let content = self.run.ledger.sent(&room, key, intended).text(self.run.size);
+                let client_id = format!("{}-{}-{}", self.run.name, key.sender, key.number);
+                self.run.under_way.fetch_add(1, Relaxed);
+                let message = Message { room, key, client_id, content, _permit: permit };
+                let (reference, message) = self.pending.message(intended, message, self.run.patience);
+                self.out.push_back(send_frame(reference, message));
+            }
+            Order::Tell { kind, fields, intended } => {
+                let reference = self.pending.command(intended, self.run.patience);
+                self.out.push_back(format!(r#"{{"type":"{kind}","ref":"{reference}",{fields}}}"#));
+            }
+            Order::Break { .. } => {}
+        }
+    }
+
+    /// Says again what is due.
+    pub(super) fn tick(&mut self) {
+        let (again, given_up) = self.pending.due(self.run.patience, self.live);
+        self.out.extend(again.into_iter().map(|(reference, message)| send_frame(reference, message)));
+        for _ in 0..given_up {
+            self.run.meter.error("no answer");
+        }
+    }
+
+    pub(super) fn hello(&self) -> String {
+        let mut hello = json!({"type": "hello", "ref": HELLO});
+        if let Some(epoch) = &self.epoch {
+            hello["resume"] = json!({
+                "epoch": epoch, "user_seq": self.user_seq, "announcement_seq": self.announcement_seq,
+                "cursors": self.receiver.cursors(),
+            });
+        }
+        hello.to_string()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.live {
+            self.run.meter.open.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Content and names are ours: nothing in them needs to be escaped.
+fn send_frame(reference: u64, message: &Message) -> String {
+    let Message { room, client_id, content, .. } = message;
+    format!(
+        r#"{{"type":"message.send","ref":"{reference}","conversation_id":"{}","client_id":"{client_id}","content":"{content}"}}"#,
+        room.id
+    )
+}

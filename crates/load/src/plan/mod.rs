@@ -1,0 +1,256 @@
+//! What to run, checked: anything that cannot work is told here, in one line, before the server hears of it.
+
+pub(crate) mod chaos;
+pub(crate) mod mix;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use self::{chaos::Chaos, mix::Mix};
+use crate::{
+    cli::{Options, Scenario, seconds},
+    target::{Target, base_url, must_be_here},
+};
+
+/// Most conversations of one user: as many cursors as a resume carries.
+const CURSORS: usize = 1_000;
+/// HS256 wants as many bytes.
+const SECRET: usize = 32;
+
+/// How fast messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pace {
+    /// Poisson arrivals, so many per second, whatever the server does.
+    Open { rate: f64 },
+    /// So many under way per sender.
+    Closed { in_flight: u32 },
+}
+
+/// Where nodes come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Spawn {
+    pub(crate) gateways: u16,
+    /// Postgres and Redis; none: one embedded server.
+    pub(crate) cluster: Option<[String; 2]>,
+    pub(crate) env: Vec<(String, String)>,
+}
+
+/// A run, before it begins.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Plan {
+    pub(crate) scenario: Scenario,
+    pub(crate) mix: Option<Mix>,
+    pub(crate) pace: Pace,
+    pub(crate) time: Duration,
+    pub(crate) size: usize,
+    /// Sockets per second.
+    pub(crate) ramp: f64,
+    pub(crate) seed: u64,
+    pub(crate) settle: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) run: String,
+    pub(crate) api: String,
+    pub(crate) gateways: Vec<String>,
+    pub(crate) chaos: Option<Chaos>,
+    #[serde(skip)]
+    pub(crate) secret: Option<String>,
+    #[serde(skip)]
+    pub(crate) tokens: Option<PathBuf>,
+    #[serde(skip)]
+    pub(crate) spawn: Option<Spawn>,
+    #[serde(skip)]
+    pub(crate) metrics: Vec<String>,
+    #[serde(skip)]
+    pub(crate) pids: Vec<u32>,
+}
+
+impl Plan {
+    /// Checks what was said.
+    pub(crate) fn new(options: &Options, scenario: Scenario) -> Result<Self> {
+        let spawn = spawn(options)?;
+        let chaos = options.chaos.as_deref().map(Chaos::parse).transpose()?;
+        ensure!(chaos.is_none() || spawn.is_some(), "--chaos needs --spawn: only nodes of its own are killed");
+        let api = base_url(&options.api)?;
+        let gateways = options.gateways.iter().map(|url| base_url(url)).collect::<Result<Vec<_>>>()?;
+        let gateways = if gateways.is_empty() { vec![api.clone()] } else { gateways };
+        let metrics = options.metrics.iter().map(|url| base_url(url)).collect::<Result<Vec<_>>>()?;
+        if !options.i_own_this_server && spawn.is_none() {
+            gateways.iter().chain([&api]).chain(&metrics).try_for_each(|url| must_be_here(url))?;
+        }
+        let secret = options.secret.clone().filter(|_| options.tokens.is_none());
+        if spawn.is_none() && options.tokens.is_none() {
+            let secret = secret.as_deref().context(
+                "no tokens: name the cluster's secret (--secret or STARLING_JWT_SECRET), a file (--tokens), or --spawn",
+            )?;
+            ensure!(secret.len() >= SECRET, "--secret is shorter than {SECRET} bytes: no Starling has such a secret");
+        }
+        let mix = match &scenario {
+            Scenario::Mixed { mix, .. } => Some(Mix::load(mix.as_deref())?),
+            _ => None,
+        };
+        if let Some(rate) = options.rate {
+            ensure!(rate > 0.0 && rate <= 1e6, "--rate {rate} is not above 0 and at most a million");
+        }
+        ensure!(options.ramp > 0.0 && options.ramp <= 1e6, "--ramp {} is not above 0", options.ramp);
+        let pace = match (options.rate, &scenario) {
+            (Some(rate), _) => Pace::Open { rate },
+            // What flows beside the storm is not what is measured.
+            (None, Scenario::Storm { .. } | Scenario::Joins { .. }) => Pace::Open { rate: 20.0 },
+            (None, Scenario::Mixed { users, .. }) => {
+                let each = mix.as_ref().map_or(0.0, |mix| mix.actions_per_user_per_second);
+                Pace::Open { rate: each * *users as f64 }
+            }
+            (None, _) => Pace::Closed { in_flight: options.in_flight },
+        };
+        let run = options.run.clone().unwrap_or_else(own_name);
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        ensure!(
+            !run.is_empty() && run.len() <= 24 && run.chars().all(plain),
+            "--run `{run}` is not 1 to 24 letters, digits, - and _"
+        );
+        let plan = Self {
+            scenario,
+            mix,
+            pace,
+            time: seconds(options.seconds),
+            size: options.size as usize,
+            ramp: options.ramp,
+            seed: options.seed,
+            settle: seconds(options.settle),
+            patience: seconds(options.patience),
+            run,
+            api,
+            gateways,
+            chaos,
+            secret,
+            tokens: options.tokens.clone(),
+            spawn,
+            metrics,
+            pids: options.pid.clone(),
+        };
+        plan.check_shape()?;
+        Ok(plan)
+    }
+
+    /// What a benchmark wants: unchecked, against servers of its own.
+    pub(crate) fn for_benchmark(target: &Target, run: &str, scenario: Scenario, pace: Pace) -> Self {
+        Self {
+            scenario,
+            mix: None,
+            pace,
+            time: seconds(10),
+            size: 128,
+            ramp: 5_000.0,
+            seed: 1,
+            settle: seconds(30),
+            patience: seconds(20),
+            run: run.to_owned(),
+            api: target.api.clone(),
+            gateways: target.gateways.clone(),
+            chaos: None,
+            secret: None,
+            tokens: None,
+            spawn: None,
+            metrics: Vec::new(),
+            pids: Vec::new(),
+        }
+    }
+
+    fn check_shape(&self) -> Result<()> {
+        let some = |what: &str, count: usize| -> Result<()> {
+            ensure!((1..=1_000_000).contains(&count), "--{what} {count} is not from 1 to 1,000,000");
+            Ok(())
+        };
+        match self.scenario {
+            Scenario::Idle { sockets, conversations } => {
+                some("sockets", sockets)?;
+                ensure!(conversations <= CURSORS, "--conversations {conversations} is more than {CURSORS}");
+            }
+            Scenario::Pairs { pairs } => some("pairs", pairs)?,
+            Scenario::Room { members, senders } => {
+                some("members", members)?;
+                ensure!((1..=members).contains(&senders), "--senders {senders} is not from 1 to --members {members}");
+            }
+            Scenario::Rooms { rooms, members, users } => {
+                some("rooms", rooms)?;
+                some("members", members)?;
+                let users = users.unwrap_or(rooms * members);
+                ensure!(members <= users, "--members {members} is more than --users {users}");
+                let each = (rooms * members).div_ceil(users);
+                ensure!(each <= CURSORS, "each user would be in {each} rooms, and may be in {CURSORS}");
+            }
+            Scenario::Mixed { users, .. } => {
+                some("users", users)?;
+                let members = self.mix.as_ref().map_or(0, |mix| mix.members);
+                ensure!(members <= users, "the mix has members = {members}, which is more than --users {users}");
+            }
+            Scenario::Storm { sockets, share, waves, .. } => {
+                some("sockets", sockets)?;
+                ensure!((0.0..=1.0).contains(&share) && share > 0.0, "--share {share} is not above 0 and at most 1");
+                some("waves", waves as usize)?;
+            }
+            Scenario::Joins { joiners, members, .. } => {
+                some("joiners", joiners)?;
+                some("members", members)?;
+            }
+            Scenario::Rest { users, members } => {
+                some("users", users)?;
+                some("members", members)?;
+            }
+            Scenario::Events { streams, members } => {
+                some("streams", streams)?;
+                some("members", members)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sockets (or streams) that it opens.
+    pub(crate) fn sockets(&self) -> usize {
+        match self.scenario {
+            Scenario::Idle { sockets, .. } | Scenario::Storm { sockets, .. } => sockets,
+            Scenario::Pairs { pairs } => 2 * pairs,
+            Scenario::Room { members, .. } => members,
+            Scenario::Rooms { rooms, members, users } => users.unwrap_or(rooms * members),
+            Scenario::Mixed { users, .. } => users,
+            Scenario::Joins { joiners, members, .. } => joiners + members,
+            Scenario::Rest { .. } => 0,
+            Scenario::Events { streams, .. } => streams,
+        }
+    }
+}
+
+fn spawn(options: &Options) -> Result<Option<Spawn>> {
+    let Some(gateways) = options.spawn else {
+        ensure!(options.node_env.is_empty(), "--node-env needs --spawn");
+        return Ok(None);
+    };
+    let cluster = match (&options.database_url, &options.redis_url) {
+        (Some(database), Some(redis)) => Some([database.clone(), redis.clone()]),
+        (None, None) if gateways == 1 => None,
+        (None, None) => bail!("--spawn {gateways} needs --database-url and --redis-url; --spawn 1 alone is embedded"),
+        (None, Some(_)) => bail!("--redis-url needs --database-url: a cluster has both"),
+        (Some(_), None) => bail!("--database-url needs --redis-url: a cluster has both"),
+    };
+    let mut env = Vec::new();
+    for pair in &options.node_env {
+        let (name, value) = pair.split_once('=').with_context(|| format!("--node-env `{pair}` is not NAME=VALUE"))?;
+        env.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(Some(Spawn { gateways, cluster, env }))
+}
+
+/// A name that no other run has: seconds since 1970 and the process.
+fn own_name() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("load-{now:x}-{:x}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests;

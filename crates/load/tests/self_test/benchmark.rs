@@ -1,0 +1,25 @@
+//! What benchmarks call: sockets that are held, and a room that is measured from inside.
+
+use std::time::Duration;
+
+use load::{Target, idle, room};
+
+use crate::fake::{self, SECRET};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_benchmark_holds_sockets_and_measures_a_room() {
+    let (url, _) = fake::start(Vec::new()).await;
+    let target = Target { api: url.clone(), gateways: vec![url], secret: SECRET.into() };
+    let wanted = idle::Idle { run: "held".into(), sockets: 20, conversations: 2 };
+    let open = idle::open(&target, &wanted).await.unwrap();
+    assert_eq!(open.live(), 20);
+    let (run, time) = ("measured".into(), Duration::from_millis(500));
+    let wanted = room::Room { run, members: 6, senders: 2, in_flight: 2, size: 128, time };
+    let mut samples = [1.0, 3.5].into_iter();
+    let outcome =
+        tokio::time::timeout(Duration::from_mins(1), room::run(&target, &wanted, move || samples.next().unwrap()));
+    let outcome = outcome.await.unwrap().unwrap();
+    assert!(outcome.acknowledged >= 10 && outcome.expected == 6 * outcome.acknowledged, "{outcome:?}");
+    assert!(outcome.findings.is_clean() && outcome.refused == 0, "{outcome:?}");
+    assert!((outcome.sampled - 2.5).abs() < 1e-9 && outcome.ack_ms[1] > 0.0, "{outcome:?}");
+}
