@@ -4,6 +4,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use bus::{Bus, Topic};
 use bytes::Bytes;
 use protocol::{Event, EventType, Message, ReactionEvent, SystemChange, UserId, UserSeq};
@@ -43,6 +44,20 @@ pub(super) enum Outgoing {
     Marker(Topic, Bytes),
 }
 
+/// The one thing of the bus that this uses, so that tests can refuse.
+#[async_trait]
+trait Publish: Send + Sync {
+    /// See [`Bus::publish`].
+    async fn publish(&self, batch: &[(Topic, Bytes)]) -> bus::Result<()>;
+}
+
+#[async_trait]
+impl Publish for Arc<dyn Bus> {
+    async fn publish(&self, batch: &[(Topic, Bytes)]) -> bus::Result<()> {
+        self.as_ref().publish(batch).await
+    }
+}
+
 /// The sending end of one publisher's queue.
 pub(super) struct Publisher {
     queue: mpsc::Sender<Outgoing>,
@@ -73,7 +88,7 @@ impl Publisher {
 }
 
 async fn run(
-    bus: Arc<dyn Bus>,
+    bus: impl Publish,
     metrics: Metrics,
     outage: Arc<Outage>,
     mut waiting: mpsc::Receiver<Outgoing>,
@@ -93,13 +108,17 @@ async fn run(
             count = waiting.recv_many(&mut taken, BATCH) => if count == 0 { break },
             () = sleep(AGAIN), if !kept.is_empty() => {}
         }
-        let mut markers: Vec<_> = kept.drain(..kept.len().min(BATCH)).collect();
+        let again = kept.len().min(BATCH);
+        batch.extend(kept.iter().take(again).cloned());
+        let mut markers = Vec::new();
         for event in taken.drain(..) {
             let is_marker = matches!(event, Outgoing::Marker(..));
             let Some(event) = encode(event) else { continue };
-            if is_marker { markers.push(event) } else { batch.push(event) }
+            if is_marker {
+                markers.push(event.clone());
+            }
+            batch.push(event);
         }
-        batch.extend(markers.iter().cloned());
         let mut result = bus.publish(&batch).await;
         if works && result.is_err() {
             // A connection that just died is soon replaced; nodes drop what they get twice.
@@ -107,6 +126,7 @@ async fn run(
         }
         match &result {
             Ok(()) => {
+                kept.drain(..again);
                 if let Some(failures) = outage.worked() {
                     tracing::info!(failures, "events are published again");
                 }
@@ -174,4 +194,74 @@ fn encode_change(message: Message, reaction: Option<Reacted>) -> serde_json::Res
     };
     let event = Event { kind, conversation_id: Some(conversation_id), seq: Some(seq), user_seq: None, data: message };
     ConversationEvent::encode(Some(seq), Some(place), removed, &event)
+}
+
+#[cfg(test)]
+mod tests {
+    use bus::BusError;
+    use parking_lot::Mutex;
+    use protocol::ConversationId;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Refuses until this moment, then takes everything down.
+    struct Away {
+        until: Instant,
+        published: Arc<Mutex<Vec<Bytes>>>,
+    }
+
+    #[async_trait]
+    impl Publish for Away {
+        async fn publish(&self, batch: &[(Topic, Bytes)]) -> bus::Result<()> {
+            if Instant::now() < self.until {
+                return Err(BusError::Unavailable("away".into()));
+            }
+            self.published.lock().extend(batch.iter().map(|(_, payload)| payload.clone()));
+            Ok(())
+        }
+    }
+
+    /// What is published of these, one every `pause`, to a bus that is away for `seconds`.
+    async fn published(seconds: u64, pause: Duration, events: impl IntoIterator<Item = Outgoing>) -> Vec<usize> {
+        let published = Arc::default();
+        let bus = Away { until: Instant::now() + Duration::from_secs(seconds), published: Arc::clone(&published) };
+        let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(run(bus, metrics, Arc::new(Outage::new(AGAIN)), waiting, None));
+        for event in events {
+            queue.send(event).await.ok().unwrap();
+            sleep(pause).await;
+        }
+        sleep(Duration::from_secs(60)).await;
+        drop(queue);
+        task.await.unwrap();
+        let published = Arc::into_inner(published).unwrap().into_inner();
+        published.iter().map(|text| std::str::from_utf8(text).unwrap().parse().unwrap()).collect()
+    }
+
+    fn event(number: usize, is_marker: bool) -> Outgoing {
+        let (topic, payload) = (Topic::Conversation(ConversationId::generate()), Bytes::from(number.to_string()));
+        if is_marker { Outgoing::Marker(topic, payload) } else { Outgoing::Ready(topic, payload) }
+    }
+
+    const TENTH: Duration = Duration::from_millis(100);
+
+    #[tokio::test(start_paused = true)]
+    async fn markers_that_the_bus_refused_are_said_when_it_is_back_and_other_hints_are_not() {
+        let said = published(5, TENTH, (0..20).map(|n| event(n, n % 2 == 0))).await;
+        assert_eq!(said, (0..20).step_by(2).collect::<Vec<_>>(), "each once, in order");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_works_gets_everything_once() {
+        let said = published(0, TENTH, (0..20).map(|n| event(n, n % 2 == 0))).await;
+        assert_eq!(said, (0..20).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beyond_their_bound_the_oldest_markers_are_forgotten() {
+        let said = published(5, Duration::ZERO, (0..KEPT + 100).map(|n| event(n, true))).await;
+        assert_eq!((said.len(), said[0]), (KEPT, 100));
+    }
 }
