@@ -16,7 +16,7 @@ use crate::{
     hub::{After, FillWhen},
     link::Link,
     node::{Backoff, Node},
-    outbox::Class,
+    resume::ask_resync,
 };
 
 /// How long an early event waits for the one before it.
@@ -108,10 +108,8 @@ impl Node {
             return;
         }
         for (id, head) in &reply.heads {
-            if self.hub.live_from(*id, link).is_some_and(|from| from > *head)
-                && let Some(frame) = resync(Some(*id), ResyncReason::TooFarBehind)
-            {
-                link.outbox.push(frame, Class::Durable);
+            if self.hub.live_from(*id, link).is_some_and(|from| from > *head) {
+                ask_resync(link, Some(*id), ResyncReason::TooFarBehind);
             }
         }
     }

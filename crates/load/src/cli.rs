@@ -2,7 +2,7 @@
 //!
 //! 0: every delivery was right; 1: some were not; 2: it could not run, told in one line.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use serde::{Deserialize, Serialize};
@@ -268,11 +268,6 @@ async fn act(args: Args) -> anyhow::Result<bool> {
         return Ok(true);
     }
     engine::run(args.options, scenario).await
-}
-
-/// So many seconds.
-pub(crate) fn seconds(count: u64) -> Duration {
-    Duration::from_secs(count)
 }
 
 #[cfg(test)]

@@ -69,7 +69,14 @@ pub(crate) async fn play(mut plan: Plan, live: bool) -> Result<Report> {
             () = told_to_stop() => return Err(Stopped.into()),
         };
         (plan.api, plan.gateways) = (started.api(), started.gateways());
+        // What was named besides is watched with them.
+        let Watched { processes, metrics } = std::mem::take(&mut *watched.lock());
         watched = Arc::clone(&started.watched);
+        {
+            let mut all = watched.lock();
+            all.processes.extend(processes);
+            all.metrics.extend(metrics);
+        }
         nodes = Some(started);
     }
     let tokens = tokens.unwrap_or_else(|| Tokens::minted(&secret));

@@ -233,7 +233,7 @@ mod tests {
             queue.send(event).await.ok().unwrap();
             sleep(pause).await;
         }
-        sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_mins(1)).await;
         drop(queue);
         task.await.unwrap();
         let published = Arc::into_inner(published).unwrap().into_inner();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{chaos::Chaos, mix::Mix};
 use crate::{
-    cli::{Options, Scenario, seconds},
+    cli::{Options, Scenario},
     target::{Target, base_url, must_be_here},
 };
 
@@ -118,12 +118,12 @@ impl Plan {
             scenario,
             mix,
             pace,
-            time: seconds(options.seconds),
+            time: Duration::from_secs(options.seconds),
             size: options.size as usize,
             ramp: options.ramp,
             seed: options.seed,
-            settle: seconds(options.settle),
-            patience: seconds(options.patience),
+            settle: Duration::from_secs(options.settle),
+            patience: Duration::from_secs(options.patience),
             run,
             api,
             gateways,
@@ -144,12 +144,12 @@ impl Plan {
             scenario,
             mix: None,
             pace,
-            time: seconds(10),
+            time: Duration::from_secs(10),
             size: 128,
             ramp: 5_000.0,
             seed: 1,
-            settle: seconds(30),
-            patience: seconds(20),
+            settle: Duration::from_secs(30),
+            patience: Duration::from_secs(20),
             run: run.to_owned(),
             api: target.api.clone(),
             gateways: target.gateways.clone(),
