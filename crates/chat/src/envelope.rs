@@ -4,6 +4,8 @@
 //! Versioned JSON: unknown fields are ignored; a payload that does not parse, or is of another version, counts as
 //! not received (the hole it leaves is filled from the store).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use protocol::{Presence, Seq, UserId, UserSeq};
 use serde::{Deserialize, Serialize};
@@ -21,8 +23,25 @@ pub struct ConversationEvent {
     pub place: Option<Seq>,
     /// Who no longer takes part after this event: they get it, and nothing after it.
     pub removed: Vec<UserId>,
+    /// Of a change: the epoch of the database that it was committed to, UTF-8. After a restore the places of the lost
+    /// future are given again, and this alone tells which of the two an event that comes late is of. None for an
+    /// ephemeral event, and from nodes of a version that did not say it.
+    pub epoch: Option<Bytes>,
     /// The frame, UTF-8 JSON.
     pub frame: Bytes,
+}
+
+/// Where a change has its place, for [`ConversationEvent::encode_change`].
+#[derive(Debug, Clone, Copy)]
+pub struct ChangePlace<'a> {
+    /// [`ConversationEvent::seq`].
+    pub seq: Seq,
+    /// [`ConversationEvent::place`].
+    pub place: Seq,
+    /// [`ConversationEvent::removed`].
+    pub removed: &'a [UserId],
+    /// [`ConversationEvent::epoch`].
+    pub epoch: &'a str,
 }
 
 /// On a user's topic: their feed moved; nodes that hold their connections read it from the store.
@@ -82,22 +101,34 @@ struct Wire<'a> {
     seq: Option<Seq>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     place: Option<Seq>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    removed: Vec<UserId>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    removed: Cow<'a, [UserId]>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
     #[serde(borrow)]
     frame: &'a RawValue,
 }
 
 impl ConversationEvent {
-    /// Serialises it around an event that serialises to the frame.
-    pub fn encode(
-        seq: Option<Seq>,
-        place: Option<Seq>,
-        removed: Vec<UserId>,
-        event: &impl Serialize,
-    ) -> serde_json::Result<Bytes> {
+    /// Serialises a change around an event that serialises to the frame.
+    pub fn encode_change(at: ChangePlace<'_>, event: &impl Serialize) -> serde_json::Result<Bytes> {
         let frame = serde_json::value::to_raw_value(event)?;
-        serde_json::to_vec(&Wire { v: VERSION, seq, place, removed, frame: &frame }).map(Bytes::from)
+        let wire = Wire {
+            v: VERSION,
+            seq: Some(at.seq),
+            place: Some(at.place),
+            removed: Cow::Borrowed(at.removed),
+            epoch: Some(at.epoch),
+            frame: &frame,
+        };
+        serde_json::to_vec(&wire).map(Bytes::from)
+    }
+
+    /// Serialises an ephemeral event that serialises to the frame.
+    pub fn encode_ephemeral(event: &impl Serialize) -> serde_json::Result<Bytes> {
+        let frame = serde_json::value::to_raw_value(event)?;
+        let wire = Wire { v: VERSION, seq: None, place: None, removed: Cow::default(), epoch: None, frame: &frame };
+        serde_json::to_vec(&wire).map(Bytes::from)
     }
 
     /// Reads a payload; the frame shares the payload's memory.
@@ -106,8 +137,9 @@ impl ConversationEvent {
         if wire.v != VERSION {
             return Err(EnvelopeError);
         }
+        let epoch = wire.epoch.map(|epoch| payload.slice_ref(epoch.as_bytes()));
         let frame = payload.slice_ref(wire.frame.get().as_bytes());
-        Ok(Self { seq: wire.seq, place: wire.place, removed: wire.removed, frame })
+        Ok(Self { seq: wire.seq, place: wire.place, removed: wire.removed.into_owned(), epoch, frame })
     }
 }
 
@@ -212,14 +244,17 @@ mod tests {
     #[test]
     fn the_frame_comes_out_as_it_went_in_and_shares_the_payload() {
         let user = UserId::generate();
-        let payload =
-            ConversationEvent::encode(Some(7), Some(3), vec![user], &serde_json::json!({"type":"x","data":{"a":"é"}}))
-                .unwrap();
+        let frame = serde_json::json!({"type":"x","data":{"a":"é"}});
+        let at = ChangePlace { seq: 7, place: 3, removed: &[user], epoch: "e1" };
+        let payload = ConversationEvent::encode_change(at, &frame).unwrap();
         let event = ConversationEvent::decode(&payload).unwrap();
         assert_eq!((event.seq, event.place, event.removed), (Some(7), Some(3), vec![user]));
+        assert_eq!(event.epoch.as_deref(), Some(&b"e1"[..]));
         assert_eq!(event.frame, r#"{"data":{"a":"é"},"type":"x"}"#.as_bytes());
         assert!(payload.as_ptr_range().contains(&event.frame.as_ptr()));
         assert_eq!(FeedMoved::decode(&FeedMoved::encode(9)).unwrap().user_seq, 9);
+        let event = ConversationEvent::decode(&ConversationEvent::encode_ephemeral(&frame).unwrap()).unwrap();
+        assert_eq!((event.seq, event.place, event.removed, event.epoch), (None, None, Vec::new(), None));
     }
 
     #[test]

@@ -31,6 +31,7 @@ impl Node {
     async fn fetch_announcements(self: Arc<Self>, org: OrgId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while let Some((from, head)) = self.hub.orgs.fetch_from(org) {
+            let history = self.history();
             match self.chat.announcement_frames(org, from, PAGE).await {
                 Ok(frames) => {
                     let Some((last, _)) = frames.last() else {
@@ -38,11 +39,12 @@ impl Node {
                         continue;
                     };
                     let links = || self.hub.feeds.links_where(|link| link.org() == org);
-                    self.hub.orgs.fetched(org, *last, links, |link, cursor| {
+                    let tell = |link: &Link, cursor| {
                         for (_, frame) in frames.iter().filter(|(seq, _)| *seq > cursor) {
                             push(link, frame);
                         }
-                    });
+                    };
+                    self.within(&history, || self.hub.orgs.fetched(org, *last, links, tell));
                 }
                 Err(error) => {
                     tracing::debug!(org.id = %org, %error, "reading announcements failed, trying again");

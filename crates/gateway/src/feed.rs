@@ -30,10 +30,12 @@ impl Node {
     async fn fetch(self: Arc<Self>, user: UserId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         while let Some((from, announced)) = self.hub.feeds.fetch_from(user) {
+            let history = self.history();
             match self.read_feed(user, from, announced).await {
                 // They come back, and are told to fetch.
                 Ok((head, None)) => {
-                    self.hub.feeds.fetched(user, head, |link, _| link.outbox.close(CloseCode::SlowConsumer));
+                    let close = |link: &Arc<Link>, _| link.outbox.close(CloseCode::SlowConsumer);
+                    self.within(&history, || self.hub.feeds.fetched(user, head, close));
                 }
                 Ok((head, Some(_))) if head <= from => {
                     self.metrics.bus_events.with_label_values(&["unknown"]).inc();
@@ -41,13 +43,14 @@ impl Node {
                 }
                 Ok((head, Some(events))) => {
                     let mut effects = Vec::new();
-                    self.hub.feeds.fetched(user, head, |link, cursor| {
+                    let tell = |link: &Arc<Link>, cursor| {
                         for event in events.iter().filter(|event| event.user_seq > cursor) {
                             self.push_feed(link, event);
                             // Before the cursor moves: until it is applied, the id of a stream stays where it is.
                             effects.push((Arc::clone(link), event.effect, Settling::begin(&self, link)));
                         }
-                    });
+                    };
+                    self.within(&history, || self.hub.feeds.fetched(user, head, tell));
                     for (link, effect, settling) in effects {
                         self.apply(&link, effect);
                         drop(settling);

@@ -47,10 +47,13 @@ impl Node {
                 self.give_up(id).await;
                 continue;
             }
+            let history = self.history();
             match self.chat.fill(id, from, self.config.bounds.page).await {
                 Ok(Some(page)) if page.to > from => {
-                    self.metrics.gap_fills.inc();
-                    self.after(id, self.hub.fill(page));
+                    if let Some(after) = self.within(&history, || self.hub.fill(page)) {
+                        self.metrics.gap_fills.inc();
+                        self.after(id, after);
+                    }
                 }
                 Ok(_) => {
                     // The store has less than was announced: somebody published what is not committed, or the

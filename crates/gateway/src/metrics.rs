@@ -68,7 +68,8 @@ impl Adder<'_> {
             )?,
             bus_events: self.counters(
                 "starling_bus_events_total",
-                "Payloads from the bus: conversation, user, org, presence, probe, or bad (not of this protocol).",
+                "Payloads from the bus: conversation, user, org, presence, probe, bad (not of this protocol), unknown (the \
+                 store has no such change) or other_epoch (committed to another history of the database).",
                 "kind",
             )?,
             gap_fills: self.counter("starling_gap_fills_total", "Pages read from the store to fill holes.")?,

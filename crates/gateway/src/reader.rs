@@ -28,8 +28,7 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                 match ConversationEvent::decode(&payload) {
                     Ok(event) => {
                         count(&node, "conversation");
-                        let after = node.hub.offer(id, event);
-                        node.after(id, after);
+                        node.offer(id, event);
                     }
                     Err(_) => bad(&node, Topic::Conversation(id)),
                 }

@@ -5,6 +5,9 @@
 //! the last I, where the next one is most likely to be lost, five times per I; all of them at once when the bus was
 //! away or another node's lease ended. Users' feeds and orgs' announcements likewise, but for the five times.
 //!
+//! A head below what was delivered before the store was asked is of a history that lost something: see
+//! [`crate::epoch`].
+//!
 //! Cost: a node with C conversations, A of them active within I, U users and O orgs makes
 //! (⌈C/2,000⌉ + ⌈U/2,000⌉ + ⌈O/2,000⌉ + 5 ⌈A/2,000⌉) / I queries per second, and N nodes N times that. The bound holds
 //! while a query takes less than I ÷ that number of queries: at 10 ms each and I = 10 s, up to about 2,000,000
@@ -17,7 +20,7 @@ use protocol::{ConversationId, OrgId, Seq, UserId, UserSeq};
 use store::Heads;
 use tokio::time::Instant;
 
-use crate::{marks::Rotation, node::Node};
+use crate::{epoch::without_what_is_lost, marks::Rotation, node::Node};
 
 /// Ids in one query.
 const BATCH: usize = 2_000;
@@ -136,7 +139,8 @@ async fn compare_conversations(
     let known: Map<_, _> = batch.iter().copied().collect();
     let mut behind = Vec::new();
     for (id, head) in heads.items.iter().copied() {
-        if known.get(&id).is_some_and(|delivered| *delivered < head) {
+        let Some(delivered) = known.get(&id).copied() else { continue };
+        if delivered < head {
             behind.push((id, head));
             // Most of these are on their way through the bus; the fill waits for them a moment.
             let after = node.hub.saw_head(id, head);
@@ -144,6 +148,8 @@ async fn compare_conversations(
                 node.metrics.sweep_finds.inc();
             }
             node.after(id, after);
+        } else if delivered > head {
+            without_what_is_lost("a conversation", &node.hub.is_ahead(id, delivered));
         }
     }
     Some((heads, behind))
@@ -156,10 +162,13 @@ async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) -> Option<
     let known: Map<_, _> = batch.iter().copied().collect();
     let mut behind = Vec::new();
     for (user, head) in heads {
-        if known.get(&user).is_some_and(|delivered| *delivered < head) {
+        let Some(delivered) = known.get(&user).copied() else { continue };
+        if delivered < head {
             behind.push((user, head));
             node.metrics.sweep_finds.inc();
             node.feed_moved(user, head);
+        } else if delivered > head {
+            without_what_is_lost("a user's feed", &node.hub.feeds.is_ahead(user, delivered));
         }
     }
     Some(behind)
@@ -170,9 +179,12 @@ async fn compare_announcements(node: &Arc<Node>, batch: &[(OrgId, u64)]) {
     let Ok(heads) = node.chat.announcement_heads(&ids).await else { return };
     let known: Map<_, _> = batch.iter().copied().collect();
     for (org, head) in heads {
-        if known.get(&org).is_some_and(|delivered| *delivered < head) {
+        let Some(delivered) = known.get(&org).copied() else { continue };
+        if delivered < head {
             node.metrics.sweep_finds.inc();
             node.announced(org, head);
+        } else if delivered > head && node.hub.orgs.is_ahead(org, delivered) {
+            without_what_is_lost("announcements", &node.hub.feeds.links_where(|link| link.org() == org));
         }
     }
 }

@@ -19,14 +19,14 @@ scenarios! {
 }
 
 /// Publishes on a topic as it is; to how many.
-async fn publish(cluster: &mut Cluster, topic: &str, payload: &[u8]) -> Result<usize> {
+pub(crate) async fn publish(cluster: &mut Cluster, topic: &str, payload: &[u8]) -> Result<usize> {
     let mut connection = cluster.redis()?.connection().await?;
     let topic = format!("starling:{topic}");
     Ok(redis::cmd("PUBLISH").arg(topic).arg(payload).query_async(&mut connection).await?)
 }
 
 /// Waits until each gateway has counted at least so many events of this kind.
-async fn counted(cluster: &Cluster, kind: &str, least: f64) -> Result<()> {
+pub(crate) async fn counted(cluster: &Cluster, kind: &str, least: f64) -> Result<()> {
     for node in &cluster.gateways {
         let line = format!("starling_bus_events_total{{kind=\"{kind}\"}} ");
         eventually(&format!("{least} events of kind {kind} are counted"), SOON, async || {

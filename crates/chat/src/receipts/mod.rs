@@ -98,7 +98,7 @@ pub(crate) fn tell(writer: &Writer, row: &MarkRow, marked: &Marked) {
     };
     // In a large conversation nothing but a read marker moves.
     let (topic, payload) = if marked.participant_count <= PUSHED_UP_TO {
-        (Topic::Conversation(conversation_id), ConversationEvent::encode(None, None, Vec::new(), &event))
+        (Topic::Conversation(conversation_id), ConversationEvent::encode_ephemeral(&event))
     } else {
         (Topic::User(row.user_id), UserEvent::encode_frame(&event))
     };

@@ -53,13 +53,21 @@ pub(super) struct Committer<S: ?Sized = dyn Store> {
     pub(super) outage: Arc<Outage>,
 }
 
+/// What was decided of a batch.
+#[derive(Default)]
+struct Decided {
+    outcomes: Vec<Outcome>,
+    /// Of the database that it was decided in.
+    epoch: Arc<str>,
+}
+
 impl<S: Commit + ?Sized> Committer<S> {
     /// Commits the batch, in as many transactions as it takes, and answers everybody.
     pub(super) async fn commit(&self, batch: Vec<Job>) {
         let mut rest = vec![batch];
         while let Some(mut jobs) = rest.pop() {
             match self.attempt(&mut jobs).await {
-                Ok((committed, outcomes)) => self.conclude(jobs, committed, outcomes),
+                Ok((committed, decided)) => self.conclude(jobs, committed, decided),
                 Err(error) if jobs.len() > 1 && is_about_the_data(&error) => {
                     // The first half is done first: arrival order is kept.
                     let second = jobs.split_off(jobs.len() / 2);
@@ -72,7 +80,7 @@ impl<S: Commit + ?Sized> Committer<S> {
     }
 
     /// One transaction, tried again while the store is out of reach.
-    async fn attempt(&self, jobs: &mut [Job]) -> std::result::Result<(Committed, Vec<Outcome>), StoreError> {
+    async fn attempt(&self, jobs: &mut [Job]) -> std::result::Result<(Committed, Decided), StoreError> {
         let began = Instant::now();
         let mut pauses = PAUSES_MS.iter();
         loop {
@@ -99,13 +107,13 @@ impl<S: Commit + ?Sized> Committer<S> {
         }
     }
 
-    async fn transaction(&self, jobs: &[Job]) -> std::result::Result<(Committed, Vec<Outcome>), StoreError> {
+    async fn transaction(&self, jobs: &[Job]) -> std::result::Result<(Committed, Decided), StoreError> {
         let now = self.env.now();
-        let outcomes = Mutex::new(Vec::new());
+        let last = Mutex::new(Decided::default());
         // The store may call this more than once; what counts is what the last call said.
         let deciding = |locked: &store::Locked| {
-            let (writes, decided) = decide(jobs.iter().map(|job| &job.request), &self.limits, now, locked);
-            *outcomes.lock() = decided;
+            let (writes, outcomes) = decide(jobs.iter().map(|job| &job.request), &self.limits, now, locked);
+            *last.lock() = Decided { outcomes, epoch: locked.epoch.as_str().into() };
             writes
         };
         let wanted = scope(jobs.iter().map(|job| &job.request));
@@ -113,13 +121,13 @@ impl<S: Commit + ?Sized> Committer<S> {
         let committed = timeout(COMMIT_WITHIN, self.store.commit(&wanted, &deciding)).await;
         timer.observe_duration();
         let committed = committed.map_err(|late| StoreError::Unavailable(late.into()))??;
-        Ok((committed, outcomes.into_inner()))
+        Ok((committed, last.into_inner()))
     }
 
     /// Hands the events on and answers, after the commit.
-    fn conclude(&self, jobs: Vec<Job>, committed: Committed, outcomes: Vec<Outcome>) {
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
-            let answer = self.answer(&job, &committed, outcome);
+    fn conclude(&self, jobs: Vec<Job>, committed: Committed, decided: Decided) {
+        for (job, outcome) in jobs.into_iter().zip(decided.outcomes) {
+            let answer = self.answer(&job, &committed, outcome, &decided.epoch);
             if answer.is_ok() {
                 self.metrics.changes.with_label_values(&[job.request.kind.name()]).inc();
             }
@@ -131,7 +139,7 @@ impl<S: Commit + ?Sized> Committer<S> {
         }
     }
 
-    fn answer(&self, job: &Job, committed: &Committed, outcome: Outcome) -> Result<Done> {
+    fn answer(&self, job: &Job, committed: &Committed, outcome: Outcome, epoch: &Arc<str>) -> Result<Done> {
         let read_back = |id| {
             committed.messages.get(id).cloned().ok_or_else(|| {
                 ChatError::new(ErrorCode::Internal, "something failed here")
@@ -160,7 +168,7 @@ impl<S: Commit + ?Sized> Committer<S> {
             Outcome::Found(message) => (*message, true),
         };
         if event {
-            self.publisher.hand(Outgoing::Change(Box::new(message.clone()), reaction));
+            self.publisher.hand(Outgoing::Change(Box::new(message.clone()), reaction, Arc::clone(epoch)));
         }
         let new = message.id == job.request.message_id;
         Ok(Done { message: Some(message), new })

@@ -18,7 +18,7 @@ use super::commit::Chain;
 use crate::{
     Env, Outage,
     change::Reacted,
-    envelope::{ConversationEvent, FeedMoved},
+    envelope::{ChangePlace, ConversationEvent, FeedMoved},
     metrics::Metrics,
 };
 
@@ -34,8 +34,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is to be published.
 pub(super) enum Outgoing {
-    /// A message in the state of its last change, and the reaction that this was, if it was one and that is known.
-    Change(Box<Message>, Option<Reacted>),
+    /// A message in the state of its last change, and the reaction that this was, if it was one and that is known. Last
+    /// the epoch of the database that has it.
+    Change(Box<Message>, Option<Reacted>, Arc<str>),
     /// A user's feed moved.
     Feed(UserId, UserSeq),
     /// A payload as it is.
@@ -158,9 +159,9 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     match event {
         Outgoing::Ready(topic, payload) | Outgoing::Marker(topic, payload) => Some((topic, payload)),
         Outgoing::Feed(user, user_seq) => Some((Topic::User(user), FeedMoved::encode(user_seq))),
-        Outgoing::Change(message, reaction) => {
+        Outgoing::Change(message, reaction, epoch) => {
             let topic = Topic::Conversation(message.conversation_id);
-            match encode_change(*message, reaction) {
+            match encode_change(*message, reaction, &epoch) {
                 Ok(payload) => Some((topic, payload)),
                 Err(error) => {
                     tracing::error!(%error, "an event could not be serialised");
@@ -173,17 +174,18 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
 
 /// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes
 /// out as `message.updated`, with the same place and state.
-fn encode_change(message: Message, reaction: Option<Reacted>) -> serde_json::Result<Bytes> {
+fn encode_change(message: Message, reaction: Option<Reacted>, epoch: &str) -> serde_json::Result<Bytes> {
     let (conversation_id, seq, place) = (message.conversation_id, message.changed_seq, message.seq);
     let removed = match &message.system {
-        Some(SystemChange::ParticipantRemoved { user }) => vec![user.id],
-        _ => Vec::new(),
+        Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
+        _ => None,
     };
+    let at = ChangePlace { seq, place, removed: removed.as_slice(), epoch };
     if let Some(Reacted { change, added }) = reaction {
         let kind = if added { EventType::ReactionAdded } else { EventType::ReactionRemoved };
         let data = ReactionEvent { message, reaction: change };
         let event = Event { kind, conversation_id: Some(conversation_id), seq: Some(seq), user_seq: None, data };
-        return ConversationEvent::encode(Some(seq), Some(place), removed, &event);
+        return ConversationEvent::encode_change(at, &event);
     }
     let kind = if message.deleted_at.is_some() {
         EventType::MessageDeleted
@@ -193,7 +195,7 @@ fn encode_change(message: Message, reaction: Option<Reacted>) -> serde_json::Res
         EventType::MessageCreated
     };
     let event = Event { kind, conversation_id: Some(conversation_id), seq: Some(seq), user_seq: None, data: message };
-    ConversationEvent::encode(Some(seq), Some(place), removed, &event)
+    ConversationEvent::encode_change(at, &event)
 }
 
 #[cfg(test)]

@@ -115,6 +115,16 @@ impl Channel {
         self.order = Sequencer::default();
     }
 
+    /// The store has less than this, which was delivered here before it was asked: forgets how far it was delivered. Who
+    /// follows it.
+    pub(crate) fn is_ahead(&mut self, delivered: Seq) -> Vec<Arc<Link>> {
+        if self.order.delivered().is_none_or(|now| now < delivered) {
+            return Vec::new();
+        }
+        self.forget_position();
+        self.subscribers.iter().map(|subscriber| Arc::clone(&subscriber.link)).collect()
+    }
+
     /// The head as read after the subscription was confirmed.
     pub(crate) fn establish(&mut self, head: Seq) -> (Next, Vec<Arc<Link>>) {
         let events = self.order.establish(head);

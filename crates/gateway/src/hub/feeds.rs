@@ -111,6 +111,16 @@ impl Feeds {
         }
     }
 
+    /// The store has less of a user's feed than was delivered here: forgets its position; their connections.
+    pub(crate) fn is_ahead(&self, user: UserId, delivered: UserSeq) -> Vec<Arc<Link>> {
+        let mut users = self.users.lock();
+        let ahead = users.get_mut(&user).filter(|entry| entry.delivered.is_some_and(|now| now >= delivered));
+        ahead.map_or_else(Vec::new, |entry| {
+            (entry.delivered, entry.head) = (None, 0);
+            entry.links.clone()
+        })
+    }
+
     /// Every local user whose feed's position is known, with it.
     pub(crate) fn positions(&self) -> Vec<(UserId, UserSeq)> {
         self.users.lock().iter().filter_map(|(user, entry)| Some((*user, entry.delivered?))).collect()

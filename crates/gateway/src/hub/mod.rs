@@ -244,6 +244,11 @@ impl Hub {
         Ok(After { fill: None, references: self.forget(id, &gone) })
     }
 
+    /// The store has less of a conversation than was delivered here: forgets its position; who follows it.
+    pub(crate) fn is_ahead(&self, id: ConversationId, delivered: Seq) -> Vec<Arc<Link>> {
+        self.with(id, |channel| channel.is_ahead(delivered))
+    }
+
     /// Forgets how far everything was delivered: what comes next begins where the store is read next. Every connection is
     /// about to be closed.
     pub(crate) fn forget_positions(&self) {

@@ -121,6 +121,16 @@ impl Orgs {
         }
     }
 
+    /// The store has less than was delivered here: forgets the org's position. True when it was so.
+    pub(crate) fn is_ahead(&self, org: OrgId, delivered: u64) -> bool {
+        let mut orgs = self.orgs.lock();
+        let ahead = orgs.get_mut(&org).filter(|entry| entry.delivered.is_some_and(|now| now >= delivered));
+        ahead.is_some_and(|entry| {
+            (entry.delivered, entry.head) = (None, 0);
+            true
+        })
+    }
+
     /// Every org whose position is known, with it.
     pub(crate) fn positions(&self) -> Vec<(OrgId, u64)> {
         self.orgs.lock().iter().filter_map(|(org, entry)| Some((*org, entry.delivered?))).collect()

@@ -7,7 +7,7 @@ use crate::testing::link;
 
 fn event(seq: Seq) -> ConversationEvent {
     let frame = format!("{seq}").into();
-    ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), frame }
+    ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), epoch: None, frame }
 }
 
 #[test]

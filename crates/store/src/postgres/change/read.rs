@@ -73,13 +73,15 @@ struct ConversationRow {
     pin_count: i32,
     archived_at: Option<OffsetDateTime>,
     deleted_at: Option<OffsetDateTime>,
+    epoch: String,
 }
 
 /// The row that comes back from a lock is the newest one, even when the lock had to be waited for.
 async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
     let rows: Vec<ConversationRow> = sqlx::query_as(
         "SELECT id, org_id, kind, title, description, avatar_url, posting, history, last_seq, last_number, access_seq,
-                participant_count, owner_count, slow_mode_seconds, pin_count, archived_at, deleted_at
+                participant_count, owner_count, slow_mode_seconds, pin_count, archived_at, deleted_at,
+                (SELECT epoch FROM meta WHERE singleton) AS epoch
          FROM conversations WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
     )
     .bind(scope.conversations.iter().map(|id| id.0).collect::<Vec<_>>())
@@ -107,6 +109,7 @@ async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked
             deleted_at: moment(row.deleted_at),
         };
         locked.conversations.insert(ConversationId(row.id), conversation);
+        locked.epoch = row.epoch;
     }
     Ok(())
 }

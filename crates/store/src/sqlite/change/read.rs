@@ -32,7 +32,8 @@ pub(in super::super) use blocked;
 
 /// Reads what `scope` names. Inside a write transaction. What nobody asks for costs no statement.
 pub(in super::super) async fn read(conn: &mut SqliteConnection, scope: &Scope) -> Result<Locked> {
-    let mut locked = Locked { conversations: conversations(conn, &scope.conversations).await?, ..Locked::default() };
+    let mut locked = Locked::default();
+    conversations(conn, &scope.conversations, &mut locked).await?;
     if !scope.messages.is_empty() {
         locked.messages = messages(conn, scope, &locked).await?;
     }
@@ -85,10 +86,7 @@ async fn messages(conn: &mut SqliteConnection, scope: &Scope, locked: &Locked) -
     Ok(found)
 }
 
-async fn conversations(
-    conn: &mut SqliteConnection,
-    ids: &[ConversationId],
-) -> Result<HashMap<ConversationId, LockedConversation>> {
+async fn conversations(conn: &mut SqliteConnection, ids: &[ConversationId], locked: &mut Locked) -> Result<()> {
     #[derive(sqlx::FromRow)]
     struct Row {
         id: Uuid,
@@ -109,42 +107,43 @@ async fn conversations(
         blocked: bool,
         archived_at: Option<i64>,
         deleted_at: Option<i64>,
+        epoch: String,
     }
     let rows: Vec<Row> = sqlx::query_as(concat!(
         "select c.id, c.org_id, c.kind, c.title, c.description, c.avatar_url, c.posting, c.history, c.last_seq, \
          c.last_number, c.access_seq, \
          c.participant_count, c.owner_count, c.slow_mode_seconds, c.pin_count, c.archived_at, c.deleted_at, ",
         blocked!(),
-        " as blocked from conversations c where c.id in (select unhex(value) from json_each(?))"
+        " as blocked, (select epoch from meta) as epoch from conversations c where c.id in (select unhex(value) from json_each(?))"
     ))
     .bind(id_list(ids.iter().map(|id| id.0)))
     .fetch_all(conn)
     .await
     .db()?;
-    rows.into_iter()
-        .map(|row| {
-            let locked = LockedConversation {
-                org_id: OrgId(row.org_id),
-                kind: ConversationKind::parse(&row.kind)?,
-                title: row.title,
-                description: row.description,
-                avatar_url: row.avatar_url,
-                posting: Posting::parse(&row.posting)?,
-                history: History::parse(&row.history)?,
-                last_seq: from_db(row.last_seq),
-                last_number: from_db(row.last_number),
-                access_seq: from_db(row.access_seq),
-                participant_count: from_db(row.participant_count),
-                owner_count: from_db(row.owner_count),
-                slow_mode_seconds: row.slow_mode_seconds,
-                pin_count: row.pin_count,
-                blocked: row.blocked,
-                archived_at: time_opt(row.archived_at)?,
-                deleted_at: time_opt(row.deleted_at)?,
-            };
-            Ok((ConversationId(row.id), locked))
-        })
-        .collect()
+    for row in rows {
+        let conversation = LockedConversation {
+            org_id: OrgId(row.org_id),
+            kind: ConversationKind::parse(&row.kind)?,
+            title: row.title,
+            description: row.description,
+            avatar_url: row.avatar_url,
+            posting: Posting::parse(&row.posting)?,
+            history: History::parse(&row.history)?,
+            last_seq: from_db(row.last_seq),
+            last_number: from_db(row.last_number),
+            access_seq: from_db(row.access_seq),
+            participant_count: from_db(row.participant_count),
+            owner_count: from_db(row.owner_count),
+            slow_mode_seconds: row.slow_mode_seconds,
+            pin_count: row.pin_count,
+            blocked: row.blocked,
+            archived_at: time_opt(row.archived_at)?,
+            deleted_at: time_opt(row.deleted_at)?,
+        };
+        locked.conversations.insert(ConversationId(row.id), conversation);
+        locked.epoch = row.epoch;
+    }
+    Ok(())
 }
 
 async fn by_client_id(
