@@ -58,6 +58,8 @@ pub(crate) struct Data<'a> {
     #[serde(default)]
     pub(crate) after_ms: Option<u64>,
     #[serde(default)]
+    pub(crate) limits: Option<Limits>,
+    #[serde(default)]
     pub(crate) heads: Option<HashMap<ConversationId, Seq>>,
     #[serde(default)]
     pub(crate) reason: Option<&'a str>,
@@ -72,6 +74,26 @@ pub(crate) struct Data<'a> {
     more: bool,
     #[serde(borrow, default)]
     changes: Vec<Change<'a>>,
+}
+
+/// What a server takes, as far as it is of interest.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Limits {
+    #[serde(default)]
+    frame_bytes: Option<usize>,
+    #[serde(default)]
+    content_chars: Option<usize>,
+}
+
+/// Bytes of a frame that carries a message, beside its text.
+const AROUND: usize = 256;
+
+impl Limits {
+    /// The longest message that fits, characters (of one byte each, as ours are).
+    pub(crate) fn longest(&self) -> Option<usize> {
+        let in_frame = self.frame_bytes.map(|bytes| bytes.saturating_sub(AROUND));
+        [in_frame, self.content_chars].into_iter().flatten().min()
+    }
 }
 
 /// One change of a page.

@@ -10,7 +10,7 @@ use super::{
     session::{HELLO, Session},
 };
 use crate::{
-    frame::{Data, Frame, Page},
+    frame::{Data, Frame, Limits, Page},
     ledger::Came,
     meter::Kind,
 };
@@ -102,6 +102,9 @@ impl Session {
             self.user_seq = data.user_seq.unwrap_or_default();
             self.announcement_seq = data.announcement_seq.unwrap_or_default();
         }
+        if let Some(longest) = data.limits.as_ref().and_then(Limits::longest) {
+            self.run.longest.fetch_min(longest, Relaxed);
+        }
         if let Some(interval) = data.heartbeat_interval_ms.filter(|interval| *interval > 0) {
             self.patience = Duration::from_millis(2 * interval) + Duration::from_secs(1);
         }
@@ -150,7 +153,7 @@ impl Session {
                     let after = error.retry_after_ms.map_or(RETRY, Duration::from_millis);
                     self.pending.later(number, waiting, after);
                 } else if waiting.message.is_some() {
-                    self.run.under_way.fetch_sub(1, Relaxed);
+                    self.run.over(1);
                 }
             }
         }
@@ -165,23 +168,26 @@ impl Session {
         for (id, head) in data.and_then(|data| data.heads.as_ref()).into_iter().flatten() {
             self.receiver.head(*id, *head);
         }
+        for _ in 0..self.receiver.welcomed() {
+            self.run.meter.error("hello: a conversation without a head");
+        }
         self.goes_live();
     }
 
     /// A command was done; a message is at this place.
-    pub(super) fn done(&mut self, waiting: Waiting, seq: Option<Seq>) {
-        let took = self.run.clock.now().saturating_sub(waiting.intended);
-        let Some(Message { room, key, .. }) = waiting.message else {
-            return self.run.meter.record(self.person.index, Kind::Command, took);
-        };
-        self.run.under_way.fetch_sub(1, Relaxed);
-        match seq {
-            Some(seq) => {
-                if self.run.ledger.acknowledged(&room, key, seq) {
-                    self.run.meter.record(self.person.index, Kind::Ack, took);
-                }
+    fn done(&mut self, waiting: Waiting, seq: Option<Seq>) {
+        match (waiting.message, seq) {
+            (None, _) => {
+                let took = self.run.clock.now().saturating_sub(waiting.intended);
+                self.run.meter.record(self.person.index, Kind::Command, took);
             }
-            None => self.run.meter.error("an acknowledgement without a place"),
+            (Some(Message { room, key, .. }), Some(seq)) => {
+                self.run.acknowledged(&room, key, waiting.intended, seq);
+            }
+            (Some(_), None) => {
+                self.run.over(1);
+                self.run.meter.error("an acknowledgement without a place");
+            }
         }
     }
 }
