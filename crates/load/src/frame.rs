@@ -130,6 +130,13 @@ impl<'a> Frame<'a> {
         self.data.as_ref().filter(|_| self.kind == "message.created")?.text()
     }
 
+    /// Whether it names another conversation or place than the message in it.
+    pub(crate) fn contradicts_itself(&self) -> bool {
+        let Some(data) = &self.data else { return false };
+        let differs = |id| self.conversation_id != Some(id);
+        data.conversation_id.is_some_and(differs) || self.seq.is_some_and(|seq| data.seq != Some(seq))
+    }
+
     /// The page that it is, or that answers `changes.get`.
     pub(crate) fn page(&self) -> Option<Page<'_>> {
         if self.kind == "changes" {
@@ -174,6 +181,10 @@ mod tests {
         );
         let frame = Frame::read(&event).unwrap();
         assert_eq!((frame.conversation_id, frame.message()), (Some(id), Some((4, "a \"b\""))));
+        assert!(!frame.contradicts_itself());
+        assert!(Frame::read(&event.replacen("\"seq\":4", "\"seq\":5", 1)).unwrap().contradicts_itself());
+        let elsewhere = format!(r#""data":{{"conversation_id":"{}","#, ConversationId::generate());
+        assert!(Frame::read(&event.replace("\"data\":{", &elsewhere)).unwrap().contradicts_itself());
         let system = r#"{"type":"message.created","seq":1,"data":{"seq":1,"kind":"system","content":""}}"#;
         assert_eq!(Frame::read(system).unwrap().message(), None);
         let page = format!(

@@ -3,11 +3,10 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use protocol::{ConversationId, ErrorCode, ReplyError, Seq};
-use serde_json::json;
 
 use super::{
     pending::{Message, Waiting},
-    session::{HELLO, Session},
+    session::{FETCH, HELLO, Session},
 };
 use crate::{
     frame::{Data, Frame, Limits, Page},
@@ -71,6 +70,9 @@ impl Session {
 
     fn message(&mut self, frame: &Frame<'_>) {
         match (frame.conversation_id, frame.message()) {
+            (Some(id), Some((seq, _))) if frame.contradicts_itself() => {
+                self.run.ledger.contradicted(&self.receiver, id, seq);
+            }
             (Some(id), Some((seq, content))) => self.came(id, seq, content, false),
             (Some(id), None) => self.receiver.step(id, frame.seq.unwrap_or_default()),
             (None, _) => self.run.meter.error("a message of no conversation"),
@@ -89,7 +91,7 @@ impl Session {
         for (seq, content) in page.messages() {
             self.came(page.id, seq, content, asked);
         }
-        self.receiver.page(page.id, page.from, page.to);
+        self.receiver.page(page.id, page.from, page.to, asked);
         if asked && page.more {
             self.fetch(page.id, page.to);
         }
@@ -123,8 +125,6 @@ impl Session {
     }
 
     fn fetch(&mut self, id: ConversationId, after: Seq) {
-        let frame = json!({"type": "changes.get", "ref": format!("fetch-{id}"), "conversation_id": id, "after": after});
-        self.out.push_back(frame.to_string());
         self.fetches.push((id, after));
     }
 
@@ -134,10 +134,16 @@ impl Session {
         if reference == HELLO {
             return self.welcome(error, data);
         }
-        if reference.starts_with("fetch-") {
+        if let Some(id) = reference.strip_prefix(FETCH) {
             match (data.and_then(Data::page), error) {
                 (Some(page), _) => self.page(&page, true),
-                (None, Some(error)) => self.run.meter.error(error.code.as_str()),
+                (None, Some(error)) => {
+                    self.run.meter.error(error.code.as_str());
+                    // What is missing comes by this page or never.
+                    if let Some(id) = id.parse().ok().filter(|_| is_passing(error)) {
+                        self.refused.push(id);
+                    }
+                }
                 (None, None) => self.run.meter.error("a page that cannot be read"),
             }
             return;

@@ -22,8 +22,10 @@ use crate::{
     run::Run,
 };
 
-/// `ref` of `hello`; all others are numbers.
+/// `ref` of `hello`; those of pages begin with [`FETCH`], all others are numbers.
 pub(super) const HELLO: &str = "hello";
+/// Before the id of the conversation whose page is asked for.
+pub(super) const FETCH: &str = "fetch-";
 /// Before the first attempt to connect again, at most; it doubles with each attempt in vain, up to the second.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1_600)];
 
@@ -37,8 +39,10 @@ pub(super) struct Session {
     pub(super) receiver: Arc<Receiver>,
     /// Frames to be said.
     pub(super) out: VecDeque<String>,
-    /// Pages to be asked for by who has no socket to ask on.
+    /// Pages to be asked for: on the socket, or over REST by who has none.
     pub(super) fetches: Vec<(ConversationId, Seq)>,
+    /// Conversations whose page was refused for now.
+    pub(super) refused: Vec<ConversationId>,
     /// Its events flow.
     pub(super) live: bool,
     pub(super) pending: Pending,
@@ -73,6 +77,7 @@ impl Session {
             receiver,
             out: VecDeque::new(),
             fetches: Vec::new(),
+            refused: Vec::new(),
             live: false,
             pending: Pending::default(),
             patience: Duration::from_mins(1),
@@ -93,6 +98,9 @@ impl Session {
     /// It is about to connect.
     pub(super) fn dials(&mut self) {
         self.out.clear();
+        // The resume brings what these were to bring.
+        self.fetches.clear();
+        self.refused.clear();
         self.receiver.connects();
     }
 
@@ -190,6 +198,25 @@ impl Session {
         self.out.extend(again.into_iter().map(|(reference, message)| send_frame(reference, message)));
         for _ in 0..given_up {
             self.run.meter.error("no answer");
+        }
+        for id in std::mem::take(&mut self.refused) {
+            self.fetches.push((id, self.receiver.cursor(id).unwrap_or_default()));
+        }
+        self.ask();
+    }
+
+    /// Whether a tick has something to do.
+    pub(super) fn waits(&self) -> bool {
+        !self.pending.is_empty() || !self.refused.is_empty()
+    }
+
+    /// Asks for pages on the socket.
+    pub(super) fn ask(&mut self) {
+        for (id, after) in self.fetches.drain(..) {
+            let frame = json!({
+                "type": "changes.get", "ref": format!("{FETCH}{id}"), "conversation_id": id, "after": after,
+            });
+            self.out.push_back(frame.to_string());
         }
     }
 

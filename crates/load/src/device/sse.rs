@@ -13,7 +13,11 @@ use super::{
     session::{Orders, Session},
     sse_stream::Cutter,
 };
-use crate::{frame::Data, rest::root, run::Run};
+use crate::{
+    frame::Data,
+    rest::{Rest, root},
+    run::Run,
+};
 
 /// A stream that broke without a word.
 const BROKEN: u16 = 1006;
@@ -77,7 +81,8 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
                     }
                     // Nobody takes frames here: what a socket would ask, REST is asked.
                     session.out.clear();
-                    for (id, after) in std::mem::take(&mut session.fetches) {
+                    // A page may ask for the next one.
+                    while let Some((id, after)) = session.fetches.pop() {
                         fetch(&mut session, id, after).await;
                     }
                 }
@@ -156,7 +161,8 @@ async fn say(run: Arc<Run>, token: Arc<str>, intended: u64, message: Message) {
 
 async fn fetch(session: &mut Session, id: protocol::ConversationId, after: u64) {
     let path = format!("/v1/conversations/{id}/changes?after={after}");
-    match session.run.rest.get::<Box<serde_json::value::RawValue>>(&path, &session.person.token).await {
+    let call = || session.run.rest.get::<Box<serde_json::value::RawValue>>(&path, &session.person.token);
+    match Rest::patiently(session.run.patience, call).await {
         Ok(text) => match serde_json::from_str::<Data<'_>>(text.get()) {
             Ok(data) => {
                 if let Some(page) = data.page() {

@@ -86,6 +86,7 @@ async fn talk(session: &mut Session, orders: &mut Orders, socket: Socket) -> End
                         if let Ask::Move(after) = session.frame(&text) {
                             moves_at = Some(Instant::now() + after);
                         }
+                        session.ask();
                     }
                     Some(Ok(Message::Close(frame))) => {
                         return End::Closed(frame.map_or(BROKEN, |frame| frame.code.into()));
@@ -105,7 +106,7 @@ async fn talk(session: &mut Session, orders: &mut Orders, socket: Socket) -> End
                 Some(Order::Break { away }) => return End::Broken(away),
                 Some(order) => session.order(order),
             },
-            _ = ticks.tick(), if session.live && !session.pending.is_empty() => session.tick(),
+            _ = ticks.tick(), if session.live && session.waits() => session.tick(),
             () = sleep_until(moves_at.unwrap_or(heard_at)), if moves_at.is_some() => {
                 let _ = tokio::time::timeout(Duration::from_millis(200), sink.close()).await;
                 return End::Moved;

@@ -187,6 +187,14 @@ impl Ledger {
         Came::New(stamp)
     }
 
+    /// A frame names another conversation or place than the message in it: it is right at neither.
+    pub(crate) fn contradicted(&self, to: &Receiver, id: ConversationId, seq: Seq) {
+        let who = to.person;
+        self.wrong(Fault::Misrouted, || {
+            format!("person {who} got a frame of {id} with a message of elsewhere ({seq})")
+        });
+    }
+
     fn wrong(&self, fault: Fault, what: impl FnOnce() -> String) -> Came {
         self.book.fault(fault, what);
         Came::Wrong

@@ -76,6 +76,17 @@ fn twice_on_one_connection_is_doubled_and_after_a_resume_it_is_not() {
 }
 
 #[test]
+fn what_a_page_that_was_asked_for_holds_may_come_as_an_event_too() {
+    let world = world();
+    let one = world.say(1, 2);
+    world.hear(&world.b, 2, &one);
+    assert!(matches!(world.ledger.came(&world.a, world.room.id, 2, &one, true), Came::New(_)));
+    world.a.page(world.room.id, 1, 2, true);
+    assert_eq!(world.hear(&world.a, 2, &one), Came::Known);
+    assert!(world.faults().is_clean());
+}
+
+#[test]
 fn above_a_hole_the_cursor_stays_and_a_resume_fills_it() {
     let world = world();
     let (one, two) = (world.say(1, 2), world.say(2, 3));

@@ -49,7 +49,7 @@ struct Track {
     early: BTreeSet<Seq>,
     /// Everything up to here was told.
     cursor: Seq,
-    /// Cursor at the start of this connection.
+    /// Up to here what comes may be a repetition: cursor at the start of this connection, or end of a page that was asked for.
     resumed: Seq,
     /// The greatest place of this connection.
     last: Seq,
@@ -191,11 +191,14 @@ impl Receiver {
         }
     }
 
-    /// A page moved the cursor.
-    pub(crate) fn page(&self, id: ConversationId, from: Seq, to: Seq) {
+    /// A page moved the cursor. `asked`: what is in it may be on its way as an event too.
+    pub(crate) fn page(&self, id: ConversationId, from: Seq, to: Seq, asked: bool) {
         let mut tracks = self.tracks.lock();
         if let Some(track) = tracks.get_mut(&id).filter(|track| track.base.is_some() && from <= track.cursor) {
             track.jump(to);
+            if asked {
+                track.resumed = track.resumed.max(to);
+            }
         }
     }
 

@@ -94,6 +94,8 @@ async fn what_only_the_whole_order_tells_is_found() {
             3,
             Counts { misrouted: 3, ..Counts::default() },
         ),
+        // A frame that names another place than the message in it is right at neither.
+        (one, Wrong::Contradict, 2, Counts { misrouted: 2, lost: 2, ..Counts::default() }),
         // What a connection lost is not in what comes when it resumes.
         (one, Wrong::BreakUnstored, 1, Counts { lost: 1, ..Counts::default() }),
     ] {
@@ -240,6 +242,16 @@ async fn lost_answers_and_broken_connections_are_no_faults() {
     // A person whose connection was broken may be hit again while they are away.
     let broken = report.closes.values().sum::<u64>();
     assert!(broken >= 2 && report.latency.contains_key("reconnect"), "{broken}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_refused_is_asked_for_again() {
+    for args in [ROOM, "events --streams 5 --members 5 --seconds 2 --rate 100"] {
+        let (code, report, said) = faults_of(args, vec![Wrong::Resync; 2]).await;
+        assert_eq!((code, report.verdict.faults), (0, Counts::default()), "{args}: {said}");
+        assert_eq!(report.errors["resync: behind"], 2, "{args}: {said}");
+        assert!(args != ROOM || report.errors["overloaded"] == 2, "{args}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

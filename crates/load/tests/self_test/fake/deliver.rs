@@ -149,6 +149,15 @@ fn deliver(world: &mut World, link: usize, stored: &Value, wrong: Option<Wrong>)
             say(event(&changed));
         }
         Some(Wrong::Break | Wrong::BreakUnstored) => drop(link.out.send(Out::Break)),
+        Some(Wrong::Contradict) => {
+            let mut changed = event(stored);
+            changed["seq"] = json!(stored["seq"].as_u64().unwrap() + 1);
+            say(changed);
+        }
+        Some(Wrong::Resync) => {
+            let data = json!({"conversation_id": here, "reason": "behind"});
+            say(json!({"type": "resync_required", "data": data}));
+        }
         Some(Wrong::SendAway) => drop(link.out.send(Out::Close(4500))),
         Some(Wrong::LoseAnswer | Wrong::Unstored | Wrong::SamePlace) | None => say(event(stored)),
     }

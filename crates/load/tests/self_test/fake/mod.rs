@@ -50,6 +50,10 @@ pub(crate) enum Wrong {
     Unstored,
     /// As `Unstored`, and breaks a receiver's connection: it is not in what comes at the resume.
     BreakUnstored,
+    /// Delivers it with the place of another in the frame.
+    Contradict,
+    /// Does not deliver it: the receiver is told to fetch, and is refused the first time.
+    Resync,
     /// Closes a receiver's connection for good.
     SendAway,
     /// Stores it and breaks the sender's connection before the answer.
@@ -90,6 +94,8 @@ pub(crate) struct World {
     /// Whoever joins is not told of it on their socket, and gets nothing of the conversation.
     pub(crate) forget_joins: bool,
     forgotten: Vec<UserId>,
+    /// Who was refused a page, and is given it the next time.
+    refused: HashSet<UserId>,
     /// REST answers 500 to whoever reads back.
     pub(crate) unreadable: bool,
 }

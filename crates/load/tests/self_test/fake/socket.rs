@@ -81,6 +81,8 @@ async fn talk(world: Shared, who: UserId, mut socket: WebSocket) {
                 }
                 Some(Out::Close(code)) => {
                     let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await;
+                    // Dropped with something unread it would be a reset, which overtakes the close.
+                    while socket.recv().await.is_some_and(|came| came.is_ok()) {}
                     break;
                 }
                 Some(Out::Break) | None => break,
@@ -98,6 +100,18 @@ async fn talk(world: Shared, who: UserId, mut socket: WebSocket) {
                             let _ = socket.send(Message::text(frame.to_string())).await;
                         }
                         continue;
+                    }
+                    "changes.get" => {
+                        let mut world = world.lock();
+                        let (id, after) = (frame["conversation_id"].as_str().unwrap().parse().unwrap(), &frame["after"]);
+                        if world.refused.insert(who) {
+                            let error = json!({"code": "overloaded", "message": "later"});
+                            json!({"type": "reply", "ref": frame["ref"], "ok": false, "error": error})
+                        } else {
+                            world.refused.remove(&who);
+                            let page = deliver::page(id, &world.rooms[&id], after.as_u64().unwrap());
+                            json!({"type": "reply", "ref": frame["ref"], "ok": true, "data": page})
+                        }
                     }
                     "message.send" => {
                         let id = frame["conversation_id"].as_str().unwrap().parse().unwrap();
