@@ -165,6 +165,9 @@ async fn where_nothing_is_acknowledged_nothing_is_proved() {
         assert!(code == 2 && said.contains("nothing was proved"), "{args}: {said}");
         assert!(!said.contains("every delivery was right"), "{args}: {said}");
         assert!(report.verdict.sent > 0 && report.verdict.acknowledged == 0, "{args}: {said}");
+        // A refusal is no answer.
+        let read = ["list", "history", "unread"].map(|kind| report.latency.get(kind).map_or(0, |of| of.count));
+        assert_eq!(report.calls, read.iter().sum::<u64>(), "{args}: {said}");
     }
 }
 
@@ -190,6 +193,17 @@ async fn rates_are_of_the_load_and_not_of_what_came_after_it() {
     // 33 a second are all that it can.
     let rate = report.figures.messages_per_second.unwrap();
     assert!(rate < 40.0 && report.during_load.acknowledged < report.verdict.acknowledged, "{rate}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_in_vain_are_a_part_of_how_long_a_connection_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, world) = fake::start(Vec::new()).await;
+    world.lock().close_first = 9;
+    let (code, report, said) = run(&url, "idle --sockets 3 --conversations 1 --seconds 1", folder.path()).await;
+    assert!(code == 0 && report.closes[&4000] == 9, "{said}");
+    // Three times backing off, longer each time, for the one or the other of them.
+    assert!(report.latency["connect"].max > 200.0, "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

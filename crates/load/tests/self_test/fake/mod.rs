@@ -81,6 +81,8 @@ pub(crate) struct World {
     pub(crate) mute: bool,
     /// Each socket is closed with this code at once.
     pub(crate) close_with: Option<u16>,
+    /// So many sockets are closed at once, for now.
+    pub(crate) close_first: usize,
     /// `hello` is not answered.
     pub(crate) deaf: bool,
     /// Each message is refused for good.
@@ -133,6 +135,7 @@ pub(crate) async fn start(to_do: Vec<Wrong>) -> (String, Shared) {
         .route("/v1/conversations/{id}/join", post(join))
         .route("/v1/ws", get(socket::upgrade))
         .route("/v1/events", get(events::stream))
+        .route("/readyz", get(|| async { "ready" }))
         .route("/metrics", get(|| async { "starling_messages_total 7\n" }))
         .with_state(Arc::clone(&world));
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();

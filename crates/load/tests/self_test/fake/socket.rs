@@ -63,7 +63,12 @@ pub(super) fn hello(world: &Shared, who: UserId, frame: &Value) -> (u64, mpsc::U
 }
 
 async fn talk(world: Shared, who: UserId, mut socket: WebSocket) {
-    let close_with = world.lock().close_with;
+    let close_with = {
+        let mut world = world.lock();
+        let passing = world.close_first > 0;
+        world.close_first -= usize::from(passing);
+        if passing { Some(4000) } else { world.close_with }
+    };
     if let Some(code) = close_with {
         let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await;
         return;
