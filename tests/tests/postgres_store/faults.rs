@@ -293,12 +293,13 @@ async fn a_deadlock_with_another_program_ends_well_for_both() {
     };
     let (set, ()) = tokio::join!(setting, locking);
     assert_eq!(set.unwrap().unwrap().1, Some(2), "its place in the feed is the next one");
-    let deadlocks = eventually("the deadlock is counted", SOON, async || {
+    // Mostly one: the store may be back at the row before the other program, which waits for it, has woken up.
+    eventually("the deadlock is counted", SOON, async || {
         let count = sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
         let count: i64 = count.fetch_one(&mut watcher).await.map_err(|error| error.to_string())?;
-        if count > 0 { Ok(count) } else { Err(count.to_string()) }
-    });
-    assert_eq!(deadlocks.await, 1);
+        if count > 0 { Ok(()) } else { Err(count.to_string()) }
+    })
+    .await;
     nothing_is_open(&mut watcher).await;
 }
 
