@@ -5,3 +5,4 @@
 
 pub mod limit;
 pub mod server;
+pub mod table;

@@ -12,6 +12,7 @@ mod fds;
 mod idle;
 mod ledger;
 mod meter;
+mod pin;
 mod process;
 mod run;
 mod socket;
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use self::{
     idle::{Held, Idle, hold},
     ledger::Faults,
+    pin::{cores, pin},
     process::{Memory, Started, cpu_seconds, memory},
     run::{Outcome, run},
     text::SHORTEST,
