@@ -80,7 +80,7 @@ impl Chat {
         let seq = check::seq(request.seq);
         let read_seq = self.inner.store.read_announcements(caller.user.org_id, caller.user.id, seq).await?;
         let read = AnnouncementsRead { read_seq };
-        match UserEvent::encode_frame(&Event::plain(EventType::AnnouncementsRead, read)) {
+        match UserEvent::encode_frame(&Event::plain(EventType::AnnouncementsRead, read), None) {
             Ok(payload) => self.inner.writer.publish(Topic::User(caller.user.id), payload),
             Err(error) => tracing::error!(%error, "a marker could not be serialised"),
         }

@@ -57,7 +57,7 @@ async fn ones_own_devices_hear_how_far_they_are_read() {
     world.listen(Topic::User(ben.user.id)).await;
     world.chat.read_announcements(&ben, ReadAnnouncements { seq: 9 }).await.unwrap();
     let (topic, payload) = world.heard().await;
-    let Ok(UserEvent::Frame(frame)) = UserEvent::decode(&payload) else { panic!("{payload:?}") };
+    let Ok(UserEvent::Frame { frame, .. }) = UserEvent::decode(&payload) else { panic!("{payload:?}") };
     assert_eq!((topic, frame.as_ref()), (Topic::User(ben.user.id), told(1).as_bytes()));
 }
 

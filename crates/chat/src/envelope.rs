@@ -23,9 +23,11 @@ pub struct ConversationEvent {
     pub place: Option<Seq>,
     /// Who no longer takes part after this event: they get it, and nothing after it.
     pub removed: Vec<UserId>,
-    /// Of a change: the epoch of the database that it was committed to, UTF-8. After a restore the places of the lost
-    /// future are given again, and this alone tells which of the two an event that comes late is of. None for an
-    /// ephemeral event, and from nodes of a version that did not say it.
+    /// Nobody takes part after this event: the conversation was deleted.
+    pub ends: bool,
+    /// Of a change or a marker: the epoch of the database that it was committed to, UTF-8. After a restore the places of
+    /// the lost future are given again, and this alone tells which of the two an event that comes late is of. None where
+    /// nothing is stored (typing), and from nodes of a version that did not say it.
     pub epoch: Option<Bytes>,
     /// The frame, UTF-8 JSON.
     pub frame: Bytes,
@@ -40,6 +42,8 @@ pub struct ChangePlace<'a> {
     pub place: Seq,
     /// [`ConversationEvent::removed`].
     pub removed: &'a [UserId],
+    /// [`ConversationEvent::ends`].
+    pub ends: bool,
     /// [`ConversationEvent::epoch`].
     pub epoch: &'a str,
 }
@@ -58,8 +62,13 @@ pub struct FeedMoved {
 pub enum UserEvent {
     /// Their feed moved.
     FeedMoved(UserSeq),
-    /// An ephemeral frame for all their devices (their own receipt in a large conversation), UTF-8 JSON.
-    Frame(Bytes),
+    /// An ephemeral frame for all their devices (their own receipt in a large conversation).
+    Frame {
+        /// UTF-8 JSON.
+        frame: Bytes,
+        /// As in [`ConversationEvent::epoch`].
+        epoch: Option<Bytes>,
+    },
 }
 
 /// On a user's presence topic: what all nodes together say of them.
@@ -103,6 +112,8 @@ struct Wire<'a> {
     place: Option<Seq>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     removed: Cow<'a, [UserId]>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ends: bool,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     epoch: Option<&'a str>,
     #[serde(borrow)]
@@ -118,16 +129,18 @@ impl ConversationEvent {
             seq: Some(at.seq),
             place: Some(at.place),
             removed: Cow::Borrowed(at.removed),
+            ends: at.ends,
             epoch: Some(at.epoch),
             frame: &frame,
         };
         serde_json::to_vec(&wire).map(Bytes::from)
     }
 
-    /// Serialises an ephemeral event that serialises to the frame.
-    pub fn encode_ephemeral(event: &impl Serialize) -> serde_json::Result<Bytes> {
+    /// Serialises an ephemeral event that serialises to the frame; for the epoch see [`Self::epoch`].
+    pub fn encode_ephemeral(event: &impl Serialize, epoch: Option<&str>) -> serde_json::Result<Bytes> {
         let frame = serde_json::value::to_raw_value(event)?;
-        let wire = Wire { v: VERSION, seq: None, place: None, removed: Cow::default(), epoch: None, frame: &frame };
+        let removed = Cow::default();
+        let wire = Wire { v: VERSION, seq: None, place: None, removed, ends: false, epoch, frame: &frame };
         serde_json::to_vec(&wire).map(Bytes::from)
     }
 
@@ -139,7 +152,8 @@ impl ConversationEvent {
         }
         let epoch = wire.epoch.map(|epoch| payload.slice_ref(epoch.as_bytes()));
         let frame = payload.slice_ref(wire.frame.get().as_bytes());
-        Ok(Self { seq: wire.seq, place: wire.place, removed: wire.removed.into_owned(), epoch, frame })
+        let Wire { seq, place, removed, ends, .. } = wire;
+        Ok(Self { seq, place, removed: removed.into_owned(), ends, epoch, frame })
     }
 }
 
@@ -161,24 +175,27 @@ struct UserWire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user_seq: Option<UserSeq>,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     frame: Option<&'a RawValue>,
 }
 
 impl UserEvent {
-    /// An ephemeral frame as payload.
-    pub fn encode_frame(event: &impl Serialize) -> serde_json::Result<Bytes> {
+    /// An ephemeral frame as payload; for the epoch see [`ConversationEvent::epoch`].
+    pub fn encode_frame(event: &impl Serialize, epoch: Option<&str>) -> serde_json::Result<Bytes> {
         let frame = serde_json::value::to_raw_value(event)?;
-        serde_json::to_vec(&UserWire { v: VERSION, user_seq: None, frame: Some(&frame) }).map(Bytes::from)
+        serde_json::to_vec(&UserWire { v: VERSION, user_seq: None, epoch, frame: Some(&frame) }).map(Bytes::from)
     }
 
     /// Reads a payload; a frame shares the payload's memory.
     pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
         let wire: UserWire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
         match wire {
-            UserWire { v: VERSION, user_seq: Some(user_seq), frame: None } => Ok(Self::FeedMoved(user_seq)),
-            UserWire { v: VERSION, user_seq: None, frame: Some(frame) } => {
-                Ok(Self::Frame(payload.slice_ref(frame.get().as_bytes())))
-            }
+            UserWire { v: VERSION, user_seq: Some(user_seq), frame: None, .. } => Ok(Self::FeedMoved(user_seq)),
+            UserWire { v: VERSION, user_seq: None, epoch, frame: Some(frame) } => Ok(Self::Frame {
+                frame: payload.slice_ref(frame.get().as_bytes()),
+                epoch: epoch.map(|epoch| payload.slice_ref(epoch.as_bytes())),
+            }),
             _ => Err(EnvelopeError),
         }
     }
@@ -245,16 +262,20 @@ mod tests {
     fn the_frame_comes_out_as_it_went_in_and_shares_the_payload() {
         let user = UserId::generate();
         let frame = serde_json::json!({"type":"x","data":{"a":"é"}});
-        let at = ChangePlace { seq: 7, place: 3, removed: &[user], epoch: "e1" };
+        let at = ChangePlace { seq: 7, place: 3, removed: &[user], ends: true, epoch: "e1" };
         let payload = ConversationEvent::encode_change(at, &frame).unwrap();
         let event = ConversationEvent::decode(&payload).unwrap();
-        assert_eq!((event.seq, event.place, event.removed), (Some(7), Some(3), vec![user]));
+        assert_eq!((event.seq, event.place, event.removed, event.ends), (Some(7), Some(3), vec![user], true));
         assert_eq!(event.epoch.as_deref(), Some(&b"e1"[..]));
         assert_eq!(event.frame, r#"{"data":{"a":"é"},"type":"x"}"#.as_bytes());
         assert!(payload.as_ptr_range().contains(&event.frame.as_ptr()));
         assert_eq!(FeedMoved::decode(&FeedMoved::encode(9)).unwrap().user_seq, 9);
-        let event = ConversationEvent::decode(&ConversationEvent::encode_ephemeral(&frame).unwrap()).unwrap();
-        assert_eq!((event.seq, event.place, event.removed, event.epoch), (None, None, Vec::new(), None));
+        for epoch in [None, Some("e2")] {
+            let event =
+                ConversationEvent::decode(&ConversationEvent::encode_ephemeral(&frame, epoch).unwrap()).unwrap();
+            assert_eq!((event.seq, event.place, event.removed, event.ends), (None, None, Vec::new(), false));
+            assert_eq!(event.epoch, epoch.map(Bytes::from));
+        }
     }
 
     #[test]
@@ -273,9 +294,9 @@ mod tests {
     #[test]
     fn a_user_s_topic_carries_their_feed_s_head_or_a_frame_that_shares_the_payload() {
         assert_eq!(UserEvent::decode(&FeedMoved::encode(9)), Ok(UserEvent::FeedMoved(9)));
-        let payload = UserEvent::encode_frame(&serde_json::json!({"type":"x"})).unwrap();
-        let Ok(UserEvent::Frame(frame)) = UserEvent::decode(&payload) else { panic!("{payload:?}") };
-        assert_eq!(frame, r#"{"type":"x"}"#);
+        let payload = UserEvent::encode_frame(&serde_json::json!({"type":"x"}), Some("e1")).unwrap();
+        let Ok(UserEvent::Frame { frame, epoch }) = UserEvent::decode(&payload) else { panic!("{payload:?}") };
+        assert_eq!((frame.as_ref(), epoch.as_deref()), (&br#"{"type":"x"}"#[..], Some(&b"e1"[..])));
         assert!(payload.as_ptr_range().contains(&frame.as_ptr()));
     }
 

@@ -110,7 +110,9 @@ impl Chat {
         let metrics = metrics::Metrics::register(registry)?;
         let writer = Arc::new(writer::Writer::start(&store, &bus, &env, &config, metrics.clone()));
         let told_by = Arc::clone(&writer);
-        let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked| receipts::tell(&told_by, row, marked));
+        let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked, epoch: &str| {
+            receipts::tell(&told_by, row, marked, epoch);
+        });
         let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), &env, metrics);
         let typing = typing::Shown::default();
         Ok(Self { inner: Arc::new(Inner { store, bus, env, config, auth, writer, receipts, typing }) })

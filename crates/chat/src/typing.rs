@@ -80,7 +80,7 @@ impl Chat {
             user_seq: None,
             data: Typing { user: Sender::from(&caller.user), typing, expires_in_ms },
         };
-        match ConversationEvent::encode_ephemeral(&event) {
+        match ConversationEvent::encode_ephemeral(&event, None) {
             Ok(payload) => self.inner.writer.publish(Topic::Conversation(conversation), payload),
             Err(error) => tracing::error!(%error, "an event could not be serialised"),
         }

@@ -35,7 +35,7 @@ impl Chat {
     fn tell_profile(&self, user: &User) {
         let event = Event::plain(EventType::UserUpdated, user);
         let payloads = [
-            (Topic::User(user.id), UserEvent::encode_frame(&event)),
+            (Topic::User(user.id), UserEvent::encode_frame(&event, None)),
             (Topic::Presence(user.id), PresenceEvent::encode_frame(&event)),
         ];
         for (topic, payload) in payloads {

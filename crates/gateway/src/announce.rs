@@ -30,8 +30,9 @@ impl Node {
 
     async fn fetch_announcements(self: Arc<Self>, org: OrgId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        while let Some((from, head)) = self.hub.orgs.fetch_from(org) {
+        loop {
             let history = self.history();
+            let Some((from, head)) = self.hub.orgs.fetch_from(org) else { return };
             match self.chat.announcement_frames(org, from, PAGE).await {
                 Ok(frames) => {
                     let Some((last, _)) = frames.last() else {
@@ -71,9 +72,10 @@ impl Node {
     }
 
     async fn read_announcement_head(&self, org: OrgId) -> Result<u64> {
+        let history = self.history();
         let heads = self.chat.announcement_heads(&[org]).await?;
         let head = heads.iter().find(|(id, _)| *id == org).map_or(0, |(_, head)| *head);
-        self.hub.orgs.establish(org, head);
+        self.within(&history, || self.hub.orgs.establish(org, head));
         Ok(head)
     }
 

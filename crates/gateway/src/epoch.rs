@@ -5,20 +5,59 @@
 //! - As soon as anything that this node reads tells of another epoch, every position that it holds is forgotten and every
 //!   connection is closed with 4000. Clients come back with the old epoch, and are told to fetch everything
 //!   (`resync_required`, `epoch_changed`). Nothing here decides when the epoch changes: `starling admin new-epoch` does.
-//! - What was committed to another history than this node's is not delivered: neither an event that comes late, nor a
-//!   page whose reading began before.
-//! - Where the store has less than was delivered here though the epoch is the same, that conversation's (or user's, or
-//!   org's) position is forgotten and its connections are closed with 4000: who comes back is told `cursor_ahead`.
+//! - What was committed to another history than this node's is not delivered: neither an event that comes late, nor what
+//!   was read before.
+//! - Where the store has less than was delivered here though the epoch is the same, its position is forgotten; who follows
+//!   it is told to fetch it (`cursor_ahead`) and closed with 4000.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use chat::envelope::ConversationEvent;
-use protocol::{CloseCode, ConversationId};
+use parking_lot::RwLock;
+use protocol::{CloseCode, ConversationId, OrgId, ResyncReason, Seq, UserId, UserSeq};
 
-use crate::{link::Link, node::Node};
+use crate::{link::Link, node::Node, resume::ask_resync};
+
+/// Between two questions that events of another history give rise to.
+const REST: Duration = Duration::from_millis(200);
 
 /// The epoch that a node knew at a moment; none before its first reading.
 pub(crate) type History = Option<Arc<str>>;
+
+/// What a node knows of its database's history. While positions are forgotten, and connections closed for it, nothing
+/// that was read before gets in: that happens under the lock. Inside of it the locks of the hub are taken, never the
+/// other way round.
+#[derive(Default)]
+pub(crate) struct Epoch(RwLock<History>);
+
+impl Epoch {
+    fn is(&self, epoch: &str) -> bool {
+        self.0.read().as_deref() == Some(epoch)
+    }
+}
+
+/// Asks for the epoch when the node starts, so that nothing is believed before it is known, and whenever an event of
+/// another history came: either it came late, or the node does not know of a restore yet. Runs until the node ends.
+pub(crate) async fn run(node: Arc<Node>) {
+    loop {
+        // Without an answer the first connection reads it.
+        if let Ok(heads) = node.chat.heads_seen(&[]).await {
+            node.saw_epoch(&heads.epoch);
+        }
+        tokio::select! {
+            biased;
+            () = node.stop.cancelled() => return,
+            () = async {
+                tokio::time::sleep(REST).await;
+                node.other_epoch.notified().await;
+            } => {}
+        }
+    }
+}
 
 impl Node {
     /// Something that was just read from the store is of this epoch. To be called before what was read is used.
@@ -26,70 +65,121 @@ impl Node {
     /// A read that began before the restore and is told of after it makes the node take the old epoch for new once
     /// more: connections are closed twice, and the next read ends it.
     pub(crate) fn saw_epoch(self: &Arc<Self>, epoch: &str) {
-        let before = {
-            let mut known = self.epoch.lock();
-            if known.as_deref() == Some(epoch) {
-                return;
-            }
-            known.replace(epoch.into())
-        };
-        let Some(before) = before else { return };
+        if self.epoch.is(epoch) {
+            return;
+        }
+        let mut known = self.epoch.0.write();
+        if known.as_deref() == Some(epoch) {
+            return;
+        }
+        let Some(before) = known.replace(epoch.into()) else { return };
         // Positions first: who is not among the links that are listed then begins with none.
         self.hub.forget_positions();
         let links = self.hub.feeds.links();
+        for link in &links {
+            link.outbox.close(CloseCode::GoingAway);
+        }
+        drop(known);
         tracing::warn!(
             before = &*before,
             now = epoch,
             connections = links.len(),
             "the database has another epoch: clients start anew"
         );
-        for link in links {
-            link.outbox.close(CloseCode::GoingAway);
-        }
     }
 
-    /// To be taken before the store is read for [`Node::within`].
+    /// To be taken before the store is read, and before it is seen where to read from, for [`Node::within`].
     pub(crate) fn history(&self) -> History {
-        self.epoch.lock().clone()
+        self.epoch.0.read().clone()
     }
 
     /// Does this with what was read since then, unless the history is another one by now. None: it was not done.
     pub(crate) fn within<R>(&self, history: &History, work: impl FnOnce() -> R) -> Option<R> {
-        // Held meanwhile: positions are forgotten after it, so that nothing gets behind that.
-        let known = self.epoch.lock();
+        let known = self.epoch.0.read();
         (*known == *history).then(work)
     }
 
-    /// Hands an event of the bus to the hub, unless it is of another history than what this node reads: then either it
-    /// came late, or the node does not know of a restore yet, and asks.
+    /// Does this with what was read for a connection, unless that is about to be closed: then what was read may be of
+    /// another history. None: it was not done.
+    pub(crate) fn while_open<R>(&self, link: &Link, work: impl FnOnce() -> R) -> Option<R> {
+        let _history = self.epoch.0.read();
+        (!link.outbox.is_closed()).then(work)
+    }
+
+    /// Hands an event of the bus to the hub, unless it is of another history than what this node reads.
     pub(crate) fn offer(self: &Arc<Self>, id: ConversationId, event: ConversationEvent) {
-        let after = {
-            let known = self.epoch.lock();
-            let other =
-                event.epoch.as_ref().zip(known.as_ref()).is_some_and(|(epoch, known)| *epoch != known.as_bytes());
-            (!other).then(|| self.hub.offer(id, event))
-        };
-        if let Some(after) = after {
+        let epoch = event.epoch.clone();
+        if let Some(after) = self.unless_other(epoch.as_ref(), || self.hub.offer(id, event)) {
             self.after(id, after);
-        } else {
-            self.metrics.bus_events.with_label_values(&["other_epoch"]).inc();
-            self.sweep_now.notify_one();
         }
     }
-}
 
-/// The store has less of something than was delivered here before it was asked: these followed it.
-pub(crate) fn without_what_is_lost(of: &str, links: &[Arc<Link>]) {
-    if links.is_empty() {
-        return;
+    /// Does this with what the bus told, unless it is of another history. None: it was not done.
+    pub(crate) fn unless_other<R>(&self, epoch: Option<&Bytes>, work: impl FnOnce() -> R) -> Option<R> {
+        let done = {
+            let known = self.epoch.0.read();
+            let other = epoch.zip(known.as_ref()).is_some_and(|(epoch, known)| *epoch != known.as_bytes());
+            (!other).then(work)
+        };
+        if done.is_none() {
+            self.metrics.bus_events.with_label_values(&["other_epoch"]).inc();
+            if !self.told_of_other_epoch.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "an event on the bus was committed to another history of the database, and is ignored; further ones \
+                     are only counted"
+                );
+            }
+            self.other_epoch.notify_one();
+        }
+        done
     }
-    tracing::warn!(
-        of,
-        connections = links.len(),
-        "the store has less than was delivered: clients start anew. If it was restored, `starling admin new-epoch` \
-         makes sure that nobody believes what is lost"
-    );
-    for link in links {
-        link.outbox.close(CloseCode::GoingAway);
+
+    /// The store has less of a conversation than was delivered here before it was asked.
+    pub(crate) fn lost_conversation(&self, id: ConversationId, delivered: Seq) {
+        self.lost("of a conversation", || {
+            let links = self.hub.is_ahead(id, delivered);
+            for link in &links {
+                ask_resync(link, Some(id), ResyncReason::CursorAhead);
+            }
+            links
+        });
+    }
+
+    /// The store has less of a user's feed than was delivered here before it was asked.
+    pub(crate) fn lost_feed(&self, user: UserId, delivered: UserSeq) {
+        self.lost("of a user's feed", || {
+            let links = self.hub.feeds.is_ahead(user, delivered);
+            for link in &links {
+                ask_resync(link, None, ResyncReason::CursorAhead);
+            }
+            links
+        });
+    }
+
+    /// The store has fewer announcements than were delivered here before it was asked. Who comes back goes on after those
+    /// that there are.
+    pub(crate) fn lost_announcements(&self, org: OrgId, delivered: u64) {
+        self.lost("of an org's announcements", || {
+            let ahead = self.hub.orgs.is_ahead(org, delivered);
+            if ahead { self.hub.feeds.links_where(|link| link.org() == org) } else { Vec::new() }
+        });
+    }
+
+    fn lost(&self, what: &str, forget: impl FnOnce() -> Vec<Arc<Link>>) {
+        let links = {
+            let _history = self.epoch.0.write();
+            let links = forget();
+            for link in &links {
+                link.outbox.close(CloseCode::GoingAway);
+            }
+            links
+        };
+        if !links.is_empty() {
+            tracing::warn!(
+                connections = links.len(),
+                "the store has less {what} than was delivered: clients start anew. If it was restored, `starling admin \
+                 new-epoch` makes sure that nobody believes what is lost"
+            );
+        }
     }
 }

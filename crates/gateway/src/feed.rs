@@ -29,8 +29,9 @@ impl Node {
 
     async fn fetch(self: Arc<Self>, user: UserId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        while let Some((from, announced)) = self.hub.feeds.fetch_from(user) {
+        loop {
             let history = self.history();
+            let Some((from, announced)) = self.hub.feeds.fetch_from(user) else { return };
             match self.read_feed(user, from, announced).await {
                 // They come back, and are told to fetch.
                 Ok((head, None)) => {

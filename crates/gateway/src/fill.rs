@@ -12,6 +12,7 @@ use chat::Set;
 use protocol::{ConversationId, Event, EventType, HelloReply, Resync, ResyncReason, Seq};
 
 use crate::{
+    epoch::History,
     follow::tell_gone,
     hub::{After, FillWhen},
     link::Link,
@@ -41,13 +42,14 @@ impl Node {
 
     async fn fill(self: &Arc<Self>, id: ConversationId) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
-        while let Some((from, head)) = self.hub.fill_from(id) {
+        loop {
+            let history = self.history();
+            let Some((from, head)) = self.hub.fill_from(id) else { return };
             // What the bus told may not be so: only the store says how far it is.
             if head - from > self.config.resume_distance && self.is_far_behind(id, from).await {
-                self.give_up(id).await;
+                self.give_up(id, &history).await;
                 continue;
             }
-            let history = self.history();
             match self.chat.fill(id, from, self.config.bounds.page).await {
                 Ok(Some(page)) if page.to > from => {
                     if let Some(after) = self.within(&history, || self.hub.fill(page)) {
@@ -84,26 +86,26 @@ impl Node {
 
     /// Moves a conversation to the store's head and asks its clients to fetch; those whom it is not theirs any more are
     /// out. A removal is in their feed, a deletion in no feed: that they are told here.
-    async fn give_up(self: &Arc<Self>, id: ConversationId) {
+    async fn give_up(self: &Arc<Self>, id: ConversationId, history: &History) {
         let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) else { return };
         let asked: Set<_> = self.hub.users(id).into_iter().collect();
         let users: Vec<_> = asked.iter().copied().collect();
         let Ok(Some(now)) = self.chat.members_of(id, &users).await else { return tokio::time::sleep(LATE).await };
         let members = now.access_since_seq.into_iter().collect();
-        match self.hub.skip_to(id, now.last_seq, &asked, &members, &frame) {
-            Ok((after, gone)) => {
+        let skipped = self.within(history, || self.hub.skip_to(id, now.last_seq, &asked, &members, &frame));
+        match skipped {
+            None => {}
+            Some(Ok((after, gone))) => {
                 for link in gone.iter().filter(|_| now.is_deleted) {
                     tell_gone(link, id);
                 }
                 self.after(id, after);
             }
             // Somebody went live meanwhile: the fill goes on, and asks again.
-            Err(_) => tokio::task::yield_now().await,
+            Some(Err(_)) => tokio::task::yield_now().await,
         }
     }
-}
 
-impl Node {
     /// A connection was told these heads. Where it was asked to fetch past one before that, it is asked again: of the two
     /// the later one counts, and events go on from where the skip ended.
     pub(crate) fn told_heads(&self, link: &Arc<Link>, reply: &HelloReply) {

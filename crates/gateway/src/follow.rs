@@ -76,6 +76,7 @@ impl Node {
             }
             self.attach_all(link, &memberships.items).await;
         };
+        self.saw_epoch(&memberships.epoch);
         // Likewise a session that was revoked: up to this feed's head it shows here, above it the feed tells.
         self.chat.recheck(&link.caller).await?;
         let now: Map<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();
@@ -83,7 +84,9 @@ impl Node {
             self.leave(link, *gone);
         }
         for (id, head) in now {
-            self.after(id, self.hub.establish(id, head));
+            if let Some(after) = self.while_open(link, || self.hub.establish(id, head)) {
+                self.after(id, after);
+            }
         }
         let announcement_seq = self.announcement_head(link.org()).await?;
         Ok(Started { memberships, announcement_seq })
@@ -146,7 +149,10 @@ impl Node {
             let Some(membership) = self.chat.membership(link.user(), id).await? else {
                 return self.over_already(&attachment, id).await;
             };
-            self.after(id, self.hub.establish(id, membership.last_seq));
+            let Some(next) = self.while_open(link, || self.hub.establish(id, membership.last_seq)) else {
+                return Ok(Place::Nowhere);
+            };
+            self.after(id, next);
             self.release(&attachment, membership, after.min(membership.last_seq)).await
         }
         .await;
@@ -274,14 +280,15 @@ impl Node {
     /// Sends feed events after `cursor` and goes live.
     pub(crate) async fn feed_live(self: &Arc<Self>, link: &Arc<Link>, mut cursor: UserSeq) -> Result<()> {
         loop {
-            let delivered = match self.hub.feeds.go_live(link, cursor) {
-                Ok(fetch) => {
+            let delivered = match self.while_open(link, || self.hub.feeds.go_live(link, cursor)) {
+                None => return Ok(()),
+                Some(Ok(fetch)) => {
                     if fetch {
                         self.start_fetch(link.user());
                     }
                     return Ok(());
                 }
-                Err(delivered) => delivered,
+                Some(Err(delivered)) => delivered,
             };
             // The node delivered more to the user's other connections while this one was starting.
             if self.is_feed_far(cursor, delivered) {
@@ -289,6 +296,10 @@ impl Node {
                 return Ok(());
             }
             let (head, events) = self.chat.feed(link.user(), cursor).await?;
+            if head < delivered {
+                self.lost_feed(link.user(), delivered);
+                return Ok(());
+            }
             for event in events {
                 if !link.outbox.room().await {
                     return Ok(());
@@ -296,7 +307,7 @@ impl Node {
                 self.push_feed(link, &event);
                 self.apply(link, event.effect);
             }
-            cursor = head.max(cursor + 1);
+            cursor = head;
         }
     }
 }

@@ -125,6 +125,7 @@ impl Gateway {
         let node = Arc::new(Node::new(chat, bus, config, Metrics::register(registry)?));
         let probe = Arc::new(Probe::default());
         node.spawn(reader::run(Arc::clone(&node), incoming, Arc::clone(&probe)));
+        node.spawn(epoch::run(Arc::clone(&node)));
         node.spawn(probe::run(Arc::clone(&node), probe));
         node.spawn(sweep::run(Arc::clone(&node)));
         node.spawn(sweep::run_active(Arc::clone(&node)));

@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     GatewayConfig,
+    epoch::Epoch,
     hub::{Hub, channel::Rules},
     metrics::Metrics,
     presence::Presence,
@@ -44,8 +45,12 @@ pub(crate) struct Node {
     pub(crate) told_of_unknown: AtomicBool,
     /// Why events do not flow; none when they do. One log line per change.
     degraded: Mutex<Option<&'static str>>,
-    /// The database's, as it was read last; none before the first reading. See [`crate::epoch`].
-    pub(crate) epoch: Mutex<Option<Arc<str>>>,
+    /// The database's, as it was read last.
+    pub(crate) epoch: Epoch,
+    /// An event of another epoch came.
+    pub(crate) other_epoch: Notify,
+    /// The log has a line about those.
+    pub(crate) told_of_other_epoch: AtomicBool,
 }
 
 impl Node {
@@ -66,7 +71,9 @@ impl Node {
             draining: AtomicBool::new(false),
             told_of_unknown: AtomicBool::new(false),
             degraded: Mutex::new(None),
-            epoch: Mutex::new(None),
+            epoch: Epoch::default(),
+            other_epoch: Notify::new(),
+            told_of_other_epoch: AtomicBool::new(false),
         }
     }
 

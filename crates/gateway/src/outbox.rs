@@ -151,6 +151,11 @@ impl Outbox {
         }
     }
 
+    /// Whether the connection is to end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().close.is_some()
+    }
+
     /// Waits until the connection is to end.
     pub(crate) async fn closed(&self) -> CloseCode {
         loop {

@@ -38,9 +38,9 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                     count(&node, "user");
                     node.feed_moved(user, user_seq);
                 }
-                Ok(UserEvent::Frame(frame)) => {
+                Ok(UserEvent::Frame { frame, epoch }) => {
                     count(&node, "user");
-                    node.push_to_user(user, frame);
+                    node.unless_other(epoch.as_ref(), || node.push_to_user(user, frame));
                 }
                 Err(_) => bad(&node, Topic::User(user)),
             },

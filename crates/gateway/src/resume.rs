@@ -46,6 +46,14 @@ impl Node {
                 _ => None,
             })
             .collect();
+        // Likewise what is over by now: of what the client does not know it is told the end alone, by its feed.
+        let over: Set<_> = events
+            .iter()
+            .filter_map(|event| match event.effect {
+                FeedEffect::Left(id) if membership => Some(id),
+                _ => None,
+            })
+            .collect();
         let mut live = Live::default();
         let reply = &mut live.reply;
         let (mut behind, mut new) = (Vec::new(), Vec::new());
@@ -60,6 +68,7 @@ impl Node {
                 }
                 // What it is to hear of one that is new to it comes after the frame that shows it.
                 None if shown.contains_key(&id) => new.push((*item, head)),
+                None if over.contains(&id) => {}
                 cursor => {
                     if let Some(cursor) = cursor {
                         let ahead = *cursor > item.last_seq;

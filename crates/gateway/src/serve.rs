@@ -99,7 +99,6 @@ async fn begin<T: Transport>(
     tracing::debug!(connection.id = %link.id, user.id = %link.user(), "connected");
     match node.start(&link).await {
         Ok(started) => {
-            node.saw_epoch(&started.memberships.epoch);
             let connection = Connection::begin(node, link, transport, started, opening);
             Some(Box::new(Session { connection, open }))
         }

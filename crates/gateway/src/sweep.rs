@@ -20,7 +20,7 @@ use protocol::{ConversationId, OrgId, Seq, UserId, UserSeq};
 use store::Heads;
 use tokio::time::Instant;
 
-use crate::{epoch::without_what_is_lost, marks::Rotation, node::Node};
+use crate::{marks::Rotation, node::Node};
 
 /// Ids in one query.
 const BATCH: usize = 2_000;
@@ -149,7 +149,7 @@ async fn compare_conversations(
             }
             node.after(id, after);
         } else if delivered > head {
-            without_what_is_lost("a conversation", &node.hub.is_ahead(id, delivered));
+            node.lost_conversation(id, delivered);
         }
     }
     Some((heads, behind))
@@ -168,7 +168,7 @@ async fn compare_feeds(node: &Arc<Node>, batch: &[(UserId, UserSeq)]) -> Option<
             node.metrics.sweep_finds.inc();
             node.feed_moved(user, head);
         } else if delivered > head {
-            without_what_is_lost("a user's feed", &node.hub.feeds.is_ahead(user, delivered));
+            node.lost_feed(user, delivered);
         }
     }
     Some(behind)
@@ -183,8 +183,8 @@ async fn compare_announcements(node: &Arc<Node>, batch: &[(OrgId, u64)]) {
         if delivered < head {
             node.metrics.sweep_finds.inc();
             node.announced(org, head);
-        } else if delivered > head && node.hub.orgs.is_ahead(org, delivered) {
-            without_what_is_lost("announcements", &node.hub.feeds.links_where(|link| link.org() == org));
+        } else if delivered > head {
+            node.lost_announcements(org, delivered);
         }
     }
 }

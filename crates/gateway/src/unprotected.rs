@@ -17,8 +17,9 @@ use crate::{
 
 impl Node {
     /// Without `subscribe_first`: reads where everything stands, and subscribes to nothing yet.
-    pub(crate) async fn start_late(&self, link: &Arc<Link>) -> Result<Started> {
+    pub(crate) async fn start_late(self: &Arc<Self>, link: &Arc<Link>) -> Result<Started> {
         let memberships = self.chat.memberships(link.user()).await?;
+        self.saw_epoch(&memberships.epoch);
         let announcement_seq = self.announcement_head(link.org()).await?;
         Ok(Started { memberships, announcement_seq })
     }

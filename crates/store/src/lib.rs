@@ -112,7 +112,7 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     /// Moves participants' markers forward (never back), clamped to the head; `read` implies `delivered`, which is not
     /// kept above 100 participants unless it comes with `read`. One statement however many rows; each (user,
     /// conversation) at most once. An answer per row, in order; `None`: not a participant.
-    async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>>;
+    async fn mark(&self, rows: &[MarkRow]) -> Result<Marks>;
 
     // ---- conversations: reading. Every read that takes a viewer shows them only what they may see.
 

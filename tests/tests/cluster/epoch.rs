@@ -145,7 +145,20 @@ async fn where_the_store_lost_what_was_delivered_and_nobody_said_so_clients_star
     agree(&ben, id, &all).await?;
     for node in &cluster.gateways {
         let log = node.log();
-        ensure!(log.contains("the store has less than was delivered"), "nothing told an operator:\n{log}");
+        ensure!(
+            log.contains("the store has less of a conversation than was delivered"),
+            "nothing told an operator:\n{log}"
+        );
     }
+    // Likewise a user's feed: then everything is to be fetched.
+    let mut raw = Socket::with_token(cluster.gateways[0].url(), &ben.token).await?;
+    raw.until("connected").await?;
+    raw.send(&json!({"type": "hello", "ref": "1"})).await?;
+    raw.until("reply").await?;
+    let mut rows = cluster.rows().await?;
+    sqlx::query("UPDATE users SET feed_seq = feed_seq - 1 WHERE id = $1").bind(ben.id.0).execute(&mut rows).await?;
+    let told = raw.until("resync_required").await?;
+    ensure!(told["data"] == json!({"conversation_id": null, "reason": "cursor_ahead"}), "{told}");
+    ensure!(raw.close_code().await? == 4000, "closed with another code");
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Durat
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use protocol::{ConversationId, UserId};
-use store::{MarkRow, Marked, Store, StoreError};
+use store::{MarkRow, Marked, Marks, Store, StoreError};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
@@ -44,18 +44,18 @@ pub(super) type Answer = Result<Option<Marked>>;
 #[async_trait]
 pub(crate) trait WriteMarks: Send + Sync {
     /// See [`Store::mark`].
-    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Vec<Option<Marked>>>;
+    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Marks>;
 }
 
 #[async_trait]
 impl WriteMarks for Arc<dyn Store> {
-    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Vec<Option<Marked>>> {
+    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Marks> {
         self.mark(rows).await
     }
 }
 
-/// Is told of every marker that was written.
-pub(crate) type Tell = Arc<dyn Fn(&MarkRow, &Marked) + Send + Sync>;
+/// Is told of every marker that was written, and the epoch of the database that has it.
+pub(crate) type Tell = Arc<dyn Fn(&MarkRow, &Marked, &str) + Send + Sync>;
 
 /// A marker that waits, and who waits for it.
 pub(super) struct Job {
@@ -248,14 +248,14 @@ async fn fly<S: WriteMarks>(
 ) {
     let written = timeout(within, store.write_marks(&rows)).await;
     let written = written.map_err(|late| StoreError::Unavailable(late.into())).flatten();
-    let marked = match written {
-        Ok(marked) if marked.len() == rows.len() => marked,
+    let Marks { epoch, items } = match written {
+        Ok(marks) if marks.items.len() == rows.len() => marks,
         Ok(_) => return fail(waiters, StoreError::Internal("the store answered for other rows".into())),
         Err(error) => return fail(waiters, error),
     };
-    for ((row, marked), waiters) in rows.iter().zip(marked).zip(waiters) {
+    for ((row, marked), waiters) in rows.iter().zip(items).zip(waiters) {
         if let Some(marked) = &marked {
-            tell(row, marked);
+            tell(row, marked, &epoch);
         }
         for waiter in waiters {
             // Who no longer waits needs no answer.

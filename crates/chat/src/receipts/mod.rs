@@ -83,8 +83,8 @@ fn receipt(row: &MarkRow, marked: &Marked) -> Receipt {
     }
 }
 
-/// Tells who is to know of markers that moved.
-pub(crate) fn tell(writer: &Writer, row: &MarkRow, marked: &Marked) {
+/// Tells who is to know of markers that moved, in the database of this epoch: said after a restore they are not believed.
+pub(crate) fn tell(writer: &Writer, row: &MarkRow, marked: &Marked, epoch: &str) {
     if !marked.moved {
         return;
     }
@@ -98,9 +98,9 @@ pub(crate) fn tell(writer: &Writer, row: &MarkRow, marked: &Marked) {
     };
     // In a large conversation nothing but a read marker moves.
     let (topic, payload) = if marked.participant_count <= PUSHED_UP_TO {
-        (Topic::Conversation(conversation_id), ConversationEvent::encode_ephemeral(&event))
+        (Topic::Conversation(conversation_id), ConversationEvent::encode_ephemeral(&event, Some(epoch)))
     } else {
-        (Topic::User(row.user_id), UserEvent::encode_frame(&event))
+        (Topic::User(row.user_id), UserEvent::encode_frame(&event, Some(epoch)))
     };
     match payload {
         Ok(payload) => writer.publish_marker(topic, payload),

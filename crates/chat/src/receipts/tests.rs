@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bus::Topic;
 use parking_lot::Mutex;
 use protocol::{BulkRead, ConversationId, ConversationKind, ErrorCode, ReadItem, UserId};
-use store::{MarkRow, Marked, StoreError};
+use store::{MarkRow, Marked, Marks, StoreError};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -48,7 +48,7 @@ struct Written {
 
 #[async_trait]
 impl WriteMarks for Counting {
-    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Vec<Option<Marked>>> {
+    async fn write_marks(&self, rows: &[MarkRow]) -> store::Result<Marks> {
         let keys = || rows.iter().map(|row| (row.user_id, row.conversation_id));
         self.0.calls.lock().push((Instant::now(), rows.to_vec()));
         assert!(keys().all(|key| self.0.flying.lock().insert(key)), "a marker is written twice at once");
@@ -65,7 +65,7 @@ impl WriteMarks for Counting {
             moved: true,
             participant_count: 2,
         };
-        Ok(rows.iter().map(|row| Some(marked(row))).collect())
+        Ok(Marks { epoch: "e".into(), items: rows.iter().map(|row| Some(marked(row))).collect() })
     }
 }
 
@@ -73,7 +73,7 @@ impl Counting {
     fn start(&self, window: Duration) -> Arc<Coalescer> {
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let pace = Pace { window, write_within: Duration::from_secs(3) };
-        Arc::new(Coalescer::start(self.clone(), Arc::new(|_, _| {}), pace, &crate::Env::system(), metrics))
+        Arc::new(Coalescer::start(self.clone(), Arc::new(|_, _, _| {}), pace, &crate::Env::system(), metrics))
     }
 
     fn calls(&self) -> Vec<(Instant, Vec<MarkRow>)> {
@@ -307,7 +307,7 @@ async fn above_a_hundred_only_the_readers_own_devices_hear_and_delivered_is_not_
     let frame = loop {
         let (topic, payload) = world.heard().await;
         assert_eq!(topic, Topic::User(ben.user.id), "nobody else hears");
-        if let UserEvent::Frame(frame) = UserEvent::decode(&payload).unwrap() {
+        if let UserEvent::Frame { frame, .. } = UserEvent::decode(&payload).unwrap() {
             break frame;
         }
     };

@@ -180,7 +180,8 @@ fn encode_change(message: Message, reaction: Option<Reacted>, epoch: &str) -> se
         Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
         _ => None,
     };
-    let at = ChangePlace { seq, place, removed: removed.as_slice(), epoch };
+    let ends = matches!(message.system, Some(SystemChange::ConversationDeleted));
+    let at = ChangePlace { seq, place, removed: removed.as_slice(), ends, epoch };
     if let Some(Reacted { change, added }) = reaction {
         let kind = if added { EventType::ReactionAdded } else { EventType::ReactionRemoved };
         let data = ReactionEvent { message, reaction: change };

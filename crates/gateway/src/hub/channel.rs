@@ -22,8 +22,29 @@ use crate::{bounds::Bounds, link::Link, outbox::Class};
 #[derive(Debug, Clone)]
 pub(crate) struct Ready {
     pub(crate) place: Seq,
-    pub(crate) removed: Vec<UserId>,
+    pub(crate) out: Out,
     pub(crate) frame: Utf8Bytes,
+}
+
+/// Who no longer takes part after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Out {
+    These(Vec<UserId>),
+    /// The conversation was deleted.
+    Everybody,
+}
+
+impl Out {
+    fn has(&self, user: UserId) -> bool {
+        match self {
+            Self::These(users) => users.contains(&user),
+            Self::Everybody => true,
+        }
+    }
+
+    fn is_nobody(&self) -> bool {
+        matches!(self, Self::These(users) if users.is_empty())
+    }
 }
 
 impl Ready {
@@ -90,7 +111,8 @@ impl Channel {
         };
         self.active = Some(Instant::now());
         let bytes = frame.len();
-        let ready = Ready { place: event.place.unwrap_or(seq), removed: event.removed, frame };
+        let out = if event.ends { Out::Everybody } else { Out::These(event.removed) };
+        let ready = Ready { place: event.place.unwrap_or(seq), out, frame };
         self.unprotected(seq, &ready);
         let Bounds { early_events: events, waiting_bytes, .. } = self.rules.bounds;
         match self.order.offer(seq, ready, bytes, Room { events, bytes: waiting_bytes }) {
@@ -148,21 +170,22 @@ impl Channel {
 
     /// What the store had after a hole. Cut at every removal, so that who is removed gets nothing after it.
     pub(crate) fn fill(&mut self, page: Changes) -> Vec<Arc<Link>> {
-        // Without a position there is no hole: it was forgotten while the store was read.
-        let Some(delivered) = self.order.delivered() else { return Vec::new() };
-        let mut from = delivered.max(page.from);
+        // Without a position, or with an earlier one, this is for a hole of before it was forgotten.
+        let Some(mut from) = self.order.delivered().filter(|delivered| *delivered >= page.from) else {
+            return Vec::new();
+        };
         let mut gone = Vec::new();
         let mut segment = Vec::new();
         for change in page.changes {
             if change.seq <= from {
                 continue;
             }
-            let removed = removed_by(&change);
+            let out = out_by(&change);
             let seq = change.seq;
             segment.push(change);
-            if let Some(user) = removed {
+            if let Some(out) = out {
                 self.send_segment(from, seq, &std::mem::take(&mut segment));
-                gone.append(&mut self.remove_users(&[user], seq));
+                gone.append(&mut self.remove(&out, seq));
                 from = seq;
             }
         }
@@ -254,23 +277,22 @@ impl Channel {
                     Stage::Starting(held) => held.push(seq, &event, &self.rules.bounds),
                 }
             }
-            if !event.removed.is_empty() {
-                gone.append(&mut self.remove_users(&event.removed, seq));
+            if !event.out.is_nobody() {
+                gone.append(&mut self.remove(&event.out, seq));
             }
         }
         gone
     }
 
-    /// Ends the subscriptions of removed users. Who came back since then (their cursor is above) stays; who is
-    /// still starting finds out when they read the store.
-    fn remove_users(&mut self, users: &[UserId], seq: Seq) -> Vec<Arc<Link>> {
+    /// Ends the subscriptions of who is out. Who came back since then (their cursor is above) stays; who is still
+    /// starting finds out when they read the store.
+    fn remove(&mut self, out: &Out, seq: Seq) -> Vec<Arc<Link>> {
         if !self.rules.protections.membership {
             return Vec::new();
         }
-        let users: Set<_> = users.iter().collect();
         let mut gone = Vec::new();
         self.subscribers.retain(|s| {
-            let leaves = matches!(s.stage, Stage::Live(cursor) if cursor < seq) && users.contains(&s.link.user());
+            let leaves = matches!(s.stage, Stage::Live(cursor) if cursor < seq) && out.has(s.link.user());
             if leaves {
                 gone.push(Arc::clone(&s.link));
             }
@@ -308,9 +330,10 @@ impl Channel {
     }
 }
 
-fn removed_by(change: &Change) -> Option<UserId> {
+fn out_by(change: &Change) -> Option<Out> {
     match &change.data.system {
-        Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
+        Some(SystemChange::ParticipantRemoved { user }) => Some(Out::These(vec![user.id])),
+        Some(SystemChange::ConversationDeleted) => Some(Out::Everybody),
         _ => None,
     }
 }

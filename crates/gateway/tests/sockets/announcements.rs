@@ -159,7 +159,7 @@ async fn a_frame_for_a_user_reaches_all_their_devices_and_no_other() {
     let mut sockets = [world.live(&ada).await, world.live(&ada).await, peer.live(&ada).await];
     let mut other = world.live(&ben).await;
     let frame = json!({"type": "receipt.updated", "data": {"read_seq": 7}});
-    let payload = UserEvent::encode_frame(&frame).unwrap();
+    let payload = UserEvent::encode_frame(&frame, None).unwrap();
     world.bus.publish(&[(Topic::User(ada.caller.user.id), payload)]).await.unwrap();
     for socket in &mut sockets {
         assert_eq!(socket.until(|frame| frame["type"] == "receipt.updated").await, frame);

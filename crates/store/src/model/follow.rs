@@ -20,6 +20,15 @@ pub struct MarkRow {
     pub read_seq: Option<Seq>,
 }
 
+/// Markers after they were moved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// The database's epoch, as it was when they were. Empty where none of the rows was there.
+    pub epoch: String,
+    /// For each row that was asked for; none: not a participant.
+    pub items: Vec<Option<Marked>>,
+}
+
 /// Where the markers are now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marked {

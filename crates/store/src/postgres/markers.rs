@@ -8,7 +8,7 @@ use super::{
     fault::Outcome,
     values::{count, int},
 };
-use crate::{MarkRow, Marked};
+use crate::{MarkRow, Marked, Marks};
 
 #[derive(FromRow)]
 struct MarkedRow {
@@ -18,14 +18,15 @@ struct MarkedRow {
     read_number: i64,
     moved: bool,
     participant_count: i64,
+    epoch: String,
 }
 
 /// Moves markers forward; an answer per row. One statement. It takes no lock on the conversations: a marker depends on
 /// nothing that a concurrent send could take back. Rows that move are locked in their order, as sends do, so that two
 /// batches do not wait in a circle.
-pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<Marked>>> {
+pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Marks> {
     if rows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Marks::default());
     }
     let found: Vec<MarkedRow> = sqlx::query_as(
         "WITH here AS (
@@ -59,7 +60,8 @@ pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<
          SELECT here.place, here.participant_count, moved.user_id IS NOT NULL AS moved,
                 coalesce(moved.delivered_seq, greatest(here.delivered_seq, here.to_delivered)) AS delivered_seq,
                 coalesce(moved.read_seq, greatest(here.read_seq, here.to_read)) AS read_seq,
-                coalesce(moved.read_number, here.read_number) AS read_number
+                coalesce(moved.read_number, here.read_number) AS read_number,
+                (SELECT epoch FROM meta WHERE singleton) AS epoch
          FROM here
          LEFT JOIN moved ON moved.conversation_id = here.conversation_id AND moved.user_id = here.user_id",
     )
@@ -70,10 +72,11 @@ pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<
     .bind(TOLD_UP_TO)
     .fetch_all(pool)
     .await?;
-    let mut marked = vec![None; rows.len()];
+    let mut marks = Marks { epoch: String::new(), items: vec![None; rows.len()] };
     for row in found {
+        marks.epoch = row.epoch;
         // Places are counted from 1.
-        let place = usize::try_from(row.place - 1).ok().and_then(|place| marked.get_mut(place));
+        let place = usize::try_from(row.place - 1).ok().and_then(|place| marks.items.get_mut(place));
         if let Some(place) = place {
             *place = Some(Marked {
                 delivered_seq: count(row.delivered_seq),
@@ -84,7 +87,7 @@ pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Vec<Option<
             });
         }
     }
-    Ok(marked)
+    Ok(marks)
 }
 
 /// Above so many active participants only one's own markers are told, and what was delivered is not kept.

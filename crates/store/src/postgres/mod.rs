@@ -44,7 +44,7 @@ use tokio::time::{Instant, timeout_at};
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Members, Memberships,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members, Memberships,
     Missed, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState,
     Since, Store, StoreError, StoreHealth, Watermark,
 };
@@ -216,7 +216,7 @@ impl Store for PostgresStore {
         self.call(|| async { change::change(&self.pool.get(), scope, decide).await }).await
     }
 
-    async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
+    async fn mark(&self, rows: &[MarkRow]) -> Result<Marks> {
         self.call(|| async { markers::mark(&self.pool.get(), rows).await }).await
     }
 

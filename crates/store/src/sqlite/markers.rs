@@ -10,7 +10,7 @@ use super::{
     codec::{from_db, to_db},
     error::Db,
 };
-use crate::{MarkRow, Marked, Result};
+use crate::{MarkRow, Marked, Marks, Result};
 
 /// Above so many participants `delivered` is not kept.
 const DELIVERED_MAX: i64 = 100;
@@ -26,6 +26,7 @@ struct Move {
     new_read: i64,
     read_number: i64,
     participant_count: i64,
+    epoch: String,
 }
 
 impl Move {
@@ -35,7 +36,7 @@ impl Move {
 }
 
 /// Two statements however many rows, the second only when something moves. Inside a write transaction.
-pub(super) async fn mark(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
+pub(super) async fn mark(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Result<Marks> {
     let moves = moves(conn, rows).await?;
     write(conn, &moves).await?;
     let marked: HashMap<(UserId, ConversationId), Marked> = moves
@@ -51,7 +52,8 @@ pub(super) async fn mark(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Resul
             ((UserId(row.user_id), ConversationId(row.conversation_id)), marked)
         })
         .collect();
-    Ok(rows.iter().map(|row| marked.get(&(row.user_id, row.conversation_id)).copied()).collect())
+    let items = rows.iter().map(|row| marked.get(&(row.user_id, row.conversation_id)).copied()).collect();
+    Ok(Marks { epoch: moves.into_iter().next().map(|row| row.epoch).unwrap_or_default(), items })
 }
 
 async fn moves(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Result<Vec<Move>> {
@@ -79,7 +81,7 @@ async fn moves(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Result<Vec<Move
          max(w.delivered_seq, w.delivered, w.read) as new_delivered, max(w.read_seq, w.read) as new_read, \
          case when w.read <= w.read_seq then w.read_number else max(w.read_number, coalesce(( \
          select m.number from messages m where m.conversation_id = w.conversation_id and m.seq <= w.read \
-         order by m.seq desc limit 1), 0)) end as read_number from wanted w",
+         order by m.seq desc limit 1), 0)) end as read_number, (select epoch from meta) as epoch from wanted w",
     )
     .bind(serde_json::Value::Array(wanted).to_string())
     .bind(DELIVERED_MAX)

@@ -52,7 +52,7 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marked, Members, Memberships,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members, Memberships,
     Missed, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState,
     Since, Store, StoreError, StoreHealth, Watermark,
 };
@@ -274,7 +274,7 @@ impl Store for SqliteStore {
         Ok(committed)
     }
 
-    async fn mark(&self, rows: &[MarkRow]) -> Result<Vec<Option<Marked>>> {
+    async fn mark(&self, rows: &[MarkRow]) -> Result<Marks> {
         let mut tx = self.write().await?;
         let marked = markers::mark(&mut tx, rows).await?;
         tx.commit().await.db()?;

@@ -138,6 +138,23 @@ fn somebody_whom_nobody_asked_for_is_told() {
 
 // ---- lists
 
+#[test]
+fn what_was_heard_before_a_list_was_asked_for_is_not_added_to_it() {
+    let mut world = World::new();
+    let mut deleted = world.log.looked[1].conversations[0].clone();
+    deleted.id = protocol::ConversationId::generate();
+    world.hear(1, json!({"type": "conversation.created", "user_seq": 2, "data": deleted}));
+    let last = world.log.devices[1].entries.last().unwrap().at;
+    let list = |asked| Happened::Listed { asked, conversations: world.log.looked[1].conversations.clone() };
+    let (late, early) = (list(last + Duration::from_millis(1)), list(last));
+    let is_wrong = |world: &World| world.judge().iter().any(|violation| violation.kind == Kind::WrongList);
+    world.push(1, late);
+    assert!(!is_wrong(&world), "it was deleted before, and is not in the answer");
+    world.log.devices[1].entries.pop();
+    world.push(1, early);
+    assert!(is_wrong(&world), "it came while the list was under way");
+}
+
 /// Ben's device fetched an empty list when it began.
 fn listing() -> World {
     let mut world = World::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{ConversationId, Receipt, Role, User, UserId};
-use store::{MarkRow, Marked, Store};
+use store::{MarkRow, Marked, Marks, Store};
 
 use super::{
     op::Op,
@@ -233,13 +233,14 @@ pub async fn a_batch_of_marks_is_answered_row_by_row(store: Arc<dyn Store>) {
         row(&bob, ConversationId::generate(), Some(2), None),
         row(&ada, two, None, None),
     ];
-    let marked = world.store.mark(&rows).await.unwrap();
+    let Marks { epoch, items: marked } = world.store.mark(&rows).await.unwrap();
+    assert_eq!(epoch, world.store.health().await.unwrap().epoch);
     let seen: Vec<_> =
         marked.iter().map(|it| it.map(|it| (it.delivered_seq, it.read_seq, it.read_number, it.moved))).collect();
     let expected =
         [Some((4, 2, 1, true)), None, Some((5, 5, 4, false)), Some((2, 1, 0, true)), None, Some((5, 5, 4, false))];
     assert_eq!(seen, expected);
-    assert!(world.store.mark(&[]).await.unwrap().is_empty());
+    assert_eq!(world.store.mark(&[]).await.unwrap(), Marks::default());
 }
 
 /// Above a hundred only what was read counts, and what was delivered with it.
@@ -299,7 +300,7 @@ pub async fn batches_of_marks_and_sends_do_not_wait_in_a_circle(store: Arc<dyn S
                             read_seq: Some(round * 4),
                         };
                         let rows: Vec<MarkRow> = pairs.iter().map(row).collect();
-                        assert!(world.store.mark(&rows).await.unwrap().iter().all(Option::is_some));
+                        assert!(world.store.mark(&rows).await.unwrap().items.iter().all(Option::is_some));
                     }
                 }
             })

@@ -9,7 +9,7 @@ use std::{
 };
 
 use protocol::{ConversationId, ConversationKind, History, Role, Seq, User, UserId, UserSeq};
-use store::{CATCH_UP_CHANGES, ChangedSince, Heads, Missed, NewConversation, Store, Watermark};
+use store::{CATCH_UP_CHANGES, ChangedSince, Heads, MarkRow, Missed, NewConversation, Scope, Store, Watermark};
 
 use super::{op::Op, world::World};
 
@@ -266,6 +266,11 @@ pub async fn a_new_epoch_is_another_one_and_stays(store: Arc<dyn Store>) {
     assert_eq!((heads.epoch.as_str(), heads.items), (second.new.as_str(), vec![(group, 1)]));
     assert_eq!(world.store.health().await.unwrap().epoch, second.new);
     assert_eq!(world.store.memberships(ada.id, 1).await.unwrap().epoch, second.new);
+    // What is committed now says so.
+    let scope = Scope { conversations: vec![group], ..Scope::default() };
+    assert_eq!(world.look(&scope).await.epoch, second.new);
+    let read = MarkRow { user_id: ada.id, conversation_id: group, delivered_seq: None, read_seq: Some(1) };
+    assert_eq!(world.store.mark(&[read]).await.unwrap().epoch, second.new);
     let since = world.store.changed_since(ada.id, UserSeq::MAX, &heads.watermark, 1).await.unwrap();
     assert_eq!((since.epoch, since.items.len()), (second.new, 0));
 }

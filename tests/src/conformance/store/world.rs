@@ -154,7 +154,7 @@ impl World {
             Mark::Delivered(seq) => (None, Some(seq)),
         };
         let row = MarkRow { user_id: user, conversation_id: conversation, delivered_seq, read_seq };
-        let marked = self.store.mark(&[row]).await.unwrap();
+        let marked = self.store.mark(&[row]).await.unwrap().items;
         assert_eq!(marked.len(), 1, "an answer per row");
         marked[0]
     }

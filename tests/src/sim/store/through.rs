@@ -10,7 +10,7 @@ use protocol::{
 };
 use store::{
     Access, Announced, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, Inbox, Library, MarkRow,
-    Marked, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit, NewConversation, NewEpoch,
+    Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit, NewConversation, NewEpoch,
     NewReport, NewSession, NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation, Scope, Seen,
     SessionRecord, SessionState, Since, Store, StoreHealth, Watermark,
 };
@@ -51,7 +51,7 @@ through! {
         fn revoke_sessions(user: UserId, session: Option<SessionId>, now: Timestamp) -> Option<UserSeq>;
         fn create_conversation(new: NewConversation) -> CreatedConversation;
         fn change(scope: &Scope, decide: Decide<'_>) -> Committed;
-        fn mark(rows: &[MarkRow]) -> Vec<Option<Marked>>;
+        fn mark(rows: &[MarkRow]) -> Marks;
         fn access(viewer: UserId, conversation: ConversationId) -> Option<Access>;
         fn locate(message: MessageId) -> Option<ConversationId>;
         fn conversation(viewer: UserId, id: ConversationId) -> Option<Conversation>;

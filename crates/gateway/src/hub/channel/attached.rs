@@ -148,7 +148,7 @@ impl Channel {
                 if let Some(frame) = event.frame_for(self.id, seq, visible_from) {
                     link.outbox.push(frame, Class::Durable);
                 }
-                if event.removed.contains(&user) {
+                if event.out.has(user) {
                     self.subscribers.swap_remove(at);
                     return Ok(true);
                 }

@@ -1,13 +1,14 @@
 //! What a subscriber gets when reading the store and live events race.
 
 use protocol::Seq;
+use serde_json::json;
 
 use super::*;
 use crate::testing::link;
 
 fn event(seq: Seq) -> ConversationEvent {
     let frame = format!("{seq}").into();
-    ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), epoch: None, frame }
+    ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), ends: false, epoch: None, frame }
 }
 
 #[test]
@@ -27,14 +28,30 @@ fn after_a_restore_events_of_a_place_that_was_delivered_before_are_delivered_aga
         more: false,
         changes: Vec::new(),
     };
-    assert!(channel.fill(page).is_empty());
+    assert!(channel.fill(page.clone()).is_empty());
     assert_eq!(channel.delivered(), None);
     let new_at = channel.attach(&new);
     channel.establish(3);
     assert_eq!(channel.release(&new_at, 3, 0), Ok(false));
+    // And one that comes when somebody has read the other database: it would leave out what is between.
+    assert!(channel.fill(page).is_empty());
+    assert_eq!(channel.delivered(), Some(3));
     channel.offer(event(4), 4);
     assert_eq!(new.outbox.take(1_000).frames, ["4"]);
     assert!(old.outbox.take(1_000).frames.is_empty(), "its connection is closed; it resumes");
+}
+
+#[test]
+fn a_position_is_forgotten_only_if_it_is_still_ahead_of_the_store() {
+    let one = link();
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    channel.attach(&one);
+    assert!(channel.is_ahead(1).is_empty(), "nothing was read yet");
+    channel.establish(5);
+    assert!(channel.is_ahead(6).is_empty(), "it was forgotten and read anew meanwhile");
+    assert_eq!((channel.is_ahead(5).len(), channel.delivered()), (1, None));
+    channel.establish(3);
+    assert_eq!(channel.delivered(), Some(3));
 }
 
 #[test]
@@ -76,6 +93,37 @@ fn a_removal_from_before_it_was_shown_again_does_not_end_a_subscription() {
     channel.offer(event(5), 5);
     assert_eq!(one.outbox.take(1_000).frames, ["5"]);
     assert!(channel.shown(&one, 4).is_none(), "it is past that");
+}
+
+#[test]
+fn nobody_follows_what_was_deleted_whether_they_were_live_or_starting() {
+    let (live, starting, later) = (link(), link(), link());
+    let mut channel = Channel::new(ConversationId::generate(), Arc::default());
+    let at = channel.attach(&live);
+    channel.establish(2);
+    assert_eq!(channel.release(&at, 2, 0), Ok(false));
+    let at = channel.attach(&starting);
+    let deletion = ConversationEvent { ends: true, ..event(3) };
+    let gone = channel.offer(deletion, 3).1;
+    assert!(matches!(&gone[..], [one] if Arc::ptr_eq(one, &live)));
+    assert_eq!(channel.release(&at, 2, 0), Ok(true));
+    for link in [&live, &starting] {
+        assert_eq!(link.outbox.take(1_000).frames, ["3"]);
+        assert!(!channel.has(link));
+    }
+    // As a change of a page, too.
+    let at = channel.attach(&later);
+    assert_eq!(channel.release(&at, 3, 0), Ok(false));
+    assert_eq!(channel.saw_head(4), Next::FillLater);
+    let page = json!({"type": "changes", "conversation_id": channel.id, "from": 3, "to": 4, "more": false, "changes": [
+        {"type": "message.created", "seq": 4, "data": {"id": protocol::MessageId::generate(), "conversation_id": channel.id,
+            "seq": 4, "changed_seq": 4, "number": 0, "kind": "system", "content": "", "client_id": null,
+            "sender": {"id": UserId::generate(), "username": "ada", "display_name": "Ada", "avatar_url": null},
+            "system": {"type": "conversation.deleted"}, "reply_to": null, "thread_root_id": null, "thread": null,
+            "mentions": [], "attachments": [], "reactions": [], "pinned_at": null, "edited_at": null,
+            "deleted_at": null, "created_at": "2026-01-01T00:00:00Z"}}]});
+    assert_eq!(channel.fill(serde_json::from_value(page).unwrap()).len(), 1);
+    assert!(channel.is_empty());
 }
 
 #[test]
