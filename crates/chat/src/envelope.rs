@@ -23,11 +23,13 @@ pub struct ConversationEvent {
     pub place: Option<Seq>,
     /// Who no longer takes part after this event: they get it, and nothing after it.
     pub removed: Vec<UserId>,
-    /// Nobody takes part after this event: the conversation was deleted.
+    /// Nobody takes part after this event: the conversation was deleted. False from nodes of a version that did not say
+    /// it: then subscriptions stay until their connections end.
     pub ends: bool,
-    /// Of a change or a marker: the epoch of the database that it was committed to, UTF-8. After a restore the places of
-    /// the lost future are given again, and this alone tells which of the two an event that comes late is of. None where
-    /// nothing is stored (typing), and from nodes of a version that did not say it.
+    /// Of a change, or of a marker of a conversation: the epoch of the database that it was committed to, UTF-8. After a
+    /// restore the places of the lost future are given again, and this alone tells which of the two an event that comes
+    /// late is of. None where nothing is stored (typing) or it does not matter for long (profiles, the marker of
+    /// announcements), and from nodes of a version that did not say it.
     pub epoch: Option<Bytes>,
     /// The frame, UTF-8 JSON.
     pub frame: Bytes,
@@ -276,6 +278,15 @@ mod tests {
             assert_eq!((event.seq, event.place, event.removed, event.ends), (None, None, Vec::new(), false));
             assert_eq!(event.epoch, epoch.map(Bytes::from));
         }
+    }
+
+    #[test]
+    fn a_node_that_does_not_say_of_which_epoch_an_event_is_is_understood() {
+        let payload = Bytes::from_static(br#"{"v":1,"seq":7,"place":7,"frame":{"type":"x"}}"#);
+        let event = ConversationEvent::decode(&payload).unwrap();
+        assert_eq!((event.seq, event.ends, event.epoch), (Some(7), false, None));
+        let payload = Bytes::from_static(br#"{"v":1,"frame":{"type":"x"}}"#);
+        assert!(matches!(UserEvent::decode(&payload), Ok(UserEvent::Frame { epoch: None, .. })));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Node {
                             push(link, frame);
                         }
                     };
-                    self.within(&history, || self.hub.orgs.fetched(org, *last, links, tell));
+                    self.within(history, || self.hub.orgs.fetched(org, *last, links, tell));
                 }
                 Err(error) => {
                     tracing::debug!(org.id = %org, %error, "reading announcements failed, trying again");
@@ -75,7 +75,7 @@ impl Node {
         let history = self.history();
         let heads = self.chat.announcement_heads(&[org]).await?;
         let head = heads.iter().find(|(id, _)| *id == org).map_or(0, |(_, head)| *head);
-        self.within(&history, || self.hub.orgs.establish(org, head));
+        self.within(history, || self.hub.orgs.establish(org, head));
         Ok(head)
     }
 
@@ -91,7 +91,11 @@ impl Node {
                 }
                 Err(delivered) => {
                     let frames = self.chat.announcement_frames(link.org(), cursor, PAGE).await?;
-                    cursor = frames.last().map_or(delivered, |(seq, _)| *seq);
+                    let Some((last, _)) = frames.last() else {
+                        self.lost_announcements(link.org(), delivered);
+                        return Ok(cursor);
+                    };
+                    cursor = *last;
                     for (_, frame) in frames {
                         // At the pace of the reader: together they may be more than an outbox takes.
                         if !link.outbox.room().await {

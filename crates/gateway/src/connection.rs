@@ -359,15 +359,18 @@ async fn tell(
     match live {
         Ok(Live { mut reply, rest }) => {
             {
-                // Held: the news that a conversation is lost goes out before this answer, which then does not name it,
-                // or after it. Who leaves one takes the lock before telling.
+                // Held: the news of the feed that a conversation is lost goes out before this answer, which then does not
+                // name it, or after it. Who leaves one for that takes the lock before telling.
                 let following = link.following.lock();
                 reply.heads.retain(|id, _| following.contains(*id));
                 if let Some(frame) = answer(&reply) {
                     link.outbox.push(frame, Class::Durable);
                 }
             }
-            node.told_heads(link, &reply);
+            if let Err(error) = node.told_heads(link, &reply).await {
+                log_failure(link, &error);
+                return link.outbox.close(close_code(&error));
+            }
             node.tell_rest(link, &rest).await;
         }
         Err(error) => {

@@ -8,7 +8,8 @@
 //! - What was committed to another history than this node's is not delivered: neither an event that comes late, nor what
 //!   was read before.
 //! - Where the store has less than was delivered here though the epoch is the same, its position is forgotten; who follows
-//!   it is told to fetch it (`cursor_ahead`) and closed with 4000.
+//!   it is told to fetch it (`cursor_ahead`; of announcements nobody is told, whose cursors are taken for the head) and
+//!   closed with 4000.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -25,23 +26,31 @@ use crate::{link::Link, node::Node, resume::ask_resync};
 /// Between two questions that events of another history give rise to.
 const REST: Duration = Duration::from_millis(200);
 
-/// The epoch that a node knew at a moment; none before its first reading.
-pub(crate) type History = Option<Arc<str>>;
+/// How often a node had forgotten positions at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct History(u64);
 
 /// What a node knows of its database's history. While positions are forgotten, and connections closed for it, nothing
 /// that was read before gets in: that happens under the lock. Inside of it the locks of the hub are taken, never the
 /// other way round.
 #[derive(Default)]
-pub(crate) struct Epoch(RwLock<History>);
+pub(crate) struct Epoch(RwLock<State>);
+
+#[derive(Default)]
+struct State {
+    /// None before the first reading.
+    epoch: Option<Arc<str>>,
+    forgotten: u64,
+}
 
 impl Epoch {
     fn is(&self, epoch: &str) -> bool {
-        self.0.read().as_deref() == Some(epoch)
+        self.0.read().epoch.as_deref() == Some(epoch)
     }
 }
 
-/// Asks for the epoch when the node starts, so that nothing is believed before it is known, and whenever an event of
-/// another history came: either it came late, or the node does not know of a restore yet. Runs until the node ends.
+/// Asks for the epoch when the node starts, and whenever an event of another history came: either it came late, or the
+/// node does not know of a restore yet. Runs until the node ends.
 pub(crate) async fn run(node: Arc<Node>) {
     loop {
         // Without an answer the first connection reads it.
@@ -69,10 +78,11 @@ impl Node {
             return;
         }
         let mut known = self.epoch.0.write();
-        if known.as_deref() == Some(epoch) {
+        if known.epoch.as_deref() == Some(epoch) {
             return;
         }
-        let Some(before) = known.replace(epoch.into()) else { return };
+        let Some(before) = known.epoch.replace(epoch.into()) else { return };
+        known.forgotten += 1;
         // Positions first: who is not among the links that are listed then begins with none.
         self.hub.forget_positions();
         let links = self.hub.feeds.links();
@@ -90,13 +100,13 @@ impl Node {
 
     /// To be taken before the store is read, and before it is seen where to read from, for [`Node::within`].
     pub(crate) fn history(&self) -> History {
-        self.epoch.0.read().clone()
+        History(self.epoch.0.read().forgotten)
     }
 
-    /// Does this with what was read since then, unless the history is another one by now. None: it was not done.
-    pub(crate) fn within<R>(&self, history: &History, work: impl FnOnce() -> R) -> Option<R> {
+    /// Does this with what was read since then, unless positions were forgotten meanwhile. None: it was not done.
+    pub(crate) fn within<R>(&self, history: History, work: impl FnOnce() -> R) -> Option<R> {
         let known = self.epoch.0.read();
-        (*known == *history).then(work)
+        (known.forgotten == history.0).then(work)
     }
 
     /// Does this with what was read for a connection, unless that is about to be closed: then what was read may be of
@@ -118,7 +128,7 @@ impl Node {
     pub(crate) fn unless_other<R>(&self, epoch: Option<&Bytes>, work: impl FnOnce() -> R) -> Option<R> {
         let done = {
             let known = self.epoch.0.read();
-            let other = epoch.zip(known.as_ref()).is_some_and(|(epoch, known)| *epoch != known.as_bytes());
+            let other = epoch.zip(known.epoch.as_ref()).is_some_and(|(epoch, known)| *epoch != known.as_bytes());
             (!other).then(work)
         };
         if done.is_none() {
@@ -167,7 +177,8 @@ impl Node {
 
     fn lost(&self, what: &str, forget: impl FnOnce() -> Vec<Arc<Link>>) {
         let links = {
-            let _history = self.epoch.0.write();
+            let mut known = self.epoch.0.write();
+            known.forgotten += 1;
             let links = forget();
             for link in &links {
                 link.outbox.close(CloseCode::GoingAway);

@@ -36,7 +36,7 @@ impl Node {
                 // They come back, and are told to fetch.
                 Ok((head, None)) => {
                     let close = |link: &Arc<Link>, _| link.outbox.close(CloseCode::SlowConsumer);
-                    self.within(&history, || self.hub.feeds.fetched(user, head, close));
+                    self.within(history, || self.hub.feeds.fetched(user, head, close));
                 }
                 Ok((head, Some(_))) if head <= from => {
                     self.metrics.bus_events.with_label_values(&["unknown"]).inc();
@@ -51,7 +51,7 @@ impl Node {
                             effects.push((Arc::clone(link), event.effect, Settling::begin(&self, link)));
                         }
                     };
-                    self.within(&history, || self.hub.feeds.fetched(user, head, tell));
+                    self.within(history, || self.hub.feeds.fetched(user, head, tell));
                     for (link, effect, settling) in effects {
                         self.apply(&link, effect);
                         drop(settling);

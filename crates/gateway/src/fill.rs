@@ -8,7 +8,7 @@ use std::{
 
 use axum::extract::ws::Utf8Bytes;
 use bus::Topic;
-use chat::Set;
+use chat::{Result, Set};
 use protocol::{ConversationId, Event, EventType, HelloReply, Resync, ResyncReason, Seq};
 
 use crate::{
@@ -47,12 +47,12 @@ impl Node {
             let Some((from, head)) = self.hub.fill_from(id) else { return };
             // What the bus told may not be so: only the store says how far it is.
             if head - from > self.config.resume_distance && self.is_far_behind(id, from).await {
-                self.give_up(id, &history).await;
+                self.give_up(id, history).await;
                 continue;
             }
             match self.chat.fill(id, from, self.config.bounds.page).await {
                 Ok(Some(page)) if page.to > from => {
-                    if let Some(after) = self.within(&history, || self.hub.fill(page)) {
+                    if let Some(after) = self.within(history, || self.hub.fill(page)) {
                         self.metrics.gap_fills.inc();
                         self.after(id, after);
                     }
@@ -86,7 +86,7 @@ impl Node {
 
     /// Moves a conversation to the store's head and asks its clients to fetch; those whom it is not theirs any more are
     /// out. A removal is in their feed, a deletion in no feed: that they are told here.
-    async fn give_up(self: &Arc<Self>, id: ConversationId, history: &History) {
+    async fn give_up(self: &Arc<Self>, id: ConversationId, history: History) {
         let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) else { return };
         let asked: Set<_> = self.hub.users(id).into_iter().collect();
         let users: Vec<_> = asked.iter().copied().collect();
@@ -107,16 +107,19 @@ impl Node {
     }
 
     /// A connection was told these heads. Where it was asked to fetch past one before that, it is asked again: of the two
-    /// the later one counts, and events go on from where the skip ended.
-    pub(crate) fn told_heads(&self, link: &Arc<Link>, reply: &HelloReply) {
-        if !link.is_skipped() {
-            return;
-        }
+    /// the later one counts, and events go on from where the skip ended. What was over at that moment, and told so before,
+    /// is told again: a deletion is in no feed.
+    pub(crate) async fn told_heads(&self, link: &Arc<Link>, reply: &HelloReply) -> Result<()> {
         for (id, head) in &reply.heads {
-            if self.hub.live_from(*id, link).is_some_and(|from| from > *head) {
+            if self.hub.attachment(*id, link).is_none() {
+                if self.chat.membership(link.user(), *id).await?.is_none() {
+                    tell_gone(link, *id);
+                }
+            } else if link.is_skipped() && self.hub.live_from(*id, link).is_some_and(|from| from > *head) {
                 ask_resync(link, Some(*id), ResyncReason::TooFarBehind);
             }
         }
+        Ok(())
     }
 }
 

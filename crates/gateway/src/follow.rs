@@ -69,6 +69,8 @@ impl Node {
         // that was read after the hub began to hold what comes.
         let memberships = loop {
             let memberships = self.chat.memberships(link.user()).await?;
+            // Known before anything is held for it: until then any event is believed.
+            self.saw_epoch(&memberships.epoch);
             let before = attached.len();
             attached.extend(memberships.items.iter().map(|item| item.conversation_id));
             if attached.len() == before {
@@ -76,7 +78,6 @@ impl Node {
             }
             self.attach_all(link, &memberships.items).await;
         };
-        self.saw_epoch(&memberships.epoch);
         // Likewise a session that was revoked: up to this feed's head it shows here, above it the feed tells.
         self.chat.recheck(&link.caller).await?;
         let now: Map<_, _> = memberships.items.iter().map(|m| (m.conversation_id, m.last_seq)).collect();

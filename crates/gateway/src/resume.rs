@@ -60,8 +60,8 @@ impl Node {
         for item in &items {
             let id = item.conversation_id;
             let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
-            // Of one that is about to be shown anew, a client that did not name its cursors itself has none.
-            let known = |_: &&Seq| link.mark.is_none() || !shown.contains_key(&id);
+            // Of one that is about to be shown anew, or is over, a client that did not name its cursors itself has none.
+            let known = |_: &&Seq| link.mark.is_none() || !(shown.contains_key(&id) || over.contains(&id));
             match resume.cursors.get(&id).filter(known) {
                 Some(cursor) if *cursor <= item.last_seq && item.last_seq - cursor <= self.config.resume_distance => {
                     behind.push((*item, *cursor));

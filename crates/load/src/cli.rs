@@ -1,10 +1,10 @@
 //! The command line of `starling-load` and of `starling load`: what may be said, and the exit code of what came of it.
 //!
-//! 0: every delivery was right; 1: some were not; 2: it could not run, told in one line.
+//! 0: every delivery was right; 1: some were not; 2: it could not run, broke off, or proved nothing: told in one line.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::{engine, report};
@@ -12,7 +12,7 @@ use crate::{engine, report};
 /// Load tester for Starling that proves every single delivery. Point it at servers that you own, and at nothing else.
 ///
 /// Exit code 0: all right; 1: deliveries were lost, doubled, reordered, misrouted, diverged or corrupt; 2: it could not
-/// run. docs/load-testing.md has ten recipes.
+/// run, broke off, or nothing was acknowledged. docs/load-testing.md has ten recipes.
 #[derive(Debug, Parser)]
 #[command(name = "starling-load", version, subcommand_required = false, arg_required_else_help = true)]
 pub struct Args {
@@ -28,16 +28,16 @@ pub struct Args {
 /// What every scenario takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Options {
-    /// Base URL of REST
-    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:8080", help_heading = "Target")]
-    pub(crate) api: String,
+    /// Base URL of REST [default: `http://127.0.0.1:8080`]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Target")]
+    pub(crate) api: Option<String>,
     /// Base URLs of gateways, separated by commas; sockets are spread over them [default: the URL of REST]
     #[arg(long, global = true, value_name = "URL", value_delimiter = ',', help_heading = "Target")]
     pub(crate) gateways: Vec<String>,
     /// The cluster's HS256 secret: tokens are minted with it
     #[arg(long, global = true, env = "STARLING_JWT_SECRET", hide_env_values = true, help_heading = "Target")]
     pub(crate) secret: Option<String>,
-    /// Tokens instead, one a line: `TOKEN` or `NAME TOKEN`
+    /// Tokens instead, one a line and of one user each: `TOKEN`, or `NAME TOKEN` (a name is for who reads the file)
     #[arg(long, global = true, value_name = "FILE", help_heading = "Target")]
     pub(crate) tokens: Option<PathBuf>,
     /// The target is not on this machine, and is mine to load
@@ -54,12 +54,12 @@ pub(crate) struct Options {
     /// intended time. Without it a closed loop: each sender waits for its answers
     #[arg(long, global = true, value_name = "PER_SECOND", help_heading = "Load")]
     pub(crate) rate: Option<f64>,
-    /// Closed loop: messages that each sender has under way at once
-    #[arg(long, global = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Load")]
-    pub(crate) in_flight: u32,
-    /// Characters of a message
-    #[arg(long, global = true, default_value_t = 128, value_parser = clap::value_parser!(u32).range(80..=100_000), help_heading = "Load")]
-    pub(crate) size: u32,
+    /// Closed loop: messages that each sender has under way at once [default: 1]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Load")]
+    pub(crate) in_flight: Option<u32>,
+    /// Characters of a message; the server must take so many [default: 128]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(80..=100_000), help_heading = "Load")]
+    pub(crate) size: Option<u32>,
     /// Sockets that are opened per second
     #[arg(long, global = true, default_value_t = 500.0, value_name = "PER_SECOND", help_heading = "Load")]
     pub(crate) ramp: f64,
@@ -102,7 +102,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "NAME=VALUE", help_heading = "Nodes of its own")]
     pub(crate) node_env: Vec<String>,
     /// What is done to the spawned nodes while load goes on: `kill`, `drain`, `restart`, `freeze`, and how often:
-    /// `every=5s,kinds=kill+drain`
+    /// `every=5s,kinds=kill+drain` [without SPEC: every=5s,kinds=kill+drain+restart; then another option or the end of the
+    /// line must follow it]. With sockets open it is gateways that are disturbed, without any the api node
     #[arg(long, global = true, num_args = 0..=1, default_missing_value = "every=5s", value_name = "SPEC", help_heading = "Nodes of its own")]
     pub(crate) chaos: Option<String>,
 
@@ -261,6 +262,9 @@ async fn act(args: Args) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let Some(scenario) = args.scenario else {
+        if let Some(word) = args.options.chaos.filter(|word| Args::command().find_subcommand(word).is_some()) {
+            anyhow::bail!("--chaos took `{word}` for its SPEC: name the scenario before it");
+        }
         anyhow::bail!("name a scenario, such as `room`; `--help` lists them");
     };
     if let Scenario::Mixed { print_mix: true, .. } = scenario {
@@ -272,8 +276,6 @@ async fn act(args: Args) -> anyhow::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -34,7 +34,7 @@ pub(crate) enum Parsed {
     Foreign,
 }
 
-/// A run's name as the number that its messages carry.
+/// A run's mark as the number that its messages carry.
 pub(crate) fn run_number(name: &str) -> u32 {
     crc32fast::hash(name.as_bytes())
 }

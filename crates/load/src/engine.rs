@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use parking_lot::Mutex;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
@@ -21,7 +21,8 @@ use crate::{
     plan::Plan,
     report::{
         Report,
-        model::{BEFORE, CONNECTED, END, Latency, Machine, Mark, VERSION},
+        model::{BEFORE, CONNECTED, END, Figures, Latency, Machine, Mark, VERSION},
+        must_be_writable,
     },
     rest::{Refused, Rest},
     run::{Parts, Run},
@@ -34,22 +35,36 @@ use crate::{
 /// Plays a scenario; true when every delivery was right.
 pub(crate) async fn run(options: Options, scenario: Scenario) -> Result<bool> {
     let plan = Plan::new(&options, scenario)?;
+    // A folder that is not there is told now, not after an hour of load.
+    options.json.iter().chain(&options.html).try_for_each(|file| must_be_writable(file))?;
     let report = play(plan, !options.quiet).await?;
     print!("{}", report.summary());
-    if let Some(file) = &options.json {
-        report.write_json(file)?;
+    let written = [
+        options.json.as_deref().map_or(Ok(()), |file| report.write_json(file)),
+        options.html.as_deref().map_or(Ok(()), |file| report.write_html(file)),
+    ];
+    written.into_iter().collect::<Result<()>>()?;
+    if !report.verdict.faults.is_clean() {
+        return Ok(false);
     }
-    if let Some(file) = &options.html {
-        report.write_html(file)?;
+    if let Some(broken) = report.broken.first() {
+        bail!("{broken}: the report is of what came before");
     }
-    Ok(report.verdict.faults.is_clean())
+    ensure!(
+        !report.verdict.proves_nothing(),
+        "nothing was proved: of {} messages {} were acknowledged and {} deliveries expected",
+        report.verdict.sent,
+        report.verdict.acknowledged,
+        report.verdict.expected
+    );
+    Ok(true)
 }
 
 /// Plays a plan to its report.
 pub(crate) async fn play(mut plan: Plan, live: bool) -> Result<Report> {
     fds::make_room(plan.sockets())?;
     // Checked before anything is started: a folder that is not there is known now.
-    let tokens = plan.tokens.as_deref().map(Tokens::listed).transpose()?;
+    let tokens = plan.tokens.as_deref().map(|file| Tokens::listed(file, plan.people())).transpose()?;
     let mut watched = Arc::new(Mutex::new(Watched { processes: Vec::new(), metrics: plan.metrics.clone() }));
     for pid in &plan.pids {
         let process = Process::new(&format!("process {pid}"), *pid);
@@ -96,7 +111,10 @@ async fn with_target(
 ) -> Result<Report> {
     let rest = Rest::new(&plan.api)?;
     let people = People::new(rest.clone(), tokens, &plan.run);
-    people.try_one().await.map_err(|refused| why(&refused))?;
+    tokio::select! {
+        tried = people.try_one() => tried.map_err(|refused| why(&refused))?,
+        () = told_to_stop() => return Err(Stopped.into()),
+    }
     let dialer = Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?;
     let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience, time: plan.time };
     let run = Run::new(&plan.run, parts);
@@ -118,6 +136,8 @@ async fn with_target(
     watched.lock().processes.iter_mut().for_each(|process| process.weigh(END));
     let (record, processes) = recorder.finish().await;
     match played {
+        // What was measured before is not thrown away.
+        Err(error) if !error.is::<Stopped>() && run.has_loaded() => run.breaks(format!("{error:#}")),
         Err(error) if !error.is::<Stopped>() => return Err(error),
         _ => {}
     }
@@ -140,6 +160,9 @@ async fn with_target(
         verdict: run.ledger.verdict(),
         most_open: run.most_open(),
         calls: run.meter.answers.load(std::sync::atomic::Ordering::Relaxed),
+        during_load: run.loaded(),
+        figures: Figures::default(),
+        broken: run.broken.lock().clone(),
         latency: record.totals.iter().map(|(kind, all)| (kind.name().to_owned(), Latency::with_curve(all))).collect(),
         errors: run.meter.errors(),
         closes: run.meter.closes(),
@@ -147,7 +170,8 @@ async fn with_target(
         timeline: record.seconds,
         processes,
         metrics: record.metrics,
-    })
+    }
+    .with_figures())
 }
 
 /// Plays the scenario; chaos goes on beside it, from when its load begins until its load ends.
@@ -168,7 +192,10 @@ async fn disturbed(stage: &Stage, nodes: Option<&mut Nodes>) -> Result<()> {
         tokio::select! {
             played = &mut playing => return played,
             done = &mut chaos, if chaotic => {
-                done.context("a node does not come back")?;
+                // The load goes on with the nodes that are left, and the report says so.
+                if let Err(error) = done {
+                    stage.run.breaks(format!("{error:#}"));
+                }
                 chaotic = false;
             }
         }

@@ -58,6 +58,8 @@ pub(crate) struct Data<'a> {
     #[serde(default)]
     pub(crate) after_ms: Option<u64>,
     #[serde(default)]
+    pub(crate) limits: Option<Limits>,
+    #[serde(default)]
     pub(crate) heads: Option<HashMap<ConversationId, Seq>>,
     #[serde(default)]
     pub(crate) reason: Option<&'a str>,
@@ -72,6 +74,26 @@ pub(crate) struct Data<'a> {
     more: bool,
     #[serde(borrow, default)]
     changes: Vec<Change<'a>>,
+}
+
+/// What a server takes, as far as it is of interest.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Limits {
+    #[serde(default)]
+    frame_bytes: Option<usize>,
+    #[serde(default)]
+    content_chars: Option<usize>,
+}
+
+/// Bytes of a frame that carries a message, beside its text.
+const AROUND: usize = 256;
+
+impl Limits {
+    /// The longest message that fits, characters (of one byte each, as ours are).
+    pub(crate) fn longest(&self) -> Option<usize> {
+        let in_frame = self.frame_bytes.map(|bytes| bytes.saturating_sub(AROUND));
+        [in_frame, self.content_chars].into_iter().flatten().min()
+    }
 }
 
 /// One change of a page.
@@ -106,6 +128,13 @@ impl<'a> Frame<'a> {
     /// The place and text of a message that was sent just now.
     pub(crate) fn message(&self) -> Option<(Seq, &str)> {
         self.data.as_ref().filter(|_| self.kind == "message.created")?.text()
+    }
+
+    /// Whether it names another conversation or place than the message in it.
+    pub(crate) fn contradicts_itself(&self) -> bool {
+        let Some(data) = &self.data else { return false };
+        let differs = |id| self.conversation_id != Some(id);
+        data.conversation_id.is_some_and(differs) || self.seq.is_some_and(|seq| data.seq != Some(seq))
     }
 
     /// The page that it is, or that answers `changes.get`.
@@ -152,6 +181,10 @@ mod tests {
         );
         let frame = Frame::read(&event).unwrap();
         assert_eq!((frame.conversation_id, frame.message()), (Some(id), Some((4, "a \"b\""))));
+        assert!(!frame.contradicts_itself());
+        assert!(Frame::read(&event.replacen("\"seq\":4", "\"seq\":5", 1)).unwrap().contradicts_itself());
+        let elsewhere = format!(r#""data":{{"conversation_id":"{}","#, ConversationId::generate());
+        assert!(Frame::read(&event.replace("\"data\":{", &elsewhere)).unwrap().contradicts_itself());
         let system = r#"{"type":"message.created","seq":1,"data":{"seq":1,"kind":"system","content":""}}"#;
         assert_eq!(Frame::read(system).unwrap().message(), None);
         let page = format!(

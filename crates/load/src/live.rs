@@ -106,11 +106,12 @@ fn progress(run: &Run) -> (u64, u64) {
 
 fn lines(run: &Run, last: &Second) -> [String; 3] {
     let rates = format!(
-        "{} open, {:.0} sent/s, {:.0} acknowledged/s, {:.0} delivered/s, {:.1} MB/s in",
+        "{} open, {:.0} sent/s, {:.0} acknowledged/s, {:.0} delivered/s, {:.0} calls/s, {:.1} MB/s in",
         last.open,
         last.sent,
         last.acknowledged,
         last.delivered,
+        last.calls,
         last.bytes / 1e6
     );
     let part = |(name, latency): (&String, &crate::report::model::Latency)| {

@@ -49,12 +49,13 @@ pub(crate) async fn open(
     }
 }
 
-/// One sender's closed loop: calls `begin` with a permit as soon as one is free, until `end` or the word to stop.
+/// One sender's closed loop: calls `begin` with a permit as soon as one is free, until `end`, the word to stop, or until
+/// nobody takes what is begun: who was sent away for good gives each permit back at once.
 pub(crate) async fn closed(
     run: &Run,
     in_flight: u32,
     end: Instant,
-    mut begin: impl FnMut(u64, tokio::sync::OwnedSemaphorePermit),
+    mut begin: impl FnMut(u64, tokio::sync::OwnedSemaphorePermit) -> bool,
 ) {
     let permits = Arc::new(Semaphore::new(in_flight as usize));
     loop {
@@ -66,6 +67,8 @@ pub(crate) async fn closed(
         if Instant::now() >= end {
             return;
         }
-        begin(run.clock.now(), permit);
+        if !begin(run.clock.now(), permit) {
+            return;
+        }
     }
 }

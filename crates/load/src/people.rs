@@ -2,6 +2,7 @@
 //! request, and put into conversations over REST.
 
 use std::{
+    collections::HashMap,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -11,7 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jsonwebtoken::{EncodingKey, Header};
 use protocol::{
-    AddParticipants, Conversation, ConversationId, ConversationKind, CreateConversation, History, Posting, User, UserId,
+    AddParticipants, Conversation, ConversationId, ConversationKind, CreateConversation, History, Posting, Seq, User,
+    UserId,
 };
 use serde::Serialize;
 
@@ -58,8 +60,8 @@ impl Tokens {
         Self::Minted(Arc::new(EncodingKey::from_secret(secret.as_bytes())))
     }
 
-    /// One a line, `TOKEN` or `NAME TOKEN`; empty lines and those that begin with `#` are passed over.
-    pub(crate) fn listed(file: &Path) -> Result<Self> {
+    /// One a line, `TOKEN` or `NAME TOKEN`; empty lines and those that begin with `#` are passed over. There must be so many.
+    pub(crate) fn listed(file: &Path, needed: usize) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let tokens: Vec<_> = lines.filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect();
@@ -67,6 +69,8 @@ impl Tokens {
         if let Some(bad) = tokens.iter().position(|token| token.split('.').count() != 3) {
             bail!("{}: token {} is no JWT (three parts with dots between)", file.display(), bad + 1);
         }
+        let (name, given) = (file.display(), tokens.len());
+        ensure!(given >= needed, "{needed} users are needed and {name} has {given} tokens: one of each user");
         Ok(Self::Listed(Arc::new(tokens)))
     }
 
@@ -78,10 +82,7 @@ impl Tokens {
                 let sub = format!("{run}-{n}");
                 Ok(jsonwebtoken::encode(&Header::default(), &Claims { sub: &sub, exp }, key)?)
             }
-            Self::Listed(tokens) => tokens
-                .get(n)
-                .cloned()
-                .with_context(|| format!("{} users are needed and the file has {} tokens", n + 1, tokens.len())),
+            Self::Listed(tokens) => tokens.get(n).cloned().context("more users than tokens"),
         }
     }
 }
@@ -114,6 +115,13 @@ impl People {
             everybody.push(person);
             made(everybody.len());
         }
+        // One user on two devices would get what the tester sends to the other one.
+        let mut first = HashMap::with_capacity(count);
+        for (n, person) in everybody.iter().enumerate() {
+            if let Some(same) = first.insert(person.id, n) {
+                bail!("tokens {} and {} are of the same user: each needs one of their own", same + 1, n + 1);
+            }
+        }
         Ok(everybody)
     }
 
@@ -123,8 +131,12 @@ impl People {
         Ok(Person { index: n as u32, id: user.id, token: token.into() })
     }
 
-    /// Makes groups of these people, many at once; the first of each owns it.
-    pub(crate) async fn groups(&self, groups: &[Vec<Person>], made: impl Fn(usize)) -> Result<Vec<ConversationId>> {
+    /// Makes groups of these people, many at once; the first of each owns it. Of each, its id and its last place.
+    pub(crate) async fn groups(
+        &self,
+        groups: &[Vec<Person>],
+        made: impl Fn(usize),
+    ) -> Result<Vec<(ConversationId, Seq)>> {
         let mut all = Vec::with_capacity(groups.len());
         let mut coming = stream::iter(groups.iter().enumerate())
             .map(|(n, people)| self.group(n, ConversationKind::Group, people))
@@ -137,7 +149,11 @@ impl People {
     }
 
     /// Makes (or finds) the direct conversations of these pairs.
-    pub(crate) async fn pairs(&self, pairs: &[[Person; 2]], made: impl Fn(usize)) -> Result<Vec<ConversationId>> {
+    pub(crate) async fn pairs(
+        &self,
+        pairs: &[[Person; 2]],
+        made: impl Fn(usize),
+    ) -> Result<Vec<(ConversationId, Seq)>> {
         let mut all = Vec::with_capacity(pairs.len());
         let mut coming = stream::iter(pairs)
             .map(|[one, other]| async move {
@@ -153,24 +169,30 @@ impl People {
     }
 
     /// Makes one conversation of these people; the first one owns it. More than a thousand come in several calls.
-    pub(crate) async fn group(&self, n: usize, kind: ConversationKind, people: &[Person]) -> Result<ConversationId> {
+    pub(crate) async fn group(
+        &self,
+        n: usize,
+        kind: ConversationKind,
+        people: &[Person],
+    ) -> Result<(ConversationId, Seq)> {
         let (owner, others) = people.split_first().context("a conversation needs somebody")?;
         let ids: Vec<_> = others.iter().map(|person| person.id).collect();
         let mut chunks = ids.chunks(NAMED_MAX);
         let title = format!("{} {n}", self.run);
-        let id = self.create(owner, &new(kind, &title, chunks.next().unwrap_or_default().to_vec())).await?;
+        let (id, head) = self.create(owner, &new(kind, &title, chunks.next().unwrap_or_default().to_vec())).await?;
         for chunk in chunks {
             let path = format!("/v1/conversations/{id}/participants");
             let body = AddParticipants { user_ids: chunk.to_vec() };
             let call = || self.rest.post::<serde_json::Value>(&path, &owner.token, &body);
             Rest::patiently(PATIENCE, call).await?;
         }
-        Ok(id)
+        Ok((id, head))
     }
 
-    async fn create(&self, owner: &Person, body: &CreateConversation) -> Result<ConversationId> {
+    async fn create(&self, owner: &Person, body: &CreateConversation) -> Result<(ConversationId, Seq)> {
         let call = || self.rest.post::<Conversation>("/v1/conversations", &owner.token, body);
-        Ok(Rest::patiently(PATIENCE, call).await?.id)
+        let made = Rest::patiently(PATIENCE, call).await?;
+        Ok((made.id, made.last_seq))
     }
 }
 

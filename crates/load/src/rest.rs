@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// A call that takes longer failed.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Connections that wait for their next call.
-const POOL: usize = 512;
+pub(crate) const POOL: usize = 512;
 
 /// Calls one API.
 #[derive(Debug, Clone)]

@@ -3,16 +3,24 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
+use protocol::Seq;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, ledger::Ledger, meter::Meter, rest::Rest, socket::Dialer};
+use crate::{
+    clock::Clock,
+    ledger::{Key, Ledger, Room},
+    meter::{Kind, Meter},
+    report::model::Loaded,
+    rest::Rest,
+    socket::Dialer,
+};
 
 /// How far what it does just now has come.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,8 +39,11 @@ pub(crate) enum Progress {
 /// A run.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// Distinguishes its users, conversations and messages.
+    /// Distinguishes its users and conversations.
     pub(crate) name: String,
+    /// Distinguishes its messages: the name, and what no other process has. A name that is used again would say again what
+    /// is stored already, and prove nothing.
+    own: String,
     pub(crate) clock: Clock,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
@@ -46,12 +57,18 @@ pub(crate) struct Run {
     pub(crate) stop: CancellationToken,
     /// Nor is anything to be waited for.
     pub(crate) give_up: CancellationToken,
-    /// Messages that wait for their answer.
+    /// Messages that are due, taken by a device or not, and calls, all without their answer.
     pub(crate) under_way: AtomicI64,
+    /// The longest message that a server said it takes, characters.
+    pub(crate) longest: AtomicUsize,
+    /// Counters as they were when the load ended: what came later is no rate of it.
+    pub(crate) loaded: Mutex<Option<Loaded>>,
     /// What the last connection failed with.
     pub(crate) last_error: Mutex<String>,
     /// What happened when, for the report.
     pub(crate) marks: Mutex<Vec<(f64, String)>>,
+    /// What went wrong with the run itself.
+    pub(crate) broken: Mutex<Vec<String>>,
     /// What it does just now, for the live view.
     pub(crate) phase: Mutex<String>,
     /// How far it has come with that.
@@ -75,10 +92,12 @@ pub(crate) struct Parts {
 
 impl Run {
     pub(crate) fn new(name: &str, parts: Parts) -> Arc<Self> {
+        let own = format!("{name}-{:x}", rand::random::<u32>());
         Arc::new(Self {
             name: name.to_owned(),
             clock: Clock::start(),
-            ledger: Ledger::new(name),
+            ledger: Ledger::new(&own),
+            own,
             meter: Meter::default(),
             rest: parts.rest,
             dialer: parts.dialer,
@@ -87,8 +106,11 @@ impl Run {
             stop: CancellationToken::new(),
             give_up: CancellationToken::new(),
             under_way: AtomicI64::new(0),
+            longest: AtomicUsize::new(usize::MAX),
+            loaded: Mutex::default(),
             last_error: Mutex::default(),
             marks: Mutex::default(),
+            broken: Mutex::default(),
             phase: Mutex::default(),
             progress: Mutex::default(),
             time: parts.time,
@@ -102,6 +124,17 @@ impl Run {
         self.marks.lock().push((self.clock.seconds(), what.into()));
     }
 
+    /// Something went wrong with the run itself: what is reported is a part of it.
+    pub(crate) fn breaks(&self, what: String) {
+        self.mark(what.clone());
+        self.broken.lock().push(what);
+    }
+
+    /// Whether its load has begun, and may have ended.
+    pub(crate) fn has_loaded(&self) -> bool {
+        *self.loading.borrow() || self.loaded.lock().is_some()
+    }
+
     /// The load begins.
     pub(crate) fn load_begins(&self, what: &str) {
         self.mark("load begins");
@@ -112,8 +145,50 @@ impl Run {
 
     /// It ends: what is under way may still arrive.
     pub(crate) fn load_ends(&self) {
+        *self.loaded.lock() = Some(self.so_far());
         self.mark("load ends");
         self.loading.send_replace(false);
+    }
+
+    /// What came of the load until it ended, or until now.
+    pub(crate) fn loaded(&self) -> Loaded {
+        self.loaded.lock().unwrap_or_else(|| self.so_far())
+    }
+
+    fn so_far(&self) -> Loaded {
+        let [_, acknowledged, delivered, _] = self.ledger.so_far();
+        Loaded { acknowledged, delivered, calls: self.meter.answers.load(Ordering::Relaxed) }
+    }
+
+    /// Under which a message is said, however often.
+    pub(crate) fn client_id(&self, key: Key) -> String {
+        format!("{}-{}-{}", self.own, key.sender, key.number)
+    }
+
+    /// A message is due. From here on it counts, whether a device takes it or not: a load tester that counts what its
+    /// devices took says nothing of what they could not take.
+    pub(crate) fn due(&self) {
+        self.ledger.due();
+        self.begins();
+    }
+
+    /// A message or a call is waited for from now on.
+    pub(crate) fn begins(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message that was due, or a call, is not waited for any more.
+    pub(crate) fn over(&self, count: usize) {
+        self.under_way.fetch_sub(count as i64, Ordering::Relaxed);
+    }
+
+    /// A message was answered: it is stored at this place.
+    pub(crate) fn acknowledged(&self, room: &Room, key: Key, intended: u64, seq: Seq) {
+        let took = self.clock.now().saturating_sub(intended);
+        if self.ledger.acknowledged(room, key, seq) {
+            self.meter.record(key.sender, Kind::Ack, took);
+        }
+        self.over(1);
     }
 
     /// Sockets that were open at once, at most.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -67,7 +67,10 @@ impl Dialer {
 
     /// The client with which this person opens a stream of events.
     pub(crate) fn streams(&self, person: usize) -> Result<Client> {
-        let here = self.gateway(0).host_str().unwrap_or_default().parse().ok();
+        let here = match self.gateway(0).host_str().unwrap_or_default() {
+            "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            host => host.parse().ok(),
+        };
         let from = here.and_then(|here| source::address(person, self.sockets, here));
         if let Some(client) = self.streams.lock().get(&from) {
             return Ok(client.clone());

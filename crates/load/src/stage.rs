@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use protocol::ConversationKind;
 use rand::{RngExt, rngs::SmallRng};
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    device::{Device, Line, Order, Phase},
+    device::{Device, Line, Phase},
     ledger::{Receiver, Room},
     pace,
     people::{People, Person},
@@ -78,8 +78,8 @@ impl Stage {
         let count = groups.len();
         self.run.phase(format!("making {count} conversations"));
         let made = |done| *self.run.progress.lock() = Progress::Made(done, count);
-        let ids = self.unless_stopped(self.people.groups(groups, made)).await?;
-        Ok(ids.into_iter().map(|id| self.run.ledger.room(id)).collect())
+        let made = self.unless_stopped(self.people.groups(groups, made)).await?;
+        Ok(made.into_iter().map(|(id, head)| self.run.ledger.room(id, head)).collect())
     }
 
     /// Makes the direct conversations of pairs.
@@ -87,15 +87,15 @@ impl Stage {
         let count = pairs.len();
         self.run.phase(format!("making {count} conversations"));
         let made = |done| *self.run.progress.lock() = Progress::Made(done, count);
-        let ids = self.unless_stopped(self.people.pairs(pairs, made)).await?;
-        Ok(ids.into_iter().map(|id| self.run.ledger.room(id)).collect())
+        let made = self.unless_stopped(self.people.pairs(pairs, made)).await?;
+        Ok(made.into_iter().map(|(id, head)| self.run.ledger.room(id, head)).collect())
     }
 
     /// Makes one conversation of them all.
     pub(crate) async fn one_room(&self, kind: ConversationKind, people: &[Person]) -> Result<Arc<Room>> {
         self.run.phase("making a conversation");
-        let id = self.unless_stopped(self.people.group(0, kind, people)).await?;
-        Ok(self.run.ledger.room(id))
+        let (id, head) = self.unless_stopped(self.people.group(0, kind, people)).await?;
+        Ok(self.run.ledger.room(id, head))
     }
 
     /// Connects everybody at the pace of the ramp, and waits until all are live. `rooms(n)`: what the n-th takes part in.
@@ -109,6 +109,8 @@ impl Stage {
         *self.run.progress.lock() = Progress::Opening(people.len());
         self.run.connected.send_replace(1);
         let devices = self.unless_stopped(self.ramp(people, line, rooms)).await?;
+        let (size, longest) = (self.run.size, self.run.longest.load(Relaxed));
+        ensure!(size <= longest, "--size {size} is more than the server takes: {longest} characters");
         self.run.connected.send_replace(2);
         Ok(Arc::new(devices))
     }
@@ -123,14 +125,15 @@ impl Stage {
         let mut gap = interval(Duration::from_secs_f64(1.0 / self.plan.ramp).max(Duration::from_micros(1)));
         let mut devices = Vec::with_capacity(people.len());
         for (n, person) in people.iter().enumerate() {
-            gap.tick().await;
+            // Its turn by the ramp: that it waits until others are open shows in how long it took.
+            let due = gap.tick().await.into_std();
             let permit = timeout(self.long(), Arc::clone(&opening).acquire_owned()).await;
-            let permit = permit.map_err(|_| self.not_connected(n, people.len()))?;
+            let permit = permit.map_err(|_| self.not_connected(&devices, people.len()))?;
             let receiver = Receiver::new(person.index);
             for room in rooms(n) {
                 receiver.follow(&room);
             }
-            let device = Device::start(&self.run, person.clone(), receiver, line);
+            let device = Device::start(&self.run, person.clone(), receiver, line, due);
             let settled = device.settled();
             devices.push(device);
             tokio::spawn(async move {
@@ -144,7 +147,7 @@ impl Stage {
         while live < devices.len() {
             match timeout(self.long(), waiting.next()).await {
                 Ok(Some(Phase::Live)) => live += 1,
-                _ => return Err(self.not_connected(live, devices.len())),
+                _ => return Err(self.not_connected(&devices, devices.len())),
             }
         }
         drop(waiting);
@@ -156,7 +159,8 @@ impl Stage {
         self.plan.patience * 2
     }
 
-    fn not_connected(&self, live: usize, all: usize) -> anyhow::Error {
+    fn not_connected(&self, devices: &[Device], all: usize) -> anyhow::Error {
+        let live = devices.iter().filter(|device| device.is_live()).count();
         let why = self.run.last_error.lock().clone();
         let why = if why.is_empty() { "the server does not answer `hello`".to_owned() } else { why };
         anyhow!("{live} of {all} connections came about: {why}")
@@ -181,7 +185,7 @@ impl Stage {
             Pace::Open { rate } => {
                 pace::open(&self.run, rate, end, pace::chance(self.plan.seed), |intended, rng| {
                     let sender = &senders[rng.random_range(0..senders.len())];
-                    crowd[sender.device].order(Order::Send { room: sender.room(rng), intended, permit: None });
+                    crowd[sender.device].send(sender.room(rng), intended, None);
                 })
                 .await;
                 self.wait(end.saturating_duration_since(Instant::now())).await;
@@ -193,8 +197,7 @@ impl Stage {
                     let mut rng = pace::chance(self.plan.seed ^ ((sender.device as u64) << 20));
                     loops.spawn(async move {
                         pace::closed(&run, in_flight, end, |intended, permit| {
-                            let permit = Some(permit);
-                            crowd[sender.device].order(Order::Send { room: sender.room(&mut rng), intended, permit });
+                            crowd[sender.device].send(sender.room(&mut rng), intended, Some(permit))
                         })
                         .await;
                     });
@@ -212,8 +215,8 @@ impl Stage {
         let start = Instant::now();
         let mut pause = Duration::from_millis(20);
         while start.elapsed() < self.plan.settle {
-            let answered = self.run.under_way.load(Relaxed) <= 0 && crowd.iter().all(Device::is_live);
-            if answered && self.run.ledger.verdict().faults.lost == 0 {
+            let answered = self.run.under_way.load(Relaxed) <= 0 && !crowd.iter().any(Device::is_away);
+            if answered && self.all_came().await {
                 // What comes now is a fault, and would be missed by one that leaves at once.
                 sleep(Duration::from_millis(300)).await;
                 return;
@@ -221,5 +224,11 @@ impl Stage {
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));
         }
+    }
+
+    /// Whether nothing is missing. It takes long for millions of deliveries, while the last ones are being timed: beside.
+    async fn all_came(&self) -> bool {
+        let run = Arc::clone(&self.run);
+        tokio::task::spawn_blocking(move || run.ledger.verdict().faults.lost == 0).await.unwrap_or_default()
     }
 }

@@ -29,11 +29,44 @@ pub(crate) fn base_url(text: &str) -> Result<String> {
 pub(crate) fn must_be_here(url: &str) -> Result<()> {
     let parsed = Url::parse(url)?;
     let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if !here {
+    if !is_here(&host) {
         bail!("{url} is not on this machine: say --i-own-this-server if it is yours to load, and nothing else is hit");
     }
     Ok(())
+}
+
+/// Fails for a database or Redis of another machine. What is told names the host alone: such URLs hold passwords.
+pub(crate) fn service_must_be_here(url: &str) -> Result<()> {
+    for host in hosts(url) {
+        // A path is a socket of this machine, and so is none at all.
+        let here = host.is_empty() || host.starts_with('/') || is_here(&host);
+        ensure!(here, "{host} is not on this machine: say --i-own-this-server if its database is yours to load");
+    }
+    Ok(())
+}
+
+/// The hosts in the URL of a service, which may name several, and may name them as parameters.
+fn hosts(url: &str) -> Vec<String> {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = authority.split('/').next().unwrap_or_default();
+    let addresses = authority.rsplit('@').next().unwrap_or_default();
+    let named = parameters.split('&').filter_map(|pair| pair.split_once('='));
+    let named = named.filter(|(name, _)| ["host", "hostaddr"].contains(name)).map(|(_, value)| value);
+    let all = addresses.split(',').map(bare).chain(named.flat_map(|value| value.split(',')));
+    all.map(|host| host.replace("%2F", "/").replace("%2f", "/")).collect()
+}
+
+/// Without its port and its brackets.
+fn bare(address: &str) -> &str {
+    match address.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => address.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -55,6 +88,25 @@ mod tests {
         }
         for elsewhere in ["http://chat.example.com", "http://10.0.0.1:1", "http://127.0.0.1.example.com"] {
             assert!(must_be_here(elsewhere).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn only_services_of_this_machine_are_loaded_without_a_word() {
+        for here in [
+            "postgres://u:p%40@127.0.0.1:5432/x",
+            "postgres:///x",
+            "postgres:///x?host=/run/postgresql",
+            "postgres://%2Frun%2Fpostgresql/x",
+            "redis://localhost",
+            "redis+cluster://[::1]:7000,127.0.0.1:7001",
+        ] {
+            service_must_be_here(here).unwrap();
+        }
+        for elsewhere in
+            ["postgres://u:p@db/x", "postgres:///x?sslmode=off&host=10.0.0.7", "redis+cluster://127.0.0.1:1,10.0.0.7:1"]
+        {
+            assert!(!service_must_be_here(elsewhere).unwrap_err().to_string().contains("u:p"), "{elsewhere}");
         }
     }
 }

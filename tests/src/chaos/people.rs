@@ -72,7 +72,7 @@ impl People {
         people.talk(&persons).await?;
         for device in people.devices() {
             // Nothing was there before them.
-            device.listed(people.book.now(), Vec::new());
+            device.listed(Duration::ZERO, Vec::new());
             let others = people.all.iter().map(|someone| someone.id).filter(|id| *id != device.user);
             if let Some(client) = device.client() {
                 client.watch(others.collect())?;

@@ -184,8 +184,9 @@ pub async fn references_are_counted(nodes: Nodes) {
     // What was released too often counts from zero again.
     nodes.a.subscribe(&[counted]).await.expect("subscribe");
     publish(&nodes.b, counted, b"again").await;
-    let heard = ear.event().await;
-    assert_eq!(heard, (counted, Bytes::from_static(b"again")));
+    // A question of before, where its server was late by more than two rounds.
+    let late = ear.until(b"again").await;
+    assert!(late.iter().all(|(_, payload)| payload == "is anybody there"), "{late:?}");
 }
 
 /// Released and needed again at once, many times over: never deaf afterwards.

@@ -3,14 +3,13 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use protocol::{ConversationId, ErrorCode, ReplyError, Seq};
-use serde_json::json;
 
 use super::{
     pending::{Message, Waiting},
-    session::{HELLO, Session},
+    session::{FETCH, HELLO, Session},
 };
 use crate::{
-    frame::{Data, Frame, Page},
+    frame::{Data, Frame, Limits, Page},
     ledger::Came,
     meter::Kind,
 };
@@ -71,6 +70,9 @@ impl Session {
 
     fn message(&mut self, frame: &Frame<'_>) {
         match (frame.conversation_id, frame.message()) {
+            (Some(id), Some((seq, _))) if frame.contradicts_itself() => {
+                self.run.ledger.contradicted(&self.receiver, id, seq);
+            }
             (Some(id), Some((seq, content))) => self.came(id, seq, content, false),
             (Some(id), None) => self.receiver.step(id, frame.seq.unwrap_or_default()),
             (None, _) => self.run.meter.error("a message of no conversation"),
@@ -89,7 +91,7 @@ impl Session {
         for (seq, content) in page.messages() {
             self.came(page.id, seq, content, asked);
         }
-        self.receiver.page(page.id, page.from, page.to);
+        self.receiver.page(page.id, page.from, page.to, asked);
         if asked && page.more {
             self.fetch(page.id, page.to);
         }
@@ -101,6 +103,9 @@ impl Session {
             self.epoch.clone_from(&self.told_epoch);
             self.user_seq = data.user_seq.unwrap_or_default();
             self.announcement_seq = data.announcement_seq.unwrap_or_default();
+        }
+        if let Some(longest) = data.limits.as_ref().and_then(Limits::longest) {
+            self.run.longest.fetch_min(longest, Relaxed);
         }
         if let Some(interval) = data.heartbeat_interval_ms.filter(|interval| *interval > 0) {
             self.patience = Duration::from_millis(2 * interval) + Duration::from_secs(1);
@@ -120,8 +125,6 @@ impl Session {
     }
 
     fn fetch(&mut self, id: ConversationId, after: Seq) {
-        let frame = json!({"type": "changes.get", "ref": format!("fetch-{id}"), "conversation_id": id, "after": after});
-        self.out.push_back(frame.to_string());
         self.fetches.push((id, after));
     }
 
@@ -131,10 +134,16 @@ impl Session {
         if reference == HELLO {
             return self.welcome(error, data);
         }
-        if reference.starts_with("fetch-") {
+        if let Some(id) = reference.strip_prefix(FETCH) {
             match (data.and_then(Data::page), error) {
                 (Some(page), _) => self.page(&page, true),
-                (None, Some(error)) => self.run.meter.error(error.code.as_str()),
+                (None, Some(error)) => {
+                    self.run.meter.error(error.code.as_str());
+                    // What is missing comes by this page or never.
+                    if let Some(id) = id.parse().ok().filter(|_| is_passing(error)) {
+                        self.refused.push(id);
+                    }
+                }
                 (None, None) => self.run.meter.error("a page that cannot be read"),
             }
             return;
@@ -150,7 +159,7 @@ impl Session {
                     let after = error.retry_after_ms.map_or(RETRY, Duration::from_millis);
                     self.pending.later(number, waiting, after);
                 } else if waiting.message.is_some() {
-                    self.run.under_way.fetch_sub(1, Relaxed);
+                    self.run.over(1);
                 }
             }
         }
@@ -165,23 +174,26 @@ impl Session {
         for (id, head) in data.and_then(|data| data.heads.as_ref()).into_iter().flatten() {
             self.receiver.head(*id, *head);
         }
+        for _ in 0..self.receiver.welcomed() {
+            self.run.meter.error("hello: a conversation without a head");
+        }
         self.goes_live();
     }
 
     /// A command was done; a message is at this place.
-    pub(super) fn done(&mut self, waiting: Waiting, seq: Option<Seq>) {
-        let took = self.run.clock.now().saturating_sub(waiting.intended);
-        let Some(Message { room, key, .. }) = waiting.message else {
-            return self.run.meter.record(self.person.index, Kind::Command, took);
-        };
-        self.run.under_way.fetch_sub(1, Relaxed);
-        match seq {
-            Some(seq) => {
-                if self.run.ledger.acknowledged(&room, key, seq) {
-                    self.run.meter.record(self.person.index, Kind::Ack, took);
-                }
+    fn done(&mut self, waiting: Waiting, seq: Option<Seq>) {
+        match (waiting.message, seq) {
+            (None, _) => {
+                let took = self.run.clock.now().saturating_sub(waiting.intended);
+                self.run.meter.record(self.person.index, Kind::Command, took);
             }
-            None => self.run.meter.error("an acknowledgement without a place"),
+            (Some(Message { room, key, .. }), Some(seq)) => {
+                self.run.acknowledged(&room, key, waiting.intended, seq);
+            }
+            (Some(_), None) => {
+                self.run.over(1);
+                self.run.meter.error("an acknowledgement without a place");
+            }
         }
     }
 }

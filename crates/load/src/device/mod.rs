@@ -8,7 +8,10 @@ mod sse;
 mod sse_stream;
 mod ws;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
@@ -63,33 +66,48 @@ pub(crate) enum Line {
 pub(crate) struct Device {
     pub(crate) person: Person,
     pub(crate) receiver: Arc<Receiver>,
+    run: Arc<Run>,
     orders: mpsc::UnboundedSender<Order>,
     phase: watch::Receiver<Phase>,
     task: JoinHandle<()>,
 }
 
 impl Device {
-    /// Starts to connect. What it takes part in is told to `receiver` before.
-    pub(crate) fn start(run: &Arc<Run>, person: Person, receiver: Arc<Receiver>, line: Line) -> Self {
+    /// Starts to connect, which was due then. What it takes part in is told to `receiver` before.
+    pub(crate) fn start(run: &Arc<Run>, person: Person, receiver: Arc<Receiver>, line: Line, due: Instant) -> Self {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (tell, phase) = watch::channel(Phase::Away);
-        let session = Session::new(Arc::clone(run), person.clone(), Arc::clone(&receiver), tell);
+        let session = Session::new(Arc::clone(run), person.clone(), Arc::clone(&receiver), tell, due);
         let task = match line {
             Line::Socket => tokio::spawn(ws::run(session, inbox)),
             Line::Events => tokio::spawn(sse::run(session, inbox)),
         };
-        Self { person, receiver, orders, phase, task }
+        Self { person, receiver, run: Arc::clone(run), orders, phase, task }
     }
 
-    /// Tells it what to do; it does so as soon as it is connected.
-    pub(crate) fn order(&self, order: Order) {
-        // A device that was sent away takes no more orders; that it was is counted already.
-        let _ = self.orders.send(order);
+    /// Tells it what to do; it does so as soon as it is connected. False: it was sent away for good and does nothing more.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        self.orders.send(order).is_ok()
+    }
+
+    /// A message is due, which counts from now on. False: it was sent away for good and never says it.
+    pub(crate) fn send(&self, room: Arc<Room>, intended: u64, permit: Option<OwnedSemaphorePermit>) -> bool {
+        self.run.due();
+        let taken = self.order(Order::Send { room, intended, permit });
+        if !taken {
+            self.run.over(1);
+        }
+        taken
     }
 
     /// Whether its events flow.
     pub(crate) fn is_live(&self) -> bool {
         *self.phase.borrow() == Phase::Live
+    }
+
+    /// Whether it is on its way back.
+    pub(crate) fn is_away(&self) -> bool {
+        *self.phase.borrow() == Phase::Away
     }
 
     /// Waits until its events flow, or it was sent away for good.

@@ -31,13 +31,6 @@ pub(super) struct Waiting {
     again: Option<Instant>,
 }
 
-impl Waiting {
-    /// A message that waited elsewhere.
-    pub(super) fn answered(intended: u64, message: Message) -> Self {
-        Self { intended, message: Some(message), again: None }
-    }
-}
-
 /// All of a device, by the number that is their `ref`.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -59,6 +52,11 @@ impl Pending {
         let again = Some(Instant::now() + patience);
         self.waiting.insert(self.next, Waiting { intended, message: None, again });
         self.next
+    }
+
+    /// Messages that wait.
+    pub(super) fn messages(&self) -> usize {
+        self.waiting.values().filter(|waiting| waiting.message.is_some()).count()
     }
 
     /// Nothing waits.

@@ -9,21 +9,23 @@ use std::{
 
 use protocol::{ConversationId, Seq};
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::{
     Order, Phase,
     pending::{Message, Pending},
 };
 use crate::{
-    ledger::{Key, Receiver},
+    ledger::{Key, Receiver, Room},
     meter::Kind,
     people::Person,
     run::Run,
 };
 
-/// `ref` of `hello`; all others are numbers.
+/// `ref` of `hello`; those of pages begin with [`FETCH`], all others are numbers.
 pub(super) const HELLO: &str = "hello";
+/// Before the id of the conversation whose page is asked for.
+pub(super) const FETCH: &str = "fetch-";
 /// Before the first attempt to connect again, at most; it doubles with each attempt in vain, up to the second.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1_600)];
 
@@ -37,8 +39,10 @@ pub(super) struct Session {
     pub(super) receiver: Arc<Receiver>,
     /// Frames to be said.
     pub(super) out: VecDeque<String>,
-    /// Pages to be asked for by who has no socket to ask on.
+    /// Pages to be asked for: on the socket, or over REST by who has none.
     pub(super) fetches: Vec<(ConversationId, Seq)>,
+    /// Conversations whose page was refused for now.
+    pub(super) refused: Vec<ConversationId>,
     /// Its events flow.
     pub(super) live: bool,
     pub(super) pending: Pending,
@@ -54,18 +58,26 @@ pub(super) struct Session {
     pub(super) announcement_seq: u64,
     /// The first connection is told from later ones: it takes "connect", they take "reconnect".
     lost_at: Option<Instant>,
-    dialled_at: Instant,
+    /// When it was to connect for the first time. Attempts in vain are a part of how long that takes.
+    due: Instant,
     failures: u32,
 }
 
 impl Session {
-    pub(super) fn new(run: Arc<Run>, person: Person, receiver: Arc<Receiver>, phase: watch::Sender<Phase>) -> Self {
+    pub(super) fn new(
+        run: Arc<Run>,
+        person: Person,
+        receiver: Arc<Receiver>,
+        phase: watch::Sender<Phase>,
+        due: Instant,
+    ) -> Self {
         Self {
             run,
             person,
             receiver,
             out: VecDeque::new(),
             fetches: Vec::new(),
+            refused: Vec::new(),
             live: false,
             pending: Pending::default(),
             patience: Duration::from_mins(1),
@@ -76,7 +88,7 @@ impl Session {
             user_seq: 0,
             announcement_seq: 0,
             lost_at: None,
-            dialled_at: Instant::now(),
+            due,
             failures: 0,
         }
     }
@@ -85,8 +97,10 @@ impl Session {
 
     /// It is about to connect.
     pub(super) fn dials(&mut self) {
-        self.dialled_at = Instant::now();
         self.out.clear();
+        // The resume brings what these were to bring.
+        self.fetches.clear();
+        self.refused.clear();
         self.receiver.connects();
     }
 
@@ -104,7 +118,7 @@ impl Session {
         self.run.meter.opened();
         let (kind, since) = match self.lost_at.take() {
             Some(lost_at) => (Kind::Back, lost_at),
-            None => (Kind::Connect, self.dialled_at),
+            None => (Kind::Connect, self.due),
         };
         self.run.meter.record(self.person.index, kind, since.elapsed().as_micros() as u64);
         self.phase.send_replace(Phase::Live);
@@ -117,6 +131,9 @@ impl Session {
         if std::mem::take(&mut self.live) {
             self.run.meter.open.fetch_sub(1, Relaxed);
             self.lost_at = Some(Instant::now());
+        } else {
+            // A connection that never came to anything is an attempt in vain: the next one waits longer.
+            self.failures += 1;
         }
         let forgotten = self.pending.broken();
         for _ in 0..forgotten {
@@ -126,6 +143,16 @@ impl Session {
             self.run.meter.error(format!("sent away with {code}"));
         }
         self.phase.send_replace(if for_good { Phase::Stopped } else { Phase::Away });
+    }
+
+    /// It was sent away for good: what it was told to say is never said, and what it said is not answered any more.
+    pub(super) fn dismissed(&mut self, orders: &mut Orders) {
+        orders.close();
+        let mut over = self.pending.messages();
+        while let Ok(order) = orders.try_recv() {
+            over += usize::from(matches!(order, Order::Send { .. }));
+        }
+        self.run.over(over);
     }
 
     /// How long it waits before it tries again: full jitter.
@@ -141,16 +168,19 @@ impl Session {
 
     // ---- what it says
 
+    /// A message is to be said now.
+    pub(super) fn written(&mut self, room: Arc<Room>, intended: u64, permit: Option<OwnedSemaphorePermit>) -> Message {
+        self.number += 1;
+        let key = Key { sender: self.person.index, number: self.number };
+        let content = self.run.ledger.said(&room, key, intended).text(self.run.size);
+        Message { client_id: self.run.client_id(key), room, key, content, _permit: permit }
+    }
+
     /// Takes an order that is a command. Breaking the connection is up to who owns it.
     pub(super) fn order(&mut self, order: Order) {
         match order {
             Order::Send { room, intended, permit } => {
-                self.number += 1;
-                let key = Key { sender: self.person.index, number: self.number };
-                let content = self.run.ledger.sent(&room, key, intended).text(self.run.size);
-                let client_id = format!("{}-{}-{}", self.run.name, key.sender, key.number);
-                self.run.under_way.fetch_add(1, Relaxed);
-                let message = Message { room, key, client_id, content, _permit: permit };
+                let message = self.written(room, intended, permit);
                 let (reference, message) = self.pending.message(intended, message, self.run.patience);
                 self.out.push_back(send_frame(reference, message));
             }
@@ -168,6 +198,25 @@ impl Session {
         self.out.extend(again.into_iter().map(|(reference, message)| send_frame(reference, message)));
         for _ in 0..given_up {
             self.run.meter.error("no answer");
+        }
+        for id in std::mem::take(&mut self.refused) {
+            self.fetches.push((id, self.receiver.cursor(id).unwrap_or_default()));
+        }
+        self.ask();
+    }
+
+    /// Whether a tick has something to do.
+    pub(super) fn waits(&self) -> bool {
+        !self.pending.is_empty() || !self.refused.is_empty()
+    }
+
+    /// Asks for pages on the socket.
+    pub(super) fn ask(&mut self) {
+        for (id, after) in self.fetches.drain(..) {
+            let frame = json!({
+                "type": "changes.get", "ref": format!("{FETCH}{id}"), "conversation_id": id, "after": after,
+            });
+            self.out.push_back(frame.to_string());
         }
     }
 

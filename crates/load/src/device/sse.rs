@@ -4,22 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use protocol::should_reconnect;
 use reqwest::{Client, Response};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{
     Order,
     hears::Ask,
-    pending::{Message, Waiting},
+    pending::Message,
     session::{Orders, Session},
     sse_stream::Cutter,
 };
-use crate::{frame::Data, ledger::Key, rest::root, run::Run};
+use crate::{
+    frame::Data,
+    rest::{Rest, root},
+    run::Run,
+};
 
 /// A stream that broke without a word.
 const BROKEN: u16 = 1006;
+/// A stream that the device left, since it was asked to.
+const MOVED: u16 = 1000;
 /// How often a message is tried before nobody knows what became of it.
 const TRIES: u32 = 200;
 
@@ -27,13 +30,8 @@ enum End {
     Closed(u16),
     Broken(Duration),
     Finished,
-}
-
-/// A message that was answered, for the session to note.
-struct Answer {
-    intended: u64,
-    message: Message,
-    seq: u64,
+    /// The server asked it to connect elsewhere.
+    Moved,
 }
 
 /// Opens the stream, again and again, until nobody orders any more or the server sends it away.
@@ -42,12 +40,11 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
         Ok(http) => http,
         Err(error) => {
             session.failed("connect: no client", format!("{error:#}"));
-            return session.ended(BROKEN, true);
+            session.ended(BROKEN, true);
+            return session.dismissed(&mut orders);
         }
     };
-    let (answers, mut answered) = mpsc::unbounded_channel();
     let mut last_id: Option<String> = None;
-    let mut number = 0;
     loop {
         session.dials();
         let opened = open(&session, &http, last_id.as_deref()).await;
@@ -56,7 +53,8 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
             Err((status, line)) => {
                 session.failed(&status.map_or("connect".into(), |status| format!("connect: http {status}")), line);
                 if matches!(status, Some(401 | 403)) {
-                    return session.ended(4500, true);
+                    session.ended(4500, true);
+                    return session.dismissed(&mut orders);
                 }
                 sleep(session.backoff()).await;
                 continue;
@@ -83,7 +81,8 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
                     }
                     // Nobody takes frames here: what a socket would ask, REST is asked.
                     session.out.clear();
-                    for (id, after) in std::mem::take(&mut session.fetches) {
+                    // A page may ask for the next one.
+                    while let Some((id, after)) = session.fetches.pop() {
                         fetch(&mut session, id, after).await;
                     }
                 }
@@ -91,21 +90,13 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
                     None => break 'talk End::Finished,
                     Some(Order::Break { away }) => break 'talk End::Broken(away),
                     Some(Order::Send { room, intended, permit }) => {
-                        number += 1;
-                        let key = Key { sender: session.person.index, number };
-                        let content = session.run.ledger.sent(&room, key, intended).text(session.run.size);
-                        let client_id = format!("{}-{}-{number}", session.run.name, key.sender);
-                        session.run.under_way.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        let message = Message { room, key, client_id, content, _permit: permit };
+                        let message = session.written(room, intended, permit);
                         let (run, token) = (Arc::clone(&session.run), Arc::clone(&session.person.token));
-                        tokio::spawn(say(run, token, intended, message, answers.clone()));
+                        tokio::spawn(say(run, token, intended, message));
                     }
                     Some(Order::Tell { .. }) => {}
                 },
-                Some(Answer { intended, message, seq }) = answered.recv() => {
-                    session.done(Waiting::answered(intended, message), Some(seq));
-                }
-                () = sleep_until(moves_at.unwrap_or(heard_at)), if moves_at.is_some() => break 'talk End::Closed(1000),
+                () = sleep_until(moves_at.unwrap_or(heard_at)), if moves_at.is_some() => break 'talk End::Moved,
                 () = sleep_until(heard_at + session.patience) => {
                     session.run.meter.error("silence");
                     break 'talk End::Closed(BROKEN);
@@ -119,13 +110,17 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
                 session.ended(BROKEN, false);
                 sleep(away).await;
             }
+            End::Moved => session.ended(MOVED, false),
+            // A server that closes without a reason is come back to, but not at once.
             End::Closed(code) if should_reconnect(code) => {
                 session.ended(code, false);
-                if code != 1000 {
-                    sleep(session.backoff()).await;
-                }
+                sleep(session.backoff()).await;
             }
-            End::Closed(code) => return session.ended(code, true),
+            End::Closed(code) => {
+                *session.run.last_error.lock() = format!("the server closed a stream for good with {code}");
+                session.ended(code, true);
+                return session.dismissed(&mut orders);
+            }
         }
     }
 }
@@ -147,14 +142,11 @@ async fn open(session: &Session, http: &Client, last_id: Option<&str>) -> Result
     }
 }
 
-/// Sends a message by REST until it is answered.
-async fn say(run: Arc<Run>, token: Arc<str>, intended: u64, message: Message, answers: mpsc::UnboundedSender<Answer>) {
+/// Sends a message by REST until it is answered. It notes the answer itself: the session may be busy, or away.
+async fn say(run: Arc<Run>, token: Arc<str>, intended: u64, message: Message) {
     for _ in 0..TRIES {
         match run.rest.send(&token, message.room.id, &message.client_id, &message.content).await {
-            Ok(stored) => {
-                let _ = answers.send(Answer { intended, message, seq: stored.seq });
-                return;
-            }
+            Ok(stored) => return run.acknowledged(&message.room, message.key, intended, stored.seq),
             Err(refused) => {
                 run.meter.error(&*refused.code);
                 if !refused.passing {
@@ -164,12 +156,13 @@ async fn say(run: Arc<Run>, token: Arc<str>, intended: u64, message: Message, an
             }
         }
     }
-    run.under_way.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    run.over(1);
 }
 
 async fn fetch(session: &mut Session, id: protocol::ConversationId, after: u64) {
     let path = format!("/v1/conversations/{id}/changes?after={after}");
-    match session.run.rest.get::<Box<serde_json::value::RawValue>>(&path, &session.person.token).await {
+    let call = || session.run.rest.get::<Box<serde_json::value::RawValue>>(&path, &session.person.token);
+    match Rest::patiently(session.run.patience, call).await {
         Ok(text) => match serde_json::from_str::<Data<'_>>(text.get()) {
             Ok(data) => {
                 if let Some(page) = data.page() {

@@ -26,6 +26,8 @@ const WAITING: usize = 256;
 /// Why a socket ended.
 enum End {
     Closed(u16),
+    /// The server asked it to connect elsewhere.
+    Moved,
     /// As ordered: away for this time.
     Broken(Duration),
     /// Nobody orders any more.
@@ -45,18 +47,20 @@ pub(super) async fn run(mut session: Session, mut orders: Orders) {
             }
             Ok(socket) => match talk(&mut session, &mut orders, socket).await {
                 End::Finished => return,
-                End::Closed(MOVED) => session.ended(MOVED, false),
+                End::Moved => session.ended(MOVED, false),
                 End::Broken(away) => {
                     session.ended(BROKEN, false);
                     sleep(away).await;
                 }
+                // A server that closes without a reason is come back to, but not at once.
                 End::Closed(code) if should_reconnect(code) => {
                     session.ended(code, false);
                     sleep(session.backoff()).await;
                 }
                 End::Closed(code) => {
                     *session.run.last_error.lock() = format!("the server closed a socket for good with {code}");
-                    return session.ended(code, true);
+                    session.ended(code, true);
+                    return session.dismissed(&mut orders);
                 }
             },
         }
@@ -82,6 +86,7 @@ async fn talk(session: &mut Session, orders: &mut Orders, socket: Socket) -> End
                         if let Ask::Move(after) = session.frame(&text) {
                             moves_at = Some(Instant::now() + after);
                         }
+                        session.ask();
                     }
                     Some(Ok(Message::Close(frame))) => {
                         return End::Closed(frame.map_or(BROKEN, |frame| frame.code.into()));
@@ -101,10 +106,10 @@ async fn talk(session: &mut Session, orders: &mut Orders, socket: Socket) -> End
                 Some(Order::Break { away }) => return End::Broken(away),
                 Some(order) => session.order(order),
             },
-            _ = ticks.tick(), if session.live && !session.pending.is_empty() => session.tick(),
+            _ = ticks.tick(), if session.live && session.waits() => session.tick(),
             () = sleep_until(moves_at.unwrap_or(heard_at)), if moves_at.is_some() => {
                 let _ = tokio::time::timeout(Duration::from_millis(200), sink.close()).await;
-                return End::Closed(MOVED);
+                return End::Moved;
             }
             () = &mut silence => {
                 let due = heard_at + session.patience;

@@ -15,7 +15,7 @@ pub(crate) enum Fault {
     Doubled,
     Reordered,
     Misrouted,
-    /// Found by the verdict alone.
+    /// Found by the verdict, and where one place is acknowledged to two.
     Diverged,
     Corrupt,
 }

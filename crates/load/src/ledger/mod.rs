@@ -4,6 +4,7 @@
 //! A message that was delivered and never acknowledged is none: its answer may have been lost.
 
 mod book;
+mod order;
 mod room;
 mod seen;
 mod track;
@@ -17,14 +18,15 @@ use std::sync::{
 use parking_lot::Mutex;
 use protocol::{ConversationId, Seq};
 
-use self::room::Placed;
+use self::order::{Noted, Placed};
 pub use self::{
     book::Counts,
     verdict::{EventFaults, Verdict},
 };
 pub(crate) use self::{
     book::{Book, Fault},
-    room::{Key, Room},
+    order::Key,
+    room::Room,
     track::{Receiver, Took},
 };
 use crate::content::{Parsed, Stamp, run_number};
@@ -34,7 +36,10 @@ use crate::content::{Parsed, Stamp, run_number};
 pub(crate) struct Ledger {
     run: u32,
     rooms: Mutex<Vec<Arc<Room>>>,
+    /// Messages that were due.
     sent: AtomicU64,
+    /// Of them, those that a device took.
+    said: AtomicU64,
     acknowledged: AtomicU64,
     delivered: AtomicU64,
     repeated: AtomicU64,
@@ -54,12 +59,13 @@ pub(crate) enum Came {
 }
 
 impl Ledger {
-    /// Of the run with this name.
+    /// Of the run with this mark, which no other process has.
     pub(crate) fn new(run: &str) -> Self {
         Self {
             run: run_number(run),
             rooms: Mutex::default(),
             sent: AtomicU64::new(0),
+            said: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
@@ -67,10 +73,10 @@ impl Ledger {
         }
     }
 
-    /// A conversation of the run.
-    pub(crate) fn room(&self, id: ConversationId) -> Arc<Room> {
+    /// A conversation of the run, whose last place is this.
+    pub(crate) fn room(&self, id: ConversationId, born: Seq) -> Arc<Room> {
         let mut rooms = self.rooms.lock();
-        let room = Arc::new(Room::new(id, rooms.len() as u32));
+        let room = Arc::new(Room::new(id, rooms.len() as u32, born));
         rooms.push(Arc::clone(&room));
         room
     }
@@ -80,32 +86,66 @@ impl Ledger {
         self.rooms.lock().clone()
     }
 
-    /// A message is about to be sent: its stamp.
-    pub(crate) fn sent(&self, room: &Room, key: Key, sent: u64) -> Stamp {
+    /// A message is due, whether anybody takes it or not.
+    pub(crate) fn due(&self) {
         self.sent.fetch_add(1, Relaxed);
+    }
+
+    /// A message is about to be said: its stamp.
+    pub(crate) fn said(&self, room: &Room, key: Key, sent: u64) -> Stamp {
+        self.said.fetch_add(1, Relaxed);
         Stamp { run: self.run, room: room.index, sender: key.sender, number: key.number, sent }
     }
 
     /// The server says that it is stored at this place. True the first time.
     pub(crate) fn acknowledged(&self, room: &Room, key: Key, seq: Seq) -> bool {
-        let first = room.acknowledge(key, seq, self.book.current());
-        self.acknowledged.fetch_add(u64::from(first), Relaxed);
-        first
+        match room.acknowledge(key, seq, self.book.current()) {
+            Noted::New => {}
+            Noted::Known => return false,
+            Noted::Moved(other) => {
+                self.book
+                    .fault(Fault::Doubled, || format!("{key} of {} was acknowledged at {other} and at {seq}", room.id));
+                return false;
+            }
+            Noted::Taken(other) => {
+                self.book.fault(Fault::Diverged, || {
+                    format!("{seq} of {} was acknowledged to {other} and to {key}", room.id)
+                });
+            }
+        }
+        self.acknowledged.fetch_add(1, Relaxed);
+        true
     }
 
     /// A text came to this receiver. `paged`: in a page that the receiver asked for, which may repeat what it has.
     pub(crate) fn came(&self, to: &Receiver, id: ConversationId, seq: Seq, content: &str, paged: bool) -> Came {
         let parsed = Stamp::parse(content);
         let who = to.person;
+        let Some(room) = to.room(id) else {
+            // A user of `--tokens` may have conversations of their own: what nobody here wrote there is not ours to judge.
+            if parsed == Parsed::Foreign {
+                return Came::Known;
+            }
+            return self.wrong(Fault::Misrouted, || format!("person {who} got {seq} of {id}, which is not theirs"));
+        };
+        // Before its place is taken: what belongs elsewhere says nothing of what is at that place here.
+        if let Parsed::Whole(Stamp { run, room: index, sender, number, .. }) = parsed
+            && run == self.run
+            && index != room.index
+        {
+            let key = Key { sender, number };
+            return self.wrong(Fault::Misrouted, || {
+                format!("person {who} got {key} as {seq} of {id}, and it was sent to another conversation")
+            });
+        }
         let took = to.take(id, seq, paged);
         match took {
-            // A user of `--tokens` may have conversations of their own: what nobody here wrote there is not ours to judge.
-            Took::NotMine if parsed == Parsed::Foreign => return Came::Known,
-            Took::NotMine => {
-                return self.wrong(Fault::Misrouted, || format!("person {who} got {seq} of {id}, which is not theirs"));
+            // From before this run's part in the conversation; or left just now.
+            Took::Before | Took::NotMine => return Came::Known,
+            Took::TooFar => {
+                return self
+                    .wrong(Fault::Misrouted, || format!("person {who} got {seq} of {id}, far above its places"));
             }
-            // From before this run's part in the conversation.
-            Took::Before => return Came::Known,
             Took::Repeated => {
                 self.repeated.fetch_add(1, Relaxed);
                 return Came::Known;
@@ -117,24 +157,17 @@ impl Ledger {
         }
         let stamp = match parsed {
             Parsed::Whole(stamp) if stamp.run == self.run => stamp,
-            Parsed::Whole(_) | Parsed::Foreign => {
+            Parsed::Whole(_) => {
                 return self.wrong(Fault::Misrouted, || {
                     format!("person {who} got {seq} of {id}, which nobody in this run wrote")
                 });
             }
-            Parsed::Corrupt => {
+            // In a conversation of the run nobody else writes: it was one of ours, and has lost its mark.
+            Parsed::Corrupt | Parsed::Foreign => {
                 return self.wrong(Fault::Corrupt, || format!("{seq} of {id} came to person {who} with another text"));
             }
         };
         let key = Key { sender: stamp.sender, number: stamp.number };
-        let room = match to.room(id) {
-            Some(room) if room.index == stamp.room => room,
-            _ => {
-                return self.wrong(Fault::Misrouted, || {
-                    format!("person {who} got {key} as {seq} of {id}, and it was sent to another conversation")
-                });
-            }
-        };
         match room.place(key, seq, self.book.current()) {
             Placed::Again(other) if to.has(id, other) => {
                 return self
@@ -152,6 +185,14 @@ impl Ledger {
         }
         self.delivered.fetch_add(1, Relaxed);
         Came::New(stamp)
+    }
+
+    /// A frame names another conversation or place than the message in it: it is right at neither.
+    pub(crate) fn contradicted(&self, to: &Receiver, id: ConversationId, seq: Seq) {
+        let who = to.person;
+        self.wrong(Fault::Misrouted, || {
+            format!("person {who} got a frame of {id} with a message of elsewhere ({seq})")
+        });
     }
 
     fn wrong(&self, fault: Fault, what: impl FnOnce() -> String) -> Came {

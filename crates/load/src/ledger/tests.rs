@@ -11,7 +11,7 @@ struct World {
 
 fn world() -> World {
     let ledger = Ledger::new("test");
-    let room = ledger.room(ConversationId::generate());
+    let room = ledger.room(ConversationId::generate(), 1);
     let (a, b) = (Receiver::new(0), Receiver::new(1));
     for receiver in [&a, &b] {
         receiver.follow(&room);
@@ -23,7 +23,7 @@ fn world() -> World {
 impl World {
     fn say(&self, number: u64, seq: Seq) -> String {
         let key = Key { sender: 0, number };
-        let text = self.ledger.sent(&self.room, key, 7).text(80);
+        let text = self.ledger.said(&self.room, key, 7).text(80);
         self.ledger.acknowledged(&self.room, key, seq);
         text
     }
@@ -73,6 +73,17 @@ fn twice_on_one_connection_is_doubled_and_after_a_resume_it_is_not() {
     assert_eq!(world.hear(&world.a, 3, &two), Came::Known);
     assert_eq!(world.faults().doubled, 1);
     assert_eq!(world.a.cursor(world.room.id), Some(3));
+}
+
+#[test]
+fn what_a_page_that_was_asked_for_holds_may_come_as_an_event_too() {
+    let world = world();
+    let one = world.say(1, 2);
+    world.hear(&world.b, 2, &one);
+    assert!(matches!(world.ledger.came(&world.a, world.room.id, 2, &one, true), Came::New(_)));
+    world.a.page(world.room.id, 1, 2, true);
+    assert_eq!(world.hear(&world.a, 2, &one), Came::Known);
+    assert!(world.faults().is_clean());
 }
 
 #[test]
@@ -127,7 +138,7 @@ fn who_diverged_is_told_by_what_was_acknowledged_whoever_was_first() {
     for first_is_wrong in [false, true] {
         let world = world();
         let one = world.say(1, 2);
-        let other = world.ledger.sent(&world.room, Key { sender: 5, number: 1 }, 1).text(80);
+        let other = world.ledger.said(&world.room, Key { sender: 5, number: 1 }, 1).text(80);
         let hear = |who, wrong| world.hear(who, 2, if wrong { &other } else { &one });
         hear(&world.a, first_is_wrong);
         hear(&world.b, !first_is_wrong);
@@ -139,11 +150,11 @@ fn who_diverged_is_told_by_what_was_acknowledged_whoever_was_first() {
 fn a_message_of_another_conversation_or_run_is_misrouted() {
     let world = world();
     let one = world.say(1, 2);
-    let elsewhere = world.ledger.room(ConversationId::generate());
+    let elsewhere = world.ledger.room(ConversationId::generate(), 1);
     world.ledger.came(&world.a, elsewhere.id, 2, &one, false);
     world.hear(&world.a, 2, &one);
     world.hear(&world.b, 2, &one);
-    let theirs = Ledger::new("other").sent(&world.room, Key { sender: 0, number: 9 }, 1).text(80);
+    let theirs = Ledger::new("other").said(&world.room, Key { sender: 0, number: 9 }, 1).text(80);
     world.hear(&world.a, 3, &theirs);
     assert_eq!(world.faults(), Counts { misrouted: 2, ..Counts::default() });
 }
@@ -151,10 +162,13 @@ fn a_message_of_another_conversation_or_run_is_misrouted() {
 #[test]
 fn another_text_is_corrupt() {
     let world = world();
-    let one = world.say(1, 2);
+    let (one, two) = (world.say(1, 2), world.say(2, 3));
     world.hear(&world.a, 2, &one.replace('.', ","));
     world.hear(&world.b, 2, &one);
-    assert_eq!(world.faults(), Counts { corrupt: 1, ..Counts::default() });
+    // Its mark is gone too.
+    world.hear(&world.a, 3, &two[1..]);
+    world.hear(&world.b, 3, &two);
+    assert_eq!(world.faults(), Counts { corrupt: 2, ..Counts::default() });
 }
 
 #[test]
@@ -167,4 +181,87 @@ fn a_fault_counts_for_what_was_done_last() {
     let by_event = world.ledger.verdict().by_event;
     assert_eq!((by_event[0].faults.lost, by_event[0].faults.doubled), (1, 0));
     assert_eq!((by_event[1].event.as_str(), by_event[1].faults.doubled), ("kill gateway 1", 1));
+}
+
+#[test]
+fn what_was_acknowledged_is_compared_with_what_everybody_was_told() {
+    let world = world();
+    let one = world.say(1, 2);
+    let other = world.ledger.said(&world.room, Key { sender: 5, number: 1 }, 1).text(80);
+    // Nobody contradicts anybody, and all were told another message than the acknowledged one.
+    world.hear(&world.a, 2, &other);
+    world.hear(&world.b, 2, &other);
+    world.hear(&world.a, 3, &one);
+    world.hear(&world.b, 3, &one);
+    assert_eq!(world.faults(), Counts { diverged: 2, ..Counts::default() });
+}
+
+#[test]
+fn one_place_for_two_messages_is_diverged_and_the_second_is_not_hidden() {
+    let world = world();
+    let one = world.say(1, 2);
+    world.say(2, 2);
+    world.hear(&world.a, 2, &one);
+    world.hear(&world.b, 2, &one);
+    let verdict = world.ledger.verdict();
+    assert_eq!(verdict.acknowledged, 2);
+    assert_eq!(verdict.faults, Counts { diverged: 1, lost: 2, ..Counts::default() });
+}
+
+#[test]
+fn what_one_receiver_has_the_others_must_have_too() {
+    let world = world();
+    let one = world.ledger.said(&world.room, Key { sender: 0, number: 1 }, 7).text(80);
+    world.hear(&world.a, 2, &one);
+    let verdict = world.ledger.verdict();
+    assert_eq!((verdict.acknowledged, verdict.expected), (0, 2));
+    assert_eq!(verdict.faults, Counts { lost: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_misrouted_message_takes_no_place_where_it_does_not_belong() {
+    let world = world();
+    let elsewhere = world.ledger.room(ConversationId::generate(), 1);
+    world.a.follow(&elsewhere);
+    world.a.head(elsewhere.id, 1);
+    let theirs = world.ledger.said(&elsewhere, Key { sender: 3, number: 1 }, 7).text(80);
+    let one = world.say(1, 2);
+    // At the place of what is lost here: it must not stand for it.
+    world.hear(&world.a, 2, &theirs);
+    world.hear(&world.b, 2, &one);
+    assert_eq!(world.faults(), Counts { lost: 1, misrouted: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_conversation_that_the_server_does_not_name_is_expected_all_the_same() {
+    let ledger = Ledger::new("test");
+    let room = ledger.room(ConversationId::generate(), 1);
+    let (member, joiner) = (Receiver::new(0), Receiver::new(1));
+    member.follow(&room);
+    joiner.joins(&room);
+    assert_eq!((member.welcomed(), joiner.welcomed()), (1, 0));
+    ledger.acknowledged(&room, Key { sender: 0, number: 1 }, 2);
+    assert_eq!((ledger.verdict().expected, ledger.verdict().faults.lost), (1, 1));
+    // Who joined at 2 and is never told of it must have what is above, and has what came meanwhile.
+    let text = ledger.said(&room, Key { sender: 0, number: 2 }, 7).text(80);
+    ledger.came(&joiner, room.id, 3, &text, false);
+    joiner.joined_untold(room.id, 2);
+    for (number, seq) in [(2, 3), (3, 4)] {
+        ledger.acknowledged(&room, Key { sender: 0, number }, seq);
+    }
+    let verdict = ledger.verdict();
+    assert_eq!((verdict.expected, verdict.faults.lost), (5, 4));
+    assert_eq!(joiner.cursor(room.id), Some(3));
+}
+
+#[test]
+fn a_place_that_cannot_be_is_a_fault_and_not_the_end() {
+    let world = world();
+    let one = world.say(1, 2);
+    world.hear(&world.a, 1_000_000_000_000_000, &one);
+    world.hear(&world.b, Seq::MAX, &one);
+    assert_eq!(world.faults(), Counts { misrouted: 2, lost: 2, ..Counts::default() });
+    world.a.head(world.room.id, Seq::MAX);
+    world.a.step(world.room.id, Seq::MAX);
+    assert_eq!(world.hear(&world.a, Seq::MAX, &one), Came::Wrong);
 }

@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use protocol::{ConversationId, Seq};
 
-use super::{room::Room, seen::Seen};
+use super::{order::Expected, room::Room, seen::Seen};
 
 /// Who receives: one person's one connection after the other.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) enum Took {
     Repeated,
     /// It is from before the receiver took part.
     Before,
+    /// Its place is far above everything that there is.
+    TooFar,
     /// It came on this connection already.
     Doubled,
     /// The conversation is not the receiver's.
@@ -41,9 +43,13 @@ struct Track {
     room: Arc<Room>,
     /// Where its part begins, once the server has told it.
     base: Option<Seq>,
+    /// It was a member before it connected: the server must name the conversation in `heads`.
+    member: bool,
+    /// What came before the server told where its part begins.
+    early: BTreeSet<Seq>,
     /// Everything up to here was told.
     cursor: Seq,
-    /// Cursor at the start of this connection.
+    /// Up to here what comes may be a repetition: cursor at the start of this connection, or end of a page that was asked for.
     resumed: Seq,
     /// The greatest place of this connection.
     last: Seq,
@@ -59,11 +65,20 @@ impl Track {
         self.seen = Seen::above(base);
     }
 
+    /// The server never told where its part begins: it begins here, and what came since then came.
+    fn begin_untold(&mut self, base: Seq) {
+        self.begin(base);
+        for seq in std::mem::take(&mut self.early).split_off(&base.saturating_add(1)) {
+            self.seen.insert(seq);
+            self.step(seq);
+        }
+    }
+
     fn step(&mut self, seq: Seq) {
         self.last = self.last.max(seq);
-        if seq == self.cursor + 1 {
+        if self.cursor.checked_add(1) == Some(seq) {
             self.cursor = seq;
-            while self.ahead.remove(&(self.cursor + 1)) {
+            while self.cursor.checked_add(1).is_some_and(|next| self.ahead.remove(&next)) {
                 self.cursor += 1;
             }
         } else if seq > self.cursor {
@@ -75,14 +90,20 @@ impl Track {
         self.last = self.last.max(to);
         if to > self.cursor {
             self.cursor = to;
-            self.ahead = self.ahead.split_off(&(to + 1));
+            self.ahead = self.ahead.split_off(&to.saturating_add(1));
         }
     }
 
     fn take(&mut self, seq: Seq, paged: bool) -> Took {
-        let Some(base) = self.base else { return Took::Before };
+        let Some(base) = self.base else {
+            self.early.insert(seq);
+            return Took::Before;
+        };
         if seq <= base {
             return Took::Before;
+        }
+        if !self.seen.fits(seq) {
+            return Took::TooFar;
         }
         let after = (seq <= self.last && !paged).then_some(self.last);
         let fresh = self.seen.insert(seq);
@@ -104,11 +125,22 @@ impl Receiver {
         Arc::new(Self { person, tracks: Mutex::default() })
     }
 
-    /// It takes part in this conversation, from where the server says on.
+    /// It takes part in this conversation already, from where the server says on.
     pub(crate) fn follow(self: &Arc<Self>, room: &Arc<Room>) {
+        self.track(room, true);
+    }
+
+    /// It is about to join this conversation.
+    pub(crate) fn joins(self: &Arc<Self>, room: &Arc<Room>) {
+        self.track(room, false);
+    }
+
+    fn track(self: &Arc<Self>, room: &Arc<Room>, member: bool) {
         let track = Track {
             room: Arc::clone(room),
             base: None,
+            member,
+            early: BTreeSet::new(),
             cursor: 0,
             resumed: 0,
             last: 0,
@@ -137,6 +169,21 @@ impl Receiver {
         }
     }
 
+    /// Events flow: conversations that the server did not name begin where the run made them, so that what never comes of
+    /// them is lost. How many there are.
+    pub(crate) fn welcomed(&self) -> usize {
+        let mut tracks = self.tracks.lock();
+        let untold = tracks.values_mut().filter(|track| track.member && track.base.is_none());
+        untold.map(|track| track.begin_untold(track.room.born)).count()
+    }
+
+    /// The server never told the connection of a conversation that it let the person join at this place.
+    pub(crate) fn joined_untold(&self, id: ConversationId, at: Seq) {
+        if let Some(track) = self.tracks.lock().get_mut(&id).filter(|track| track.base.is_none()) {
+            track.begin_untold(at);
+        }
+    }
+
     /// A durable event that is no text.
     pub(crate) fn step(&self, id: ConversationId, seq: Seq) {
         if let Some(track) = self.tracks.lock().get_mut(&id).filter(|track| track.base.is_some()) {
@@ -144,11 +191,14 @@ impl Receiver {
         }
     }
 
-    /// A page moved the cursor.
-    pub(crate) fn page(&self, id: ConversationId, from: Seq, to: Seq) {
+    /// A page moved the cursor. `asked`: what is in it may be on its way as an event too.
+    pub(crate) fn page(&self, id: ConversationId, from: Seq, to: Seq, asked: bool) {
         let mut tracks = self.tracks.lock();
         if let Some(track) = tracks.get_mut(&id).filter(|track| track.base.is_some() && from <= track.cursor) {
             track.jump(to);
+            if asked {
+                track.resumed = track.resumed.max(to);
+            }
         }
     }
 
@@ -175,15 +225,15 @@ impl Receiver {
         self.tracks.lock().get(&id).is_some_and(|track| track.seen.contains(seq))
     }
 
-    /// Which of these places it should have (the first number) and does not (the places).
-    pub(super) fn missing(&self, id: ConversationId, places: impl Iterator<Item = Seq>) -> (u64, Vec<Seq>) {
+    /// How many of these it should have, and which of them it does not.
+    pub(super) fn missing<'a>(&self, id: ConversationId, all: &'a [Expected]) -> (u64, Vec<&'a Expected>) {
         let tracks = self.tracks.lock();
         let Some((track, base)) = tracks.get(&id).and_then(|track| Some((track, track.base?))) else {
             return (0, Vec::new());
         };
-        let mut expected = 0;
-        let missing = places.filter(|seq| *seq > base).inspect(|_| expected += 1);
-        let missing = missing.filter(|seq| !track.seen.contains(*seq)).collect();
-        (expected, missing)
+        let mut count = 0;
+        let expected = all.iter().filter(|expected| expected.seq > base).inspect(|_| count += 1);
+        let missing = expected.filter(|expected| !(expected.there && track.seen.contains(expected.seq))).collect();
+        (count, missing)
     }
 }

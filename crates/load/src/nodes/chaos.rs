@@ -1,9 +1,12 @@
 //! `--chaos`: kills, drains, restarts and freezes the nodes that the run started, one after the other, while load goes on.
 //! Each deed is a mark in the plots and a chapter in the book of faults.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use rand::RngExt;
 use tokio::time::{sleep, timeout};
@@ -17,6 +20,8 @@ use crate::{
 
 /// How long a killed or frozen node stays so.
 const DOWN: Duration = Duration::from_secs(2);
+/// While a node drains, what it used is looked at so often.
+const LOOK: Duration = Duration::from_millis(50);
 /// A node that drains longer is killed.
 const DRAIN: Duration = Duration::from_secs(40);
 
@@ -36,15 +41,22 @@ pub(crate) async fn disturb(run: &Arc<Run>, nodes: &mut Nodes, chaos: &Chaos, se
         let able = if able.is_empty() { (0..nodes.all.len()).collect() } else { able };
         let place = able[rng.random_range(0..able.len())];
         let node = &mut nodes.all[place];
-        let name = format!("{deed} {}", node.name);
+        let node_name = node.name.clone();
+        let name = format!("{deed} {node_name}");
         run.mark(name.clone());
         run.ledger.book.event(name);
-        act(node, deed).await?;
-        if deed != Deed::Freeze {
-            let (name, id) = (node.name.clone(), node.id());
-            run.mark(format!("{name} is back"));
+        let look = || {
             let mut watched = nodes.watched.lock();
-            if let Some(process) = watched.processes.iter_mut().find(|process| process.name() == name) {
+            if let Some(process) = watched.processes.iter_mut().find(|process| process.name() == node_name) {
+                process.count();
+            }
+        };
+        act(node, deed, look).await.with_context(|| format!("{node_name} does not come back after {deed}"))?;
+        if deed != Deed::Freeze {
+            let id = node.id();
+            run.mark(format!("{node_name} is back"));
+            let mut watched = nodes.watched.lock();
+            if let Some(process) = watched.processes.iter_mut().find(|process| process.name() == node_name) {
                 process.renewed(id);
             }
         }
@@ -52,17 +64,26 @@ pub(crate) async fn disturb(run: &Arc<Run>, nodes: &mut Nodes, chaos: &Chaos, se
     Ok(())
 }
 
-async fn act(node: &mut Node, deed: Deed) -> Result<()> {
+/// Does it. `look` counts what the node used, which nobody can ask it after its end.
+async fn act(node: &mut Node, deed: Deed, look: impl Fn()) -> Result<()> {
     match deed {
         Deed::Kill => {
+            look();
             node.kill().await;
             sleep(DOWN).await;
         }
-        Deed::Restart => node.kill().await,
+        Deed::Restart => {
+            look();
+            node.kill().await;
+        }
         Deed::Drain => {
             node.terminate();
-            if timeout(DRAIN, node.ended()).await.is_err() {
-                node.kill().await;
+            let begin = Instant::now();
+            while timeout(LOOK, node.ended()).await.is_err() {
+                look();
+                if begin.elapsed() > DRAIN {
+                    node.kill().await;
+                }
             }
         }
         Deed::Freeze => {

@@ -21,6 +21,9 @@ use tokio::{
 /// How long a node may take until it is ready, on a busy machine.
 const START: Duration = Duration::from_secs(30);
 
+/// One answer of its admin port.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// A node.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -72,9 +75,11 @@ impl Node {
     }
 
     async fn ready(&self) -> Result<()> {
+        // What the environment says of proxies is not said of nodes on this machine.
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER).build()?;
         let begin = Instant::now();
         loop {
-            let answer = reqwest::get(format!("{}/readyz", self.admin)).await;
+            let answer = http.get(format!("{}/readyz", self.admin)).send().await;
             if answer.is_ok_and(|answer| answer.status() == 200) {
                 return Ok(());
             }

@@ -65,7 +65,10 @@ impl Chaos {
                     };
                     chaos.kinds = value.split('+').map(kind).collect::<Result<_>>()?;
                 }
-                _ => bail!("--chaos `{part}` is neither every=5s nor kinds=kill+drain"),
+                _ => bail!(
+                    "--chaos `{part}` is neither every=5s nor kinds=kill+drain (a scenario that follows --chaos is taken \
+                     for this: name it before)"
+                ),
             }
         }
         ensure!(!chaos.kinds.is_empty(), "--chaos kinds is empty");

@@ -115,7 +115,7 @@ impl Mix {
         ensure!((1..=1_000).contains(&mix.conversations), "conversations = {} is not 1 to 1000", mix.conversations);
         ensure!(mix.members >= 2, "members = {} is less than 2", mix.members);
         let each = mix.actions_per_user_per_second;
-        ensure!(each > 0.0 && each <= 1_000.0, "actions_per_user_per_second = {each} is not above 0");
+        ensure!((0.001..=1_000.0).contains(&each), "actions_per_user_per_second = {each} is not from 0.001 to 1000");
         Ok(mix)
     }
 }
@@ -140,5 +140,7 @@ mod tests {
         assert!(line.contains("unknown field `typong`") && line.starts_with("line "), "{line}");
         assert!(told("conversations = ").starts_with("line 1"));
         assert!(told(&DEFAULT.replace("typing = ", "typing = -")).contains("write 0 or more"));
+        let slow = DEFAULT.replace("actions_per_user_per_second = ", "actions_per_user_per_second = 1e-20 # ");
+        assert!(told(&slow).contains("not from 0.001"));
     }
 }

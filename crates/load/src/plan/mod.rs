@@ -14,11 +14,17 @@ use serde::{Deserialize, Serialize};
 use self::{chaos::Chaos, mix::Mix};
 use crate::{
     cli::{Options, Scenario},
-    target::{Target, base_url, must_be_here},
+    target::{Target, base_url, must_be_here, service_must_be_here},
 };
 
 /// Most conversations of one user: as many cursors as a resume carries.
 const CURSORS: usize = 1_000;
+/// Where REST is, unless it is said.
+const API: &str = "http://127.0.0.1:8080";
+/// Characters of a message, unless it is said.
+const SIZE: u32 = 128;
+/// What can be waited for, and what timers can tell apart.
+const PER_SECOND: std::ops::RangeInclusive<f64> = 0.001..=1e6;
 /// HS256 wants as many bytes.
 const SECRET: usize = 32;
 
@@ -70,24 +76,37 @@ pub(crate) struct Plan {
     pub(crate) pids: Vec<u32>,
 }
 
+impl Spawn {
+    /// URLs of the services that its nodes use.
+    fn services(&self) -> impl Iterator<Item = &String> {
+        let named = self.env.iter().filter(|(name, _)| ["DATABASE_URL", "REDIS_URL"].contains(&name.as_str()));
+        self.cluster.iter().flatten().chain(named.map(|(_, url)| url))
+    }
+}
+
 impl Plan {
     /// Checks what was said.
     pub(crate) fn new(options: &Options, scenario: Scenario) -> Result<Self> {
         let spawn = spawn(options)?;
         let chaos = options.chaos.as_deref().map(Chaos::parse).transpose()?;
         ensure!(chaos.is_none() || spawn.is_some(), "--chaos needs --spawn: only nodes of its own are killed");
-        let api = base_url(&options.api)?;
+        refuse_idle_options(options, &scenario)?;
+        let api = base_url(options.api.as_deref().unwrap_or(API))?;
         let gateways = options.gateways.iter().map(|url| base_url(url)).collect::<Result<Vec<_>>>()?;
         let gateways = if gateways.is_empty() { vec![api.clone()] } else { gateways };
         let metrics = options.metrics.iter().map(|url| base_url(url)).collect::<Result<Vec<_>>>()?;
-        if !options.i_own_this_server && spawn.is_none() {
+        if !options.i_own_this_server {
             gateways.iter().chain([&api]).chain(&metrics).try_for_each(|url| must_be_here(url))?;
+            // Nodes of its own load a database too.
+            spawn.iter().flat_map(Spawn::services).try_for_each(|url| service_must_be_here(url))?;
         }
-        let secret = options.secret.clone().filter(|_| options.tokens.is_none());
-        if spawn.is_none() && options.tokens.is_none() {
-            let secret = secret.as_deref().context(
-                "no tokens: name the cluster's secret (--secret or STARLING_JWT_SECRET), a file (--tokens), or --spawn",
-            )?;
+        let secret = options.secret.clone();
+        ensure!(
+            secret.is_some() || spawn.is_some() || options.tokens.is_some(),
+            "no tokens: name the cluster's secret (--secret or STARLING_JWT_SECRET), a file (--tokens), or --spawn"
+        );
+        // Beside a file of tokens it is the secret of the nodes of its own, or nobody's.
+        if let Some(secret) = secret.as_deref().filter(|_| spawn.is_some() || options.tokens.is_none()) {
             ensure!(secret.len() >= SECRET, "--secret is shorter than {SECRET} bytes: no Starling has such a secret");
         }
         let mix = match &scenario {
@@ -95,9 +114,9 @@ impl Plan {
             _ => None,
         };
         if let Some(rate) = options.rate {
-            ensure!(rate > 0.0 && rate <= 1e6, "--rate {rate} is not above 0 and at most a million");
+            ensure!(PER_SECOND.contains(&rate), "--rate {rate} is not from 0.001 to a million");
         }
-        ensure!(options.ramp > 0.0 && options.ramp <= 1e6, "--ramp {} is not above 0", options.ramp);
+        ensure!(PER_SECOND.contains(&options.ramp), "--ramp {} is not from 0.001 to a million", options.ramp);
         let pace = match (options.rate, &scenario) {
             (Some(rate), _) => Pace::Open { rate },
             // What flows beside the storm is not what is measured.
@@ -106,7 +125,7 @@ impl Plan {
                 let each = mix.as_ref().map_or(0.0, |mix| mix.actions_per_user_per_second);
                 Pace::Open { rate: each * *users as f64 }
             }
-            (None, _) => Pace::Closed { in_flight: options.in_flight },
+            (None, _) => Pace::Closed { in_flight: options.in_flight.unwrap_or(1) },
         };
         let run = options.run.clone().unwrap_or_else(own_name);
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -119,7 +138,7 @@ impl Plan {
             mix,
             pace,
             time: Duration::from_secs(options.seconds),
-            size: options.size as usize,
+            size: options.size.unwrap_or(SIZE) as usize,
             ramp: options.ramp,
             seed: options.seed,
             settle: Duration::from_secs(options.settle),
@@ -211,6 +230,14 @@ impl Plan {
         Ok(())
     }
 
+    /// Users that it needs.
+    pub(crate) fn people(&self) -> usize {
+        match self.scenario {
+            Scenario::Rest { users, .. } => users,
+            _ => self.sockets(),
+        }
+    }
+
     /// Sockets (or streams) that it opens.
     pub(crate) fn sockets(&self) -> usize {
         match self.scenario {
@@ -224,6 +251,27 @@ impl Plan {
             Scenario::Events { streams, .. } => streams,
         }
     }
+}
+
+/// An option that does nothing is a mistake, or will be believed to have done something.
+fn refuse_idle_options(options: &Options, scenario: &Scenario) -> Result<()> {
+    if options.spawn.is_some() {
+        ensure!(options.api.is_none(), "--api does nothing with --spawn: its own nodes are loaded");
+        ensure!(options.gateways.is_empty(), "--gateways does nothing with --spawn: its own nodes are loaded");
+    }
+    let name = scenario.name();
+    if options.in_flight.is_some() {
+        ensure!(options.rate.is_none(), "--in-flight does nothing with --rate: an open loop waits for nobody");
+        let open = matches!(scenario, Scenario::Storm { .. } | Scenario::Joins { .. } | Scenario::Mixed { .. });
+        ensure!(!open, "--in-flight does nothing in `{name}`, an open loop: use --rate");
+    }
+    if matches!(scenario, Scenario::Idle { .. }) {
+        let said = [options.rate.is_some(), options.in_flight.is_some(), options.size.is_some()];
+        for (said, option) in said.into_iter().zip(["--rate", "--in-flight", "--size"]) {
+            ensure!(!said, "{option} does nothing in `{name}`, which sends nothing");
+        }
+    }
+    Ok(())
 }
 
 fn spawn(options: &Options) -> Result<Option<Spawn>> {

@@ -29,6 +29,32 @@ fn bad_words_are_told_in_one_line_that_says_what_to_mend() {
         (&["--metrics", "http://10.0.0.7:1", SECRET], "not on this machine"),
         (&["--secret", "short"], "shorter than 32"),
         (&["--rate", "0", SECRET], "--rate 0"),
+        (&["--rate", "1e-20", SECRET], "--rate 0.00000000000000000001 is not from 0.001"),
+        (&["--ramp", "1e-20", SECRET], "is not from 0.001"),
+        (&["--rate", "5", "--in-flight", "2", SECRET], "--in-flight does nothing with --rate"),
+        (&["--spawn", "1", "--api", "http://127.0.0.1:1"], "--api does nothing with --spawn"),
+        (&["--spawn", "1", "--gateways", "http://127.0.0.1:1"], "--gateways does nothing with --spawn"),
+        (&["--spawn", "1", "--metrics", "http://10.0.0.7:1"], "http://10.0.0.7:1 is not on this machine"),
+        (&["--spawn", "1", "--secret", "short"], "shorter than 32"),
+        (
+            &["--spawn", "1", "--node-env", "DATABASE_URL=postgres://u:p@db.example.com/x"],
+            "db.example.com is not on this",
+        ),
+        (
+            &["--spawn", "2", "--database-url", "postgres://u:p@10.0.0.7:5432/x", "--redis-url", "redis://127.0.0.1"],
+            "10.0.0.7 is not on this machine",
+        ),
+        (
+            &[
+                "--spawn",
+                "2",
+                "--database-url",
+                "postgres:///x",
+                "--redis-url",
+                "redis+sentinel://[::1]:1,10.0.0.8:2/m",
+            ],
+            "10.0.0.8 is not on this machine",
+        ),
         (&["--ramp", "0", SECRET], "--ramp 0"),
         (&["--run", "a b", SECRET], "--run"),
         (&["--chaos", SECRET], "--chaos needs --spawn"),
@@ -47,10 +73,25 @@ fn bad_words_are_told_in_one_line_that_says_what_to_mend() {
     assert!(told_of(&[SECRET], rooms).contains("--members 10 is more than --users 5"));
     let storm = Scenario::Storm { sockets: 1, share: 1.5, waves: 1, within: 1 };
     assert!(told_of(&[SECRET], storm).contains("--share 1.5"));
+    let idle = || Scenario::Idle { sockets: 1, conversations: 1 };
+    for option in ["--rate", "--in-flight", "--size"] {
+        let said = told_of(&[SECRET, option, "100"], idle());
+        assert!(said.contains(&format!("{option} does nothing in `idle`")), "{said}");
+    }
+    let joins = Scenario::Joins { joiners: 1, members: 1, within: 1 };
+    assert!(told_of(&[SECRET, "--in-flight", "2"], joins).contains("does nothing in `joins`"));
 }
 
 #[test]
 fn chaos_is_read() {
     let chaos = Chaos::parse("every=2.5s,kinds=kill+freeze").unwrap();
     assert_eq!((chaos.every, chaos.kinds.len()), (Duration::from_millis(2_500), 2));
+}
+
+#[test]
+fn nodes_of_its_own_have_the_secret_that_was_named_beside_tokens_too() {
+    let line = ["starling-load", "--spawn", "1", "--tokens", "file", SECRET, "idle"];
+    let args = Args::try_parse_from(line).unwrap();
+    let plan = Plan::new(&args.options, Scenario::Idle { sockets: 1, conversations: 1 }).unwrap();
+    assert!(plan.secret.is_some());
 }

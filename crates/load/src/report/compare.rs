@@ -68,18 +68,19 @@ fn table(a: &Report, b: &Report) -> String {
 
 type Figure = fn(&Report) -> Option<f64>;
 
-fn figures() -> [(&'static str, Figure); 9] {
+fn figures() -> [(&'static str, Figure); 10] {
     fn some(value: f64) -> Option<f64> {
         (value > 0.0).then_some(value)
     }
     [
-        ("messages/s acknowledged", |report| some(report.verdict.acknowledged as f64 / report.load_seconds())),
-        ("deliveries/s", |report| some(report.verdict.delivered as f64 / report.load_seconds())),
-        ("calls/s", |report| some(report.calls as f64 / report.load_seconds())),
+        ("messages/s acknowledged", |report| report.figures.messages_per_second),
+        ("deliveries/s", |report| report.figures.deliveries_per_second),
+        ("calls/s", |report| report.figures.calls_per_second),
         ("sockets open, at most", |report| some(report.most_open as f64)),
         ("server CPU seconds, load", |report| some(report.cpu_seconds())),
-        ("server CPU-µs per delivery", Report::micros_per_delivery),
-        ("bytes (PSS) per socket", Report::bytes_per_socket),
+        ("server CPU-µs per delivery", |report| report.figures.cpu_micros_per_delivery),
+        ("CPU-µs per socket, second", |report| report.figures.cpu_micros_per_socket_second),
+        ("bytes (PSS) per socket", |report| report.figures.bytes_per_socket),
         ("errors", |report| some(report.errors.values().sum::<u64>() as f64)),
         ("connections lost", |report| some(report.closes.values().sum::<u64>() as f64)),
     ]

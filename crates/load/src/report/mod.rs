@@ -6,11 +6,21 @@ pub(crate) mod html;
 pub(crate) mod model;
 mod text;
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use anyhow::{Context, Result};
 
 pub use self::model::Report;
+
+/// Fails where a report could not be written. What is in the file stays: there may never be a report.
+pub(crate) fn must_be_writable(file: &Path) -> Result<()> {
+    let new = !file.exists();
+    File::options().create(true).append(true).open(file).with_context(|| format!("cannot write {}", file.display()))?;
+    if new {
+        let _ = std::fs::remove_file(file);
+    }
+    Ok(())
+}
 
 impl Report {
     /// As JSON.

@@ -40,6 +40,15 @@ pub struct Report {
     pub most_open: u64,
     /// Answers of REST, messages included, where the scenario calls it.
     pub calls: u64,
+    /// What came of the load until it ended.
+    #[serde(default)]
+    pub during_load: Loaded,
+    /// What is derived from all this: the same in each form of the report.
+    #[serde(default)]
+    pub figures: Figures,
+    /// What went wrong with the run itself, so that the rest of the report is about a part of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// Latencies of the whole run by what was timed.
     pub latency: BTreeMap<String, Latency>,
     /// What did not go well, by code.
@@ -54,6 +63,34 @@ pub struct Report {
     pub processes: Vec<ProcessUse>,
     /// `starling_*` metrics by name, one value per second of the timeline, all labels and nodes together.
     pub metrics: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+/// What came of the load until it ended: what came later is delivered, and no rate.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Messages that were acknowledged.
+    pub acknowledged: u64,
+    /// Deliveries.
+    pub delivered: u64,
+    /// Answers of REST.
+    pub calls: u64,
+}
+
+/// Figures that are derived from the rest; those that nothing can be said of are absent.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Figures {
+    /// Messages acknowledged per second of the load.
+    pub messages_per_second: Option<f64>,
+    /// Deliveries per second of the load.
+    pub deliveries_per_second: Option<f64>,
+    /// Answers of REST per second of the load.
+    pub calls_per_second: Option<f64>,
+    /// CPU microseconds of all server processes per delivery.
+    pub cpu_micros_per_delivery: Option<f64>,
+    /// CPU microseconds of all server processes per open socket and second, where sockets did nothing.
+    pub cpu_micros_per_socket_second: Option<f64>,
+    /// Bytes (PSS) of all server processes per socket, as they connected.
+    pub bytes_per_socket: Option<f64>,
 }
 
 /// Where it ran.
@@ -181,14 +218,34 @@ impl Report {
         self.processes.iter().map(|process| process.load_cpu_seconds).sum()
     }
 
-    /// CPU microseconds of all server processes per delivery; none where nothing was pushed.
-    pub fn micros_per_delivery(&self) -> Option<f64> {
+    /// With the figures that follow from the rest.
+    pub(crate) fn with_figures(mut self) -> Self {
+        let seconds = self.load_seconds();
+        let rate = |count: u64| (count > 0).then(|| count as f64 / seconds);
+        self.figures = Figures {
+            messages_per_second: rate(self.during_load.acknowledged),
+            deliveries_per_second: rate(self.during_load.delivered),
+            calls_per_second: rate(self.during_load.calls),
+            cpu_micros_per_delivery: self.micros_per_delivery(),
+            cpu_micros_per_socket_second: self.micros_per_socket(),
+            bytes_per_socket: self.bytes_per_socket(),
+        };
+        self
+    }
+
+    fn micros_per_delivery(&self) -> Option<f64> {
         let deliveries = self.latency.get("delivery").map(|latency| latency.count).filter(|count| *count > 0)?;
         (!self.processes.is_empty()).then(|| self.cpu_seconds() * 1e6 / deliveries as f64)
     }
 
-    /// Bytes (PSS) of all server processes per socket, where there were many, of those that were watched before and after connecting.
-    pub fn bytes_per_socket(&self) -> Option<f64> {
+    /// Where nothing was sent: else it is the messages that cost.
+    fn micros_per_socket(&self) -> Option<f64> {
+        let idle = self.verdict.sent == 0 && self.calls == 0 && self.most_open > 0 && !self.processes.is_empty();
+        idle.then(|| self.cpu_seconds() * 1e6 / self.most_open as f64 / self.load_seconds())
+    }
+
+    /// Where there were many sockets, and all processes were weighed before and after connecting.
+    fn bytes_per_socket(&self) -> Option<f64> {
         let sum = |when: &str| {
             self.processes.iter().map(|process| Some(*process.pss_bytes.get(when)? as f64)).sum::<Option<f64>>()
         };

@@ -112,28 +112,29 @@ const faults = Object.entries(verdict.faults);
 const wrong = faults.reduce((sum, [, count]) => sum + count, 0);
 const place = by("verdict");
 place.className = wrong ? "bad" : "";
+const unproved = verdict.sent > 0 && !wrong && (verdict.acknowledged === 0 || verdict.expected === 0);
+if (unproved) place.className = "bad";
 element(place, "strong", verdict.sent === 0 ? "Nothing was sent" : wrong
-  ? `${wrong} deliveries were wrong` : "Every delivery was right");
+  ? `${wrong} deliveries were wrong` : unproved ? "Nothing was proved" : "Every delivery was right");
+(report.broken || []).forEach((broken) => element(place, "p", `broken off: ${broken}`));
+if (verdict.unsent) element(place, "p", `${verdict.unsent} were due and never sent: nobody was connected who could say them`);
 element(place, "p", faults.map(([name, count]) => `${name} ${count}`).join(" · "));
 element(place, "p", `${verdict.sent} sent, ${verdict.acknowledged} acknowledged, ${verdict.unknown} unknown; ` +
   `${verdict.delivered} deliveries of ${verdict.expected} expected, ${verdict.repeated} repeated as the protocol allows`);
 verdict.told.forEach((told) => element(place, "p", told));
 
-const load = Math.max(report.loaded[1] - report.loaded[0], 0.001);
-const cpu = report.processes.reduce((sum, { load_cpu_seconds }) => sum + load_cpu_seconds, 0);
-const weight = (when) => report.processes.reduce((sum, { pss_bytes }) => sum + (pss_bytes[when] ?? NaN), 0);
-const perSocket = report.processes.length && report.most_open >= 500
-  ? Math.max(weight("connected") - weight("before_connecting"), 0) / report.most_open : NaN;
+const { figures } = report;
 for (const [value, name] of [
-  [verdict.acknowledged / load, "messages/s"],
-  [verdict.delivered / load, "deliveries/s"],
+  [figures.messages_per_second, "messages/s"],
+  [figures.deliveries_per_second, "deliveries/s"],
   [report.latency.acknowledgement?.p99, "ms acknowledgement, p99"],
   [report.latency.delivery?.p99, "ms delivery, p99"],
   [report.latency.reconnect?.p99, "ms reconnect, p99"],
-  [report.calls ? report.calls / load : undefined, "REST answers/s"],
+  [figures.calls_per_second, "REST answers/s"],
   [report.most_open, "sockets at once"],
-  [report.processes.length && report.latency.delivery ? (cpu * 1e6) / report.latency.delivery.count : undefined, "server CPU-µs per delivery"],
-  [perSocket, "bytes (PSS) per socket"],
+  [figures.cpu_micros_per_delivery, "server CPU-µs per delivery"],
+  [figures.cpu_micros_per_socket_second, "server CPU-µs per socket and second"],
+  [figures.bytes_per_socket, "bytes (PSS) per socket"],
 ]) {
   if (value == null || Number.isNaN(value) || value === 0) continue;
   const card = element(by("figures"), "div");

@@ -16,14 +16,24 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let verdict = &report.verdict;
     let early = if report.stopped_early { ", stopped early" } else { "" };
     writeln!(out, "{} · {} · {:.1} s{early}", report.scenario, report.run, report.seconds)?;
+    for broken in &report.broken {
+        writeln!(out, "  BROKEN OFF: {broken}")?;
+    }
     if verdict.sent > 0 {
         writeln!(
             out,
             "  sent {}   acknowledged {}   unknown {}   delivered {} (expected {}, repeated {})",
             verdict.sent, verdict.acknowledged, verdict.unknown, verdict.delivered, verdict.expected, verdict.repeated
         )?;
+        if verdict.unsent > 0 {
+            writeln!(out, "  NEVER SENT {}: due, and nobody was connected who could say them", verdict.unsent)?;
+        }
         let faults: Vec<_> = verdict.faults.named().map(|(name, count)| format!("{name} {count}")).into();
-        let word = if verdict.faults.is_clean() { "every delivery was right:" } else { "DELIVERIES WERE WRONG:" };
+        let word = match verdict.faults.is_clean() {
+            true if verdict.proves_nothing() => "NOTHING WAS PROVED: no message was acknowledged and expected.",
+            true => "every delivery was right:",
+            false => "DELIVERIES WERE WRONG:",
+        };
         writeln!(out, "  {word} {}", faults.join("   "))?;
         if verdict.by_event.len() > 1 {
             for part in &verdict.by_event {
@@ -36,21 +46,17 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         for told in verdict.told.iter().take(5) {
             writeln!(out, "    {told}")?;
         }
-        let seconds = report.load_seconds();
         writeln!(
             out,
-            "  rates    {:.0} messages/s   {:.0} deliveries/s over {seconds:.1} s",
-            verdict.acknowledged as f64 / seconds,
-            verdict.delivered as f64 / seconds,
+            "  rates    {:.0} messages/s   {:.0} deliveries/s over {:.1} s",
+            report.figures.messages_per_second.unwrap_or_default(),
+            report.figures.deliveries_per_second.unwrap_or_default(),
+            report.load_seconds(),
         )?;
     }
     if report.calls > 0 {
-        writeln!(
-            out,
-            "  calls    {} answers of REST, {:.0}/s",
-            report.calls,
-            report.calls as f64 / report.load_seconds()
-        )?;
+        let rate = report.figures.calls_per_second.unwrap_or_default();
+        writeln!(out, "  calls    {} answers of REST, {rate:.0}/s", report.calls)?;
     }
     if report.most_open > 0 {
         writeln!(out, "  sockets  {} open at once, at most", report.most_open)?;
@@ -84,10 +90,13 @@ fn servers(report: &Report, out: &mut String) -> std::fmt::Result {
             mib(process.most_rss_bytes)
         )?;
     }
-    if let Some(micros) = report.micros_per_delivery() {
+    if let Some(micros) = report.figures.cpu_micros_per_delivery {
         writeln!(out, "  cost     {micros:.1} server CPU-µs per delivery")?;
     }
-    if let Some(bytes) = report.bytes_per_socket() {
+    if let Some(micros) = report.figures.cpu_micros_per_socket_second {
+        writeln!(out, "  cost     {micros:.1} server CPU-µs per socket and second")?;
+    }
+    if let Some(bytes) = report.figures.bytes_per_socket {
         writeln!(out, "  cost     {bytes:.0} bytes (PSS) per socket, as it was connected")?;
     }
     Ok(())

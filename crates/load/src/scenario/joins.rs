@@ -7,8 +7,9 @@ use std::{
 };
 
 use anyhow::Result;
-use protocol::ConversationKind;
+use protocol::{ConversationKind, Seq};
 use rand::RngExt;
+use serde::Deserialize;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
@@ -55,13 +56,19 @@ async fn come(stage: &Stage, crowd: &Crowd, room: &Arc<Room>, members: usize, wi
     while joining.join_next().await.is_some() {}
 }
 
+/// What is read of the conversation that a newcomer is answered with.
+#[derive(Deserialize)]
+struct Joined {
+    last_seq: Seq,
+}
+
 async fn join(run: &Run, person: &Person, receiver: &Arc<Receiver>, room: &Arc<Room>, patience: Duration) {
-    receiver.follow(room);
+    receiver.joins(room);
     let start = Instant::now();
     let path = format!("/v1/conversations/{}/join", room.id);
-    loop {
-        match run.rest.post::<serde_json::Value>(&path, &person.token, &serde_json::json!({})).await {
-            Ok(_) => break,
+    let joined = loop {
+        match run.rest.post::<Joined>(&path, &person.token, &serde_json::json!({})).await {
+            Ok(joined) => break joined,
             Err(refused) => {
                 run.meter.error(format!("join: {}", refused.code));
                 if !refused.passing || start.elapsed() > patience {
@@ -70,10 +77,11 @@ async fn join(run: &Run, person: &Person, receiver: &Arc<Receiver>, room: &Arc<R
                 sleep(refused.retry_after.unwrap_or(Duration::from_millis(200))).await;
             }
         }
-    }
+    };
     // The room is the newcomer's when their socket says so.
     while receiver.cursor(room.id).is_none() {
         if start.elapsed() > patience {
+            receiver.joined_untold(room.id, joined.last_seq);
             return run.meter.error("join: the socket was never told");
         }
         sleep(Duration::from_millis(2)).await;

@@ -59,13 +59,18 @@ fn act(
     crowd: &[Device],
 ) {
     let room = who.room(rng);
-    let tell = |kind: &'static str, fields: String| device.order(Order::Tell { kind, fields, intended });
+    // Whoever was sent away for good does nothing more: that it was is counted once.
+    let tell = |kind: &'static str, fields: String| {
+        device.order(Order::Tell { kind, fields, intended });
+    };
     let marker = || {
         let seq = device.receiver.cursor(room.id).unwrap_or_default();
         format!(r#""conversation_id":"{}","seq":{seq}"#, room.id)
     };
     match action {
-        Action::Send => device.order(Order::Send { room, intended, permit: None }),
+        Action::Send => {
+            device.send(room, intended, None);
+        }
         Action::Read => tell("receipt.read", marker()),
         Action::Delivered => tell("receipt.delivered", marker()),
         Action::Typing => tell("typing.start", format!(r#""conversation_id":"{}""#, room.id)),
@@ -93,6 +98,7 @@ fn act(
 /// Reads something over REST, and times it from when it was meant to be read.
 fn look(run: &Arc<Run>, device: &Device, kind: Kind, path: String, intended: u64) {
     let (run, person) = (Arc::clone(run), device.person.clone());
+    run.begins();
     tokio::spawn(async move {
         match run.rest.get::<serde::de::IgnoredAny>(&path, &person.token).await {
             Ok(_) => {
@@ -101,5 +107,6 @@ fn look(run: &Arc<Run>, device: &Device, kind: Kind, path: String, intended: u64
             }
             Err(refused) => run.meter.error(format!("{}: {}", kind.name(), refused.code)),
         }
+        run.over(1);
     });
 }

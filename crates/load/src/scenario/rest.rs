@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use protocol::Changes;
 use rand::{RngExt, rngs::SmallRng};
 use tokio::{sync::OwnedSemaphorePermit, task::JoinSet, time::sleep};
@@ -83,6 +83,7 @@ async fn load(stage: &Stage, callers: &[Arc<Caller>]) {
                 loops.spawn(async move {
                     pace::closed(&run, in_flight, end, |intended, permit| {
                         begin(&run, &caller, intended, Some(permit), &mut rng);
+                        true
                     })
                     .await;
                 });
@@ -103,8 +104,15 @@ fn begin(
     let room = Arc::clone(&caller.rooms[rng.random_range(0..caller.rooms.len())]);
     let drawn = rng.random_range(0..100);
     let (run, caller) = (Arc::clone(run), Arc::clone(caller));
+    let what = SHARES.iter().position(|share| drawn < *share);
+    // Counted before the task runs: what is under way when the load ends is waited for.
+    if what == Some(0) {
+        run.due();
+    } else {
+        run.begins();
+    }
     tokio::spawn(async move {
-        match SHARES.iter().position(|share| drawn < *share) {
+        match what {
             Some(0) => send(&run, &caller, &room, intended).await,
             Some(1) => look(&run, &caller, Kind::List, "/v1/conversations?limit=50", intended).await,
             Some(_) => {
@@ -113,32 +121,32 @@ fn begin(
             }
             None => look(&run, &caller, Kind::Unread, "/v1/unread", intended).await,
         }
-        run.meter.answers.fetch_add(1, Relaxed);
         drop(permit);
     });
 }
 
 async fn look(run: &Run, caller: &Caller, kind: Kind, path: &str, intended: u64) {
     match run.rest.get::<serde::de::IgnoredAny>(path, &caller.person.token).await {
-        Ok(_) => run.meter.record(caller.person.index, kind, run.clock.now().saturating_sub(intended)),
+        Ok(_) => {
+            run.meter.answers.fetch_add(1, Relaxed);
+            run.meter.record(caller.person.index, kind, run.clock.now().saturating_sub(intended));
+        }
         Err(refused) => run.meter.error(format!("{}: {}", kind.name(), refused.code)),
     }
+    run.over(1);
 }
 
 /// Sends a message, again and again under the same `client_id` until it is answered.
 async fn send(run: &Run, caller: &Caller, room: &Room, intended: u64) {
     let key = Key { sender: caller.person.index, number: caller.number.fetch_add(1, Relaxed) + 1 };
-    let content = run.ledger.sent(room, key, intended).text(run.size);
-    let client_id = format!("{}-{}-{}", run.name, key.sender, key.number);
-    run.under_way.fetch_add(1, Relaxed);
+    let content = run.ledger.said(room, key, intended).text(run.size);
+    let client_id = run.client_id(key);
     let give_up = Instant::now() + Duration::from_mins(1);
     loop {
         match run.rest.send(&caller.person.token, room.id, &client_id, &content).await {
             Ok(stored) => {
-                if run.ledger.acknowledged(room, key, stored.seq) {
-                    run.meter.record(key.sender, Kind::Ack, run.clock.now().saturating_sub(intended));
-                }
-                break;
+                run.meter.answers.fetch_add(1, Relaxed);
+                return run.acknowledged(room, key, intended, stored.seq);
             }
             Err(refused) => {
                 run.meter.error(format!("send: {}", refused.code));
@@ -149,28 +157,29 @@ async fn send(run: &Run, caller: &Caller, room: &Room, intended: u64) {
             }
         }
     }
-    run.under_way.fetch_sub(1, Relaxed);
+    run.over(1);
 }
 
 /// Reads all of a conversation, page by page, as a client that was away from its beginning.
 async fn read_back(stage: &Stage, person: &Person, room: &Arc<Room>) -> Result<()> {
-    let reader = Receiver::new(person.index);
-    reader.follow(room);
-    reader.head(room.id, 0);
-    let mut after = 0;
+    let (mut after, mut messages) = (0, Vec::new());
     loop {
         let path = format!("/v1/conversations/{}/changes?after={after}", room.id);
         let call = || stage.run.rest.get::<Changes>(&path, &person.token);
-        let page = Rest::patiently(stage.plan.settle, call).await?;
-        for change in &page.changes {
-            let message = &change.data;
-            if message.kind == protocol::MessageKind::Text {
-                stage.run.ledger.came(&reader, room.id, message.seq, &message.content, false);
-            }
-        }
+        let page = Rest::patiently(stage.plan.settle, call).await.context("reading back")?;
+        let texts = page.changes.into_iter().map(|change| change.data);
+        messages.extend(texts.filter(|message| message.kind == protocol::MessageKind::Text));
         after = page.to;
         if !page.more {
-            return Ok(());
+            break;
         }
     }
+    // Not before all was read: what could not be asked for is not lost.
+    let reader = Receiver::new(person.index);
+    reader.follow(room);
+    reader.head(room.id, 0);
+    for message in messages {
+        stage.run.ledger.came(&reader, room.id, message.seq, &message.content, false);
+    }
+    Ok(())
 }

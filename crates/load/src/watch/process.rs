@@ -45,12 +45,17 @@ impl Process {
     /// CPU in percent of one core over the last `span` seconds, and resident bytes.
     pub(super) fn sample(&mut self, span: f64) -> [f64; 2] {
         let delta = self.count();
-        let rss = status(self.id, "VmRSS:").unwrap_or_default();
-        self.most_rss = self.most_rss.max(rss);
-        [100.0 * delta / span, rss as f64]
+        [100.0 * delta / span, self.resident() as f64]
     }
 
-    fn count(&mut self) -> f64 {
+    fn resident(&mut self) -> u64 {
+        let rss = status(self.id, "VmRSS:").unwrap_or_default();
+        self.most_rss = self.most_rss.max(rss);
+        rss
+    }
+
+    /// Its CPU seconds since the last look. Looked at before it ends: nobody can ask it later.
+    pub(crate) fn count(&mut self) -> f64 {
         let now = cpu_seconds(self.id).unwrap_or(self.last);
         let delta = (now - self.last).max(0.0);
         self.last = now;
@@ -74,6 +79,8 @@ impl Process {
     /// All that it used.
     pub(super) fn used(&mut self) -> ProcessUse {
         self.count();
+        // A run of less than a second was never sampled.
+        self.resident();
         ProcessUse {
             name: self.name.clone(),
             pid: self.id,
@@ -117,6 +124,7 @@ mod tests {
         let [_, rss] = own.sample(1.0);
         assert!(own.is_there() && rss > 0.0);
         assert!(own.used().pss_bytes["now"] > 0);
+        assert!(Process::new("short", std::process::id()).used().most_rss_bytes > 0);
         assert!(!Process::new("none", u32::MAX).is_there());
     }
 }

@@ -51,6 +51,56 @@ async fn a_server_that_never_answers_or_closes_is_told() {
     world.lock().close_with = Some(4500);
     let line = told(&to(&url, SECRET, &["room", "--members", "3", "--senders", "1"])).await;
     assert!(line.contains("0 of 3 connections came about") && line.contains("4500"), "{line}");
+    let (url, world) = fake::start(Vec::new()).await;
+    world.lock().deaf = true;
+    let line = told(&to(&url, SECRET, &["room", "--members", "3", "--senders", "1", "--patience", "1"])).await;
+    assert!(line.contains("0 of 3 connections came about") && line.contains("does not answer `hello`"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_the_server_does_not_take_is_told_before_the_load() {
+    let (url, world) = fake::start(Vec::new()).await;
+    world.lock().content_chars = Some(200);
+    let line = told(&to(&url, SECRET, &["room", "--members", "3", "--senders", "1", "--size", "500"])).await;
+    assert!(line.contains("--size 500 is more than the server takes: 200"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_written_is_told_before_the_load() {
+    let (url, world) = fake::start(Vec::new()).await;
+    for option in ["--json", "--html"] {
+        let line = told(&to(&url, SECRET, &["pairs", option, "/nowhere/report"])).await;
+        assert!(line.contains("cannot write /nowhere/report"), "{line}");
+    }
+    assert_eq!(world.lock().messages, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_work_are_used_and_those_that_cannot_are_told() {
+    let (url, _) = fake::start(Vec::new()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    let token = |name: &str| {
+        let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+        let claims = serde_json::json!({"sub": name, "exp": 4_000_000_000_u64});
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    };
+    let args = ["--quiet", "--api", &url, "--seconds", "1", "room", "--members", "3", "--senders", "2", "--tokens"];
+    let args = [&args[..], &[tokens.to_str().unwrap()]].concat();
+    let write = |names: &[&str]| {
+        let lines: Vec<_> = names.iter().map(|name| format!("{name} {}", token(name))).collect();
+        std::fs::write(&tokens, lines.join("\n")).unwrap();
+    };
+    write(&["ada", "bea"]);
+    assert!(told(&args).await.contains("3 users are needed"));
+    write(&["ada", "bea", "ada"]);
+    assert!(told(&args).await.contains("tokens 1 and 3 are of the same user"));
+    write(&["ada", "bea", "cleo"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_starling-load"));
+    command.args(&args).env_remove("STARLING_JWT_SECRET");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("every delivery was right"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +120,8 @@ async fn files_that_are_not_there_or_hold_something_else_are_told() {
     let tokens = file("tokens", "# none\n\nada not-a-token\n");
     let line = told(&to(&url, SECRET, &["idle", "--tokens", &tokens])).await;
     assert!(line.contains("token 1 is no JWT"), "{line}");
+    let line = told(&["--chaos", "room"]).await;
+    assert!(line.contains("--chaos took `room` for its SPEC"), "{line}");
     let other = file("other.json", "{}");
     let line = told(&["--compare", &other, &other]).await;
     assert!(line.contains("is no report"), "{line}");

@@ -7,3 +7,4 @@ mod bad_input;
 mod benchmark;
 mod fake;
 mod proof;
+mod spawned;

@@ -38,23 +38,30 @@ pub(super) fn page(id: ConversationId, room: &Room, after: u64) -> Value {
     })
 }
 
-/// Stores and delivers; the stored message, and whether the sender is to be answered.
-pub(super) fn send(
-    world: &Shared,
-    sender: UserId,
-    id: ConversationId,
-    client_id: &str,
-    content: &str,
-) -> Option<(Value, bool)> {
-    let mut world = world.lock();
-    let room = world.rooms.get_mut(&id)?;
-    if let Some(known) = room.by_client_id.get(&(sender, client_id.to_owned())) {
-        return Some((room.messages[*known].clone(), true));
+/// What a message is answered with.
+pub(super) enum Answer {
+    Stored(Value),
+    /// Not allowed.
+    Refused,
+    /// Nothing.
+    Silent,
+    /// Nothing, and the connection ends.
+    Broken,
+}
+
+/// Stores and delivers.
+pub(super) fn send(world: &Shared, sender: UserId, id: ConversationId, client_id: &str, content: &str) -> Answer {
+    let world = &mut *world.lock();
+    if world.refuse {
+        return Answer::Refused;
     }
-    let stored = message(id, room.messages.len() as u64 + 1, sender, client_id, "text", content);
-    room.by_client_id.insert((sender, client_id.to_owned()), room.messages.len());
-    room.messages.push(stored.clone());
-    let members = room.members.clone();
+    if world.silent.contains(client_id) {
+        return Answer::Silent;
+    }
+    if let Some(known) = world.by_client_id.get(&(sender, client_id.to_owned())) {
+        return Answer::Stored(known.clone());
+    }
+    let Some(room) = world.rooms.get_mut(&id) else { return Answer::Refused };
     world.messages += 1;
     let wrong = if world.messages.is_multiple_of(10) && !world.to_do.is_empty() {
         world.done += 1;
@@ -62,26 +69,52 @@ pub(super) fn send(
     } else {
         None
     };
-    let victim = members.iter().copied().find(|member| *member != sender);
-    for link in 0..world.links.len() {
-        if members.contains(&world.links[link].user) {
-            let wrong = wrong.filter(|_| Some(world.links[link].user) == victim);
-            deliver(&mut world, link, &stored, wrong);
+    let place = room.messages.len() as u64 + u64::from(wrong != Some(Wrong::SamePlace));
+    let stored = message(id, place, sender, client_id, "text", content);
+    world.by_client_id.insert((sender, client_id.to_owned()), stored.clone());
+    match wrong {
+        Some(Wrong::SamePlace) => return Answer::Stored(stored),
+        Some(Wrong::Unstored | Wrong::BreakUnstored) => {
+            room.messages.push(message(id, place, sender, client_id, "system", ""));
         }
+        _ => room.messages.push(stored.clone()),
     }
-    if wrong == Some(Wrong::LoseAnswer) {
-        world.links.iter().filter(|link| link.user == sender).for_each(|link| drop(link.out.send(Out::Break)));
-        world.links.retain(|link| link.user != sender);
-        return Some((stored, false));
+    let members = room.members.clone();
+    let victim = members.iter().copied().find(|member| *member != sender);
+    let told: Vec<_> = (0..world.links.len())
+        .filter(|link| {
+            members.contains(&world.links[*link].user) && !world.forgotten.contains(&world.links[*link].user)
+        })
+        .collect();
+    for link in told {
+        let hit = wrong == Some(Wrong::DivergeAll) || Some(world.links[link].user) == victim;
+        deliver(world, link, &stored, wrong.filter(|_| hit));
     }
-    Some((stored, true))
+    match wrong {
+        Some(Wrong::LoseAnswer) => {
+            world.links.iter().filter(|link| link.user == sender).for_each(|link| drop(link.out.send(Out::Break)));
+            world.links.retain(|link| link.user != sender);
+            Answer::Broken
+        }
+        Some(Wrong::Silent) => {
+            world.silent.insert(client_id.to_owned());
+            Answer::Silent
+        }
+        _ => Answer::Stored(stored),
+    }
 }
 
 fn deliver(world: &mut World, link: usize, stored: &Value, wrong: Option<Wrong>) {
+    let (user, here) = (world.links[link].user, &stored["conversation_id"]);
+    let another_home = || {
+        let mut rooms = world.rooms.iter().filter(|(_, room)| room.members.contains(&user));
+        rooms.find(|(id, _)| json!(id) != *here).map(|(id, room)| (*id, room.messages.len() as u64 + 1))
+    };
+    let home = if wrong == Some(Wrong::MisrouteHome) { another_home() } else { None };
     let link = &mut world.links[link];
     let say = |frame: Value| drop(link.out.send(Out::Frame(frame)));
     match wrong {
-        Some(Wrong::Lose) => {}
+        Some(Wrong::Lose | Wrong::Silent) => {}
         Some(Wrong::Double) => {
             say(event(stored));
             say(event(stored));
@@ -96,10 +129,18 @@ fn deliver(world: &mut World, link: usize, stored: &Value, wrong: Option<Wrong>)
             elsewhere["conversation_id"] = json!(ConversationId::generate());
             say(elsewhere);
         }
-        Some(Wrong::Diverge) => {
+        Some(Wrong::MisrouteHome) => {
+            say(event(stored));
+            let (id, seq) = home.expect("everybody has two conversations");
+            let mut elsewhere = event(stored);
+            (elsewhere["conversation_id"], elsewhere["seq"], elsewhere["data"]["seq"]) =
+                (json!(id), json!(seq), json!(seq));
+            say(elsewhere);
+        }
+        Some(Wrong::Diverge | Wrong::DivergeAll) => {
             // Another message, whole, that others do not see: one that was sent before, under a new number.
             let mut other = stored.clone();
-            other["content"] = json!(another(stored["content"].as_str().unwrap()));
+            other["content"] = json!(another(stored["content"].as_str().unwrap(), stored["seq"].as_u64().unwrap()));
             say(event(&other));
         }
         Some(Wrong::Corrupt) => {
@@ -107,8 +148,18 @@ fn deliver(world: &mut World, link: usize, stored: &Value, wrong: Option<Wrong>)
             changed["content"] = json!(format!("{}!", stored["content"].as_str().unwrap()));
             say(event(&changed));
         }
-        Some(Wrong::Break) => drop(link.out.send(Out::Break)),
-        Some(Wrong::LoseAnswer) | None => say(event(stored)),
+        Some(Wrong::Break | Wrong::BreakUnstored) => drop(link.out.send(Out::Break)),
+        Some(Wrong::Contradict) => {
+            let mut changed = event(stored);
+            changed["seq"] = json!(stored["seq"].as_u64().unwrap() + 1);
+            say(changed);
+        }
+        Some(Wrong::Resync) => {
+            let data = json!({"conversation_id": here, "reason": "behind"});
+            say(json!({"type": "resync_required", "data": data}));
+        }
+        Some(Wrong::SendAway) => drop(link.out.send(Out::Close(4500))),
+        Some(Wrong::LoseAnswer | Wrong::Unstored | Wrong::SamePlace) | None => say(event(stored)),
     }
     if let Some(held) = link.held.take() {
         say(held);
@@ -116,10 +167,10 @@ fn deliver(world: &mut World, link: usize, stored: &Value, wrong: Option<Wrong>)
 }
 
 /// A text with another number, and the checksum that fits it.
-fn another(content: &str) -> String {
+fn another(content: &str, seq: u64) -> String {
     let body = content.splitn(3, ' ').nth(2).unwrap();
     let mut words: Vec<_> = body.split(' ').map(str::to_owned).collect();
-    words[3] = "999999".into();
+    words[3] = (900_000 + seq).to_string();
     let body = words.join(" ");
     format!("sl1 {:08x} {body}", crc32fast::hash(body.as_bytes()))
 }

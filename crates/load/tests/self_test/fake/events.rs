@@ -22,11 +22,11 @@ pub(super) async fn stream(State(world): State<Shared>, headers: HeaderMap) -> R
     let zeros: HashMap<_, _> = world.lock().rooms.keys().map(|id| (id.to_string(), 0)).collect();
     let cursors = if again { json!(zeros) } else { json!({}) };
     let (_, inbox, frames) = socket::hello(&world, who, &json!({"ref": null, "resume": {"cursors": cursors}}));
-    let first = [socket::connected(who)].into_iter().chain(frames).map(|frame| item(&frame));
+    let first = [socket::connected(&world, who)].into_iter().chain(frames).map(|frame| item(&frame));
     let live = stream::unfold(inbox, |mut inbox| async {
         match inbox.recv().await {
             Some(Out::Frame(frame)) => Some((item(&frame), inbox)),
-            Some(Out::Break) | None => None,
+            Some(Out::Break | Out::Close(_)) | None => None,
         }
     });
     let all = stream::iter(first.collect::<Vec<_>>()).chain(live).map(Ok::<_, Infallible>);

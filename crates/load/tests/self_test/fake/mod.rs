@@ -6,7 +6,12 @@ mod deliver;
 mod events;
 mod socket;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -20,6 +25,8 @@ use protocol::{ConversationId, UserId};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use self::deliver::Answer;
+
 pub(crate) const SECRET: &str = "a secret of the self-test, 32 bytes+";
 
 /// What it does wrong to one delivery.
@@ -29,8 +36,26 @@ pub(crate) enum Wrong {
     Double,
     Reorder,
     Misroute,
+    /// As `Misroute`, into another conversation of the receiver.
+    MisrouteHome,
     Diverge,
+    /// Everybody gets the same other message.
+    DivergeAll,
     Corrupt,
+    /// Answers with the place of the message before, and delivers it to nobody.
+    SamePlace,
+    /// Delivers it to the others, and never answers.
+    Silent,
+    /// Answers with its place, and keeps it nowhere; whoever is connected gets it.
+    Unstored,
+    /// As `Unstored`, and breaks a receiver's connection: it is not in what comes at the resume.
+    BreakUnstored,
+    /// Delivers it with the place of another in the frame.
+    Contradict,
+    /// Does not deliver it: the receiver is told to fetch, and is refused the first time.
+    Resync,
+    /// Closes a receiver's connection for good.
+    SendAway,
     /// Stores it and breaks the sender's connection before the answer.
     LoseAnswer,
     /// Breaks a receiver's connection; it must resume.
@@ -47,18 +72,40 @@ pub(crate) struct World {
     next_link: u64,
     pub(crate) to_do: Vec<Wrong>,
     pub(crate) done: usize,
-    messages: u64,
+    pub(crate) messages: u64,
+    /// By sender, whatever the conversation.
+    by_client_id: HashMap<(UserId, String), Value>,
+    /// Messages that are never answered.
+    silent: HashSet<String>,
     /// REST answers nothing, for ever.
     pub(crate) mute: bool,
     /// Each socket is closed with this code at once.
     pub(crate) close_with: Option<u16>,
+    /// So many sockets are closed at once, for now.
+    pub(crate) close_first: usize,
+    /// `hello` is not answered.
+    pub(crate) deaf: bool,
+    /// Each message is refused for good.
+    pub(crate) refuse: bool,
+    /// Each message of a socket takes so long.
+    pub(crate) slow: Duration,
+    /// The longest message that it says it takes.
+    pub(crate) content_chars: Option<usize>,
+    /// One person's conversations are forgotten: neither named at `hello`, nor delivered.
+    pub(crate) forget: bool,
+    /// Whoever joins is not told of it on their socket, and gets nothing of the conversation.
+    pub(crate) forget_joins: bool,
+    forgotten: Vec<UserId>,
+    /// Who was refused a page, and is given it the next time.
+    refused: HashSet<UserId>,
+    /// REST answers 500 to whoever reads back.
+    pub(crate) unreadable: bool,
 }
 
 #[derive(Default)]
 struct Room {
     members: Vec<UserId>,
     messages: Vec<Value>,
-    by_client_id: HashMap<(UserId, String), usize>,
 }
 
 /// An open socket or stream.
@@ -73,6 +120,7 @@ struct Link {
 enum Out {
     Frame(Value),
     Break,
+    Close(u16),
 }
 
 /// Starts it on a port of its own; its base URL.
@@ -87,6 +135,8 @@ pub(crate) async fn start(to_do: Vec<Wrong>) -> (String, Shared) {
         .route("/v1/conversations/{id}/join", post(join))
         .route("/v1/ws", get(socket::upgrade))
         .route("/v1/events", get(events::stream))
+        .route("/readyz", get(|| async { "ready" }))
+        .route("/metrics", get(|| async { "starling_messages_total 7\n" }))
         .with_state(Arc::clone(&world));
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -162,9 +212,11 @@ async fn send(
 ) -> Result<Json<Value>, Refused> {
     let sender = caller(&world, &headers).await?;
     let (client_id, content) = (body["client_id"].as_str().unwrap(), body["content"].as_str().unwrap());
-    deliver::send(&world, sender, id, client_id, content)
-        .map(|(stored, _)| Json(stored))
-        .ok_or(refused(404, "not_found"))
+    match deliver::send(&world, sender, id, client_id, content) {
+        Answer::Stored(stored) => Ok(Json(stored)),
+        Answer::Refused => Err(refused(403, "not_allowed")),
+        Answer::Silent | Answer::Broken => Err(refused(503, "unavailable")),
+    }
 }
 
 async fn join(
@@ -177,6 +229,10 @@ async fn join(
     let Some(room) = world.rooms.get_mut(&id) else { return Err(refused(404, "not_found")) };
     room.members.push(who);
     let conversation = conversation(id, room.messages.len() as u64);
+    if world.forget_joins {
+        world.forgotten.push(who);
+        return Ok(Json(conversation));
+    }
     let told = json!({"type": "conversation.created", "user_seq": 1, "data": conversation});
     world.links.iter().filter(|link| link.user == who).for_each(|link| drop(link.out.send(Out::Frame(told.clone()))));
     Ok(Json(conversation))
@@ -190,6 +246,9 @@ async fn changes(
 ) -> Result<Json<Value>, Refused> {
     caller(&world, &headers).await?;
     let world = world.lock();
+    if world.unreadable {
+        return Err(refused(500, "internal"));
+    }
     let room = world.rooms.get(&id).ok_or(refused(404, "not_found"))?;
     Ok(Json(deliver::page(id, room, query["after"])))
 }
