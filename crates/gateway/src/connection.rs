@@ -7,7 +7,6 @@
 //! to do next. Commands of one connection reach the domain in the order they were sent.
 
 use std::{
-    pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use chat::ChatError;
 use protocol::{
     AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, HelloReply, Resume,
 };
-use tokio::time::{Instant, Sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     close::{FAREWELL, close_code},
@@ -108,16 +107,8 @@ impl<T: Transport> Connection<T> {
 
     /// Serves it to its end; why it ended.
     pub(crate) async fn run(&mut self) -> End {
-        // One timer for its whole life, which mostly moves on without a lock: a new one for each step would cost more
-        // than what the step does.
-        let timer = tokio::time::sleep_until(self.next_timer());
-        tokio::pin!(timer);
         let end = loop {
-            let next = self.next_timer();
-            if timer.deadline() != next {
-                timer.as_mut().reset(next);
-            }
-            if let Err(end) = self.step(timer.as_mut()).await {
+            if let Err(end) = self.step().await {
                 break end;
             }
         };
@@ -138,12 +129,13 @@ impl<T: Transport> Connection<T> {
         self.push_event(&Event::plain(EventType::Connected, data), Class::Durable);
     }
 
-    async fn step(&mut self, timer: Pin<&mut Sleep>) -> std::result::Result<(), End> {
+    async fn step(&mut self) -> std::result::Result<(), End> {
+        let timer = self.next_timer();
         // In an order of our own, so that a simulation repeats itself; fair all the same, since reading and writing
         // take turns when both could go on.
         tokio::select! {
             biased;
-            () = timer => self.tick(),
+            () = tokio::time::sleep_until(timer) => self.tick(),
             () = self.link.outbox.ready(), if self.read_last => self.write().await,
             inbound = self.transport.receive(), if reads(&self.link) => self.read(inbound?).await,
             () = self.link.outbox.ready(), if !self.read_last => self.write().await,

@@ -4,15 +4,10 @@
 //! events are dropped first. One connection that does not read costs at most the bounds (a page of changes that is larger than
 //! them counts for half) and delays nobody.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    mem::size_of,
-    task::{Context, Poll, Waker},
-};
+use std::{collections::VecDeque, mem::size_of};
 
 use axum::extract::ws::Utf8Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use protocol::CloseCode;
 use tokio::sync::Notify;
 
@@ -58,6 +53,7 @@ pub(crate) struct Taken {
 pub(crate) struct Outbox {
     // Held for a push or a swap only, never across an await.
     state: Mutex<State>,
+    wake: Notify,
     /// For who replays or reads a lot; see [`Outbox::room`].
     drained: Notify,
     limits: OutboxLimits,
@@ -71,11 +67,6 @@ struct State {
     writing: usize,
     dropped: u64,
     close: Option<CloseCode>,
-    /// Of the connection's task, the only one that takes, while it waits. A slot under the lock that is held anyway: a
-    /// delivery costs no other lock than this one.
-    writer: Option<Waker>,
-    /// Somebody waits for room.
-    awaited: bool,
 }
 
 /// Bytes that a waiting frame costs besides its text.
@@ -83,7 +74,7 @@ const OVERHEAD: usize = size_of::<(Utf8Bytes, Class)>();
 
 impl Outbox {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
-        Self { state: Mutex::default(), drained: Notify::new(), limits }
+        Self { state: Mutex::default(), wake: Notify::new(), drained: Notify::new(), limits }
     }
 
     /// Most bytes that wait.
@@ -120,16 +111,19 @@ impl Outbox {
                 state.close = Some(CloseCode::SlowConsumer);
                 state.queue = VecDeque::new();
                 state.bytes = 0;
-                return self.tell(state);
+                drop(state);
+                self.wake.notify_one();
+                self.drained.notify_waiters();
+                return;
             }
         }
         state.bytes += cost;
         state.queue.push_back((frame, class));
-        // A writer that is awake will find this too.
-        let writer = state.writer.take();
+        let first = state.queue.len() == 1;
         drop(state);
-        if let Some(writer) = writer {
-            writer.wake();
+        // A writer that has not yet fetched what waits will find this too.
+        if first {
+            self.wake.notify_one();
         }
     }
 
@@ -139,32 +133,22 @@ impl Outbox {
         if state.close.is_none() {
             state.close = Some(code);
         }
-        self.tell(state);
-    }
-
-    /// Wakes everybody who waits for something here.
-    fn tell(&self, mut state: MutexGuard<'_, State>) {
-        let (writer, awaited) = (state.writer.take(), std::mem::take(&mut state.awaited));
         drop(state);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
-        if awaited {
-            self.drained.notify_waiters();
-        }
+        self.wake.notify_one();
+        self.drained.notify_waiters();
     }
 
-    /// Waits until there is something to write or the connection is to end. For the connection's task alone.
+    /// Waits until there is something to write or the connection is to end.
     pub(crate) async fn ready(&self) {
-        poll_fn(|context| {
-            let mut state = self.state.lock();
-            if !state.queue.is_empty() || state.close.is_some() {
-                return Poll::Ready(());
+        loop {
+            {
+                let state = self.state.lock();
+                if !state.queue.is_empty() || state.close.is_some() {
+                    return;
+                }
             }
-            state.wait(context);
-            Poll::Pending
-        })
-        .await;
+            self.wake.notified().await;
+        }
     }
 
     /// Whether the connection is to end.
@@ -172,17 +156,14 @@ impl Outbox {
         self.state.lock().close.is_some()
     }
 
-    /// Waits until the connection is to end. For the connection's task alone.
+    /// Waits until the connection is to end.
     pub(crate) async fn closed(&self) -> CloseCode {
-        poll_fn(|context| {
-            let mut state = self.state.lock();
-            if let Some(code) = state.close {
-                return Poll::Ready(code);
+        loop {
+            if let Some(code) = self.state.lock().close {
+                return code;
             }
-            state.wait(context);
-            Poll::Pending
-        })
-        .await
+            self.wake.notified().await;
+        }
     }
 
     /// Waits until less than half of the bounds is used: a replay goes at the pace of its reader. False when the
@@ -194,14 +175,13 @@ impl Outbox {
             tokio::pin!(drained);
             drained.as_mut().enable();
             {
-                let mut state = self.state.lock();
+                let state = self.state.lock();
                 if state.close.is_some() {
                     return false;
                 }
                 if state.has_room(self.limits) {
                     return true;
                 }
-                state.awaited = true;
             }
             drained.await;
         }
@@ -233,13 +213,8 @@ impl Outbox {
 
     /// What was taken is with the kernel.
     pub(crate) fn written(&self) {
-        let mut state = self.state.lock();
-        state.writing = 0;
-        let awaited = std::mem::take(&mut state.awaited);
-        drop(state);
-        if awaited {
-            self.drained.notify_waiters();
-        }
+        self.state.lock().writing = 0;
+        self.drained.notify_waiters();
     }
 
     /// How many ephemeral frames were dropped so far.
@@ -249,13 +224,6 @@ impl Outbox {
 }
 
 impl State {
-    fn wait(&mut self, context: &Context<'_>) {
-        match &mut self.writer {
-            Some(writer) => writer.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
-        }
-    }
-
     fn over(&self, limits: OutboxLimits, cost: usize) -> bool {
         self.bytes + self.writing + cost > limits.bytes || self.queue.len() >= limits.events
     }
