@@ -2,8 +2,8 @@
 //! single delivery.
 //!
 //! [`cli::run`] is `starling-load` and `starling load`; a run goes from [`plan`] through [`engine`], [`stage`] and one of
-//! [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`]. [`idle`] and
-//! [`room`] are two scenarios for benchmarks that look at servers from inside.
+//! [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`]. [`idle`],
+//! [`room`], [`pairs`] and [`steady`] are scenarios for benchmarks that look at servers from inside.
 
 #![allow(rustdoc::private_intra_doc_links)]
 
@@ -20,6 +20,7 @@ mod live;
 mod meter;
 mod nodes;
 mod pace;
+pub mod pairs;
 mod people;
 mod plan;
 mod report;
@@ -30,6 +31,7 @@ mod scenario;
 mod socket;
 mod source;
 mod stage;
+pub mod steady;
 mod target;
 mod watch;
 

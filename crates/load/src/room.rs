@@ -22,7 +22,7 @@ use crate::{
     rest::Rest,
     run::{Parts, Run},
     socket::Dialer,
-    stage::{Sender, Stage},
+    stage::{Crowd, Sender, Stage},
 };
 
 /// What to run.
@@ -57,14 +57,16 @@ pub struct Outcome {
     pub findings: Counts,
     /// Seconds from the first send to the last delivery.
     pub seconds: f64,
-    /// Send to acknowledgement, milliseconds at p50 and p99.
+    /// Send (in an open loop: its intended time) to acknowledgement, milliseconds at p50 and p99.
     pub ack_ms: [f64; 2],
+    /// Send (in an open loop: its intended time) to each delivery, milliseconds at p50 and p99.
+    pub delivery_ms: [f64; 2],
     /// What `sample` gave for the measured part (CPU seconds of the servers, for instance).
     pub sampled: f64,
 }
 
 /// Runs it. `sample` is called at the start and the end of the measured part; the difference is reported.
-pub async fn run(target: &Target, room: &Room, mut sample: impl FnMut() -> f64) -> Result<Outcome> {
+pub async fn run(target: &Target, room: &Room, sample: impl FnMut() -> f64) -> Result<Outcome> {
     ensure!(room.senders <= room.members && room.senders > 0, "senders must be 1 to the number of members");
     let scenario = Scenario::Room { members: room.members, senders: room.senders };
     let mut stage = stage(target, &room.run, scenario, Pace::Closed { in_flight: room.in_flight as u32 })?;
@@ -74,12 +76,23 @@ pub async fn run(target: &Target, room: &Room, mut sample: impl FnMut() -> f64) 
     let place = stage.one_room(ConversationKind::Group, &people).await?;
     let crowd = stage.connect(&people, Line::Socket, |_| vec![Arc::clone(&place)]).await?;
     let senders = (0..room.senders).map(|device| Sender { device, rooms: vec![Arc::clone(&place)] }).collect();
+    measure(&stage, &crowd, senders, sample).await
+}
+
+/// Lets these send, waits for all that should come of it, and tells what did.
+pub(crate) async fn measure(
+    stage: &Stage,
+    crowd: &Crowd,
+    senders: Vec<Sender>,
+    mut sample: impl FnMut() -> f64,
+) -> Result<Outcome> {
     let (before, started) = (sample(), Instant::now());
-    stage.send(&crowd, senders).await?;
-    stage.settle(&crowd).await;
+    stage.send(crowd, senders).await?;
+    stage.settle(crowd).await;
     let (seconds, sampled) = (started.elapsed().as_secs_f64(), sample() - before);
     let verdict = stage.run.ledger.verdict();
-    let acks = stage.run.meter.collect().get(&Kind::Ack).map(Latency::of).unwrap_or_default();
+    let timed = stage.run.meter.collect();
+    let of = |kind| timed.get(&kind).map(Latency::of).map(|latency| [latency.p50, latency.p99]).unwrap_or_default();
     Ok(Outcome {
         acknowledged: verdict.acknowledged,
         refused: stage.run.meter.errors().values().sum(),
@@ -87,7 +100,8 @@ pub async fn run(target: &Target, room: &Room, mut sample: impl FnMut() -> f64) 
         expected: verdict.expected,
         findings: verdict.faults,
         seconds,
-        ack_ms: [acks.p50, acks.p99],
+        ack_ms: of(Kind::Ack),
+        delivery_ms: of(Kind::Delivery),
         sampled,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use load::{Target, idle, room};
+use load::{Target, idle, pairs, room, steady};
 
 use crate::fake::{self, SECRET};
 
@@ -22,4 +22,22 @@ async fn a_benchmark_holds_sockets_and_measures_a_room() {
     assert!(outcome.acknowledged >= 10 && outcome.expected == 6 * outcome.acknowledged, "{outcome:?}");
     assert!(outcome.findings.is_clean() && outcome.refused == 0, "{outcome:?}");
     assert!((outcome.sampled - 2.5).abs() < 1e-9 && outcome.ack_ms[1] > 0.0, "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_benchmark_measures_pairs_and_a_steady_rate() {
+    let (url, _) = fake::start(Vec::new()).await;
+    let target = Target { api: url.clone(), gateways: vec![url], secret: SECRET.into() };
+    let time = Duration::from_millis(500);
+    let wanted = pairs::Pairs { run: "pairs".into(), pairs: 5, in_flight: 1, size: 128, time };
+    let outcome = tokio::time::timeout(Duration::from_mins(1), pairs::run(&target, &wanted, || 1.0));
+    let outcome = outcome.await.unwrap().unwrap();
+    assert!(outcome.acknowledged >= 10 && outcome.expected == 2 * outcome.acknowledged, "{outcome:?}");
+    assert!(outcome.findings.is_clean() && outcome.refused == 0 && outcome.sampled == 0.0, "{outcome:?}");
+    let wanted = steady::Steady { run: "steady".into(), rooms: 4, members: 5, rate: 200.0, size: 128, time };
+    let outcome = tokio::time::timeout(Duration::from_mins(1), steady::run(&target, &wanted, || 1.0));
+    let outcome = outcome.await.unwrap().unwrap();
+    assert!((50..200).contains(&outcome.acknowledged), "{outcome:?}");
+    assert!(outcome.expected == 5 * outcome.acknowledged && outcome.delivery_ms[1] > 0.0, "{outcome:?}");
+    assert!(outcome.findings.is_clean() && outcome.refused == 0, "{outcome:?}");
 }

@@ -19,7 +19,8 @@ use store::{
 };
 use tokio::time::Instant;
 
-use crate::{processes, table::Samples};
+use crate::processes;
+use bench::table::Samples;
 
 const SECRET: &str = "a secret of the benchmark, 32 bytes+";
 /// Requests under way at once, and connections of either pool.

@@ -5,14 +5,16 @@
 //! checked, and a run in which one was wrong fails.
 
 mod processes;
+mod ratios;
 mod reads;
 mod sockets;
-mod table;
+mod stack;
 mod writer;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bench::table::Samples;
 use starling_tests::seed::Size;
 
 /// Enough for a look.
@@ -28,18 +30,40 @@ pub(crate) struct Plan {
     pub(crate) idle: usize,
     /// Members of the one room.
     pub(crate) members: usize,
+    /// Members of the one room beside the limit server, and conversations of two.
+    pub(crate) fan_out: usize,
+    pub(crate) pairs: usize,
     /// Rows that reads are measured on, and requests of each kind and run.
     pub(crate) size: Size,
     pub(crate) requests: usize,
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`reads`, `writer`, `sockets`) one part alone.
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `reads`, `writer`, `sockets`) one part
+    /// alone.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
-            Self { rounds: 1, time: Duration::from_secs(2), idle: 300, members: 50, size: SMALL, requests: 100 }
+            Self {
+                rounds: 1,
+                time: Duration::from_secs(2),
+                idle: 1_000,
+                members: 50,
+                fan_out: 500,
+                pairs: 500,
+                size: SMALL,
+                requests: 100,
+            }
         } else {
-            Self { rounds: 5, time: Duration::from_secs(5), idle: 2_000, members: 200, size: Size::FULL, requests: 400 }
+            Self {
+                rounds: 5,
+                time: Duration::from_secs(5),
+                idle: 2_000,
+                members: 200,
+                fan_out: 500,
+                pairs: 500,
+                size: Size::FULL,
+                requests: 400,
+            }
         }
     }
 }
@@ -52,6 +76,9 @@ async fn main() -> Result<()> {
 
     let only = std::env::var("STARLING_BENCH_ONLY").ok();
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if wanted("limit") {
+        print_ratios(&plan).await?;
+    }
     if wanted("reads") {
         print_reads(&plan).await?;
     }
@@ -61,6 +88,25 @@ async fn main() -> Result<()> {
     if wanted("sockets") {
         print_sockets(&plan).await?;
     }
+    Ok(())
+}
+
+/// Starling beside the least that a correct server can do.
+async fn print_ratios(plan: &Plan) -> Result<()> {
+    let (figures, core) = ratios::measure(plan).await?;
+    println!("| stored in Postgres, through Redis | limit server | Starling | ratio |");
+    println!("|---|---|---|---|");
+    for (name, figure) in [
+        ("C1, one conversation of 500: CPU-µs per delivery", &figures.fan_out),
+        ("C2, 500 conversations of two: CPU-µs per message", &figures.pairs),
+        ("C3, 1,000 messages/s over 100 conversations of 10: CPU-µs per message", &figures.steady),
+        ("C3: ms to delivery at p99", &figures.steady_p99),
+        ("bytes (PSS) per idle socket in 5 conversations", &figures.idle_bytes),
+    ] {
+        println!("| {name} | {} | {} | {} |", figure.limit, figure.starling, figure.ratio);
+    }
+    let place = core.map_or("nothing is pinned".to_owned(), |core| format!("servers are kept on core {core}"));
+    println!("\n{} idle sockets; {place}; the limit server neither stores nor publishes anything.\n", plan.idle);
     Ok(())
 }
 
@@ -117,7 +163,7 @@ async fn print_sockets(plan: &Plan) -> Result<()> {
 }
 
 /// Prints one figure of every column.
-fn row(name: &str, columns: &[sockets::Figures], figure: impl Fn(&sockets::Figures) -> &table::Samples) {
+fn row(name: &str, columns: &[sockets::Figures], figure: impl Fn(&sockets::Figures) -> &Samples) {
     let cells: Vec<_> = columns.iter().map(|column| figure(column).to_string()).collect();
     println!("| {name} | {} |", cells.join(" | "));
 }

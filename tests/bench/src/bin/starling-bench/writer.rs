@@ -20,7 +20,7 @@ use store::{
 };
 use tokio::time::Instant;
 
-use crate::table::Samples;
+use bench::table::Samples;
 
 /// Concurrent senders, and connections of the one-commit-per-message loop.
 pub(crate) const SENDERS: usize = 64;

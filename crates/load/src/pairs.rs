@@ -1,0 +1,45 @@
+//! For benchmarks: direct conversations, both sides writing as fast as they are answered (a closed loop). Every delivery is
+//! checked, and something of the benchmark's own is measured meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    Target,
+    cli::Scenario,
+    device::Line,
+    plan::Pace,
+    room::{Outcome, measure, stage},
+    stage::Sender,
+};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Pairs {
+    /// Distinguishes this run's users.
+    pub run: String,
+    /// Conversations, each of two users with one socket each.
+    pub pairs: usize,
+    /// Messages that each user has under way at once.
+    pub in_flight: usize,
+    /// Characters of a message.
+    pub size: usize,
+    /// How long to send.
+    pub time: Duration,
+}
+
+/// Runs it. `sample` is called at the start and the end of the measured part; the difference is reported.
+pub async fn run(target: &Target, pairs: &Pairs, sample: impl FnMut() -> f64) -> Result<Outcome> {
+    ensure!(pairs.pairs > 0 && pairs.in_flight > 0, "there must be a pair, and a message under way");
+    let scenario = Scenario::Pairs { pairs: pairs.pairs };
+    let mut stage = stage(target, &pairs.run, scenario, Pace::Closed { in_flight: pairs.in_flight as u32 })?;
+    stage.plan.time = pairs.time;
+    stage.plan.size = pairs.size;
+    let people = stage.people(2 * pairs.pairs).await?;
+    let couples: Vec<_> = people.chunks_exact(2).map(|two| [two[0].clone(), two[1].clone()]).collect();
+    let rooms = stage.pairs(&couples).await?;
+    let crowd = stage.connect(&people, Line::Socket, |n| vec![Arc::clone(&rooms[n / 2])]).await?;
+    let senders = (0..people.len()).map(|n| Sender { device: n, rooms: vec![Arc::clone(&rooms[n / 2])] }).collect();
+    measure(&stage, &crowd, senders, sample).await
+}

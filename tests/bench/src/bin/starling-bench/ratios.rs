@@ -1,0 +1,153 @@
+//! Starling beside the limit server, in interleaved rounds of one run: the shapes C1 (fan-out), C2 (pairs), C3 (steady)
+//! and idle sockets, all deliveries checked on both sides.
+//!
+//! Starling stores each message in Postgres before it delivers it, through Redis; the limit server does neither. Each is
+//! kept on the first core, and the load, Postgres and Redis on the others; with one core alone nothing is pinned.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bench::{
+    limit::{self, Load, Started, cores, hold, pin},
+    table::Samples,
+};
+use load::{idle, pairs, room, steady};
+
+use crate::{Plan, processes, stack::Stack};
+
+/// One figure of both.
+#[derive(Default)]
+pub(crate) struct Both {
+    pub(crate) limit: Samples,
+    pub(crate) starling: Samples,
+    /// Of each round.
+    pub(crate) ratio: Samples,
+}
+
+impl Both {
+    fn add(&mut self, limit: f64, starling: f64) {
+        self.limit.add(limit);
+        self.starling.add(starling);
+        self.ratio.add(starling / limit);
+    }
+}
+
+/// What was measured.
+#[derive(Default)]
+pub(crate) struct Figures {
+    pub(crate) idle_bytes: Both,
+    pub(crate) fan_out: Both,
+    pub(crate) pairs: Both,
+    pub(crate) steady: Both,
+    pub(crate) steady_p99: Both,
+}
+
+/// What one round found of one server.
+struct Round {
+    idle_bytes: f64,
+    fan_out: f64,
+    pairs: f64,
+    steady: f64,
+    steady_p99: f64,
+}
+
+const RATE: f64 = 1_000.0;
+
+/// Measures; the core that the servers are kept on, if there is one for them.
+pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<usize>)> {
+    let all = cores()?;
+    let own = std::process::id();
+    let server = match all.as_slice() {
+        [server, others @ ..] if !others.is_empty() => {
+            pin(own, others)?;
+            Some(*server)
+        }
+        _ => None,
+    };
+    let mut figures = Figures::default();
+    for number in 0..plan.rounds {
+        let limit = of_limit(plan, server).await.context("measuring the limit server")?;
+        let starling = of_starling(plan, server, number).await.context("measuring Starling")?;
+        figures.idle_bytes.add(limit.idle_bytes, starling.idle_bytes);
+        figures.fan_out.add(limit.fan_out, starling.fan_out);
+        figures.pairs.add(limit.pairs, starling.pairs);
+        figures.steady.add(limit.steady, starling.steady);
+        figures.steady_p99.add(limit.steady_p99, starling.steady_p99);
+    }
+    // What is measured after this is not kept anywhere.
+    pin(own, &all)?;
+    Ok((figures, server))
+}
+
+async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
+    let server = Started::start(&std::env::current_exe()?.with_file_name("limit-server"))?;
+    if let Some(core) = core {
+        pin(server.id(), &[core])?;
+    }
+    let idle = |sockets| limit::Idle { sockets, rooms: 5, patience: Duration::from_secs(30) };
+    // A first few, so that what the process allocates once is not counted.
+    let warm = hold(server.address(), &idle(20)).await?;
+    let before = limit::memory(server.id())?.pss;
+    let held = hold(server.address(), &idle(plan.idle)).await?;
+    let bytes = limit::memory(server.id())?.pss.saturating_sub(before);
+    held.close().await?;
+    warm.close().await?;
+
+    let run = async |load: Load| {
+        let outcome = limit::run(server.address(), &load, || limit::cpu_seconds(server.id())).await?;
+        ensure!(outcome.faults.is_clean(), "deliveries were wrong: {:?} in {load:?}", outcome.faults);
+        Ok(outcome)
+    };
+    let fan_out = run(Load::fan_out(plan.fan_out, plan.time)).await?;
+    let pairs = run(Load::pairs(plan.pairs, plan.time)).await?;
+    let steady = run(Load::steady(100, RATE, plan.time)).await?;
+    ensure!(server.end()?, "the limit server did not end well");
+    Ok(Round {
+        idle_bytes: bytes as f64 / plan.idle as f64,
+        fan_out: fan_out.sampled * 1e6 / fan_out.delivered as f64,
+        pairs: pairs.sampled * 1e6 / pairs.sent as f64,
+        steady: steady.sampled * 1e6 / steady.sent as f64,
+        steady_p99: steady.deliveries.value_at_quantile(0.99) as f64 / 1e3,
+    })
+}
+
+async fn of_starling(plan: &Plan, core: Option<usize>, number: usize) -> Result<Round> {
+    let core = core.map(|core| [core]);
+    let stack = Stack::start(1, core.as_ref().map(<[usize; 1]>::as_slice)).await?;
+    let (target, pids) = (&stack.target, &stack.pids);
+    let warm = idle::Idle { run: format!("warm-{number}"), sockets: 20, conversations: 5 };
+    let warm = idle::open(target, &warm).await?;
+    let before = processes::pss_bytes(pids)?;
+    let wanted = idle::Idle { run: format!("idle-{number}"), sockets: plan.idle, conversations: 5 };
+    let open = idle::open(target, &wanted).await?;
+    let bytes = processes::pss_bytes(pids)?.saturating_sub(before);
+    drop((warm, open));
+
+    let cpu = || processes::cpu_seconds(pids).unwrap_or(f64::NAN);
+    let clean = |outcome: room::Outcome| {
+        ensure!(outcome.findings.is_clean(), "deliveries were wrong: {outcome:?}");
+        ensure!(outcome.delivered > 0, "nothing was delivered: {outcome:?}");
+        Ok(outcome)
+    };
+    let (size, time) = (128, plan.time);
+    let wanted = room::Room {
+        run: format!("room-{number}"),
+        members: plan.fan_out,
+        senders: plan.fan_out.min(8),
+        in_flight: 2,
+        size,
+        time,
+    };
+    let fan_out = clean(room::run(target, &wanted, cpu).await?)?;
+    let wanted = pairs::Pairs { run: format!("pairs-{number}"), pairs: plan.pairs, in_flight: 1, size, time };
+    let pairs = clean(pairs::run(target, &wanted, cpu).await?)?;
+    let wanted = steady::Steady { run: format!("steady-{number}"), rooms: 100, members: 10, rate: RATE, size, time };
+    let steady = clean(steady::run(target, &wanted, cpu).await?)?;
+    Ok(Round {
+        idle_bytes: bytes as f64 / plan.idle as f64,
+        fan_out: fan_out.sampled * 1e6 / fan_out.delivered as f64,
+        pairs: pairs.sampled * 1e6 / pairs.acknowledged as f64,
+        steady: steady.sampled * 1e6 / steady.acknowledged as f64,
+        steady_p99: steady.delivery_ms[1],
+    })
+}

@@ -1,0 +1,60 @@
+//! What is measured: nodes of the real binary with their own Postgres (which syncs) and Redis.
+
+use anyhow::{Result, ensure};
+use bench::limit::pin;
+use load::Target;
+use starling_tests::{
+    node::{self, Node, Role},
+    postgres::PrivatePostgres,
+    redis::Redis,
+};
+
+const SECRET: &str = "a secret of the benchmark, 32 bytes+";
+
+/// Runs until it is dropped.
+pub(crate) struct Stack {
+    /// How it is reached.
+    pub(crate) target: Target,
+    /// The nodes' processes.
+    pub(crate) pids: Vec<u32>,
+    // In this order: nodes end before what they use.
+    _nodes: Vec<Node>,
+    _redis: Redis,
+    _postgres: PrivatePostgres,
+}
+
+impl Stack {
+    /// Starts so many nodes that do both roles; kept on these cores, where some are named.
+    pub(crate) async fn start(nodes: usize, cores: Option<&[usize]>) -> Result<Self> {
+        let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
+        let url = postgres.url();
+        let (code, _, log) = node::run(&["migrate"], [("DATABASE_URL", url.as_str())]).await?;
+        ensure!(code == Some(0), "`starling migrate` failed: {log}");
+        let redis = Redis::start().await?;
+        let redis_url = redis.url();
+        let env = [
+            ("DATABASE_URL", url.as_str()),
+            ("REDIS_URL", redis_url.as_str()),
+            ("STARLING_JWT_SECRET", SECRET),
+            // The load is meant to go as fast as it is answered.
+            ("STARLING_COMMAND_RATE", "0"),
+            ("STARLING_LOG", "warn"),
+        ];
+        let mut running = Vec::new();
+        for _ in 0..nodes {
+            let mut node = Node::start(Role::Serve, env).await?;
+            node.ready().await?;
+            if let Some(cores) = cores {
+                pin(node.id(), cores)?;
+            }
+            running.push(node);
+        }
+        let pids = running.iter().map(Node::id).collect();
+        let target = Target {
+            api: running.first().map(|node| node.url().to_owned()).unwrap_or_default(),
+            gateways: running.iter().map(|node| node.url().to_owned()).collect(),
+            secret: SECRET.to_owned(),
+        };
+        Ok(Self { target, pids, _nodes: running, _redis: redis, _postgres: postgres })
+    }
+}
