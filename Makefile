@@ -19,7 +19,7 @@ SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 ARGS ?=
 
 .PHONY: help run cluster build test test-rust test-simulation test-web test-guide test-schema check check-format check-lints \
-	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench load
+	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench bench-quick load
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -106,6 +106,10 @@ simulate: ## The deterministic simulation: make simulate SEEDS=20000 FROM=1 (see
 bench: ## Speed and memory, side by side in one run, printed with the command
 	@scripts/install-deps cluster
 	@scripts/bench $(ARGS)
+
+bench-quick: ## The same in one short round
+	@scripts/install-deps cluster
+	@scripts/bench quick
 
 # As a part of the server's binary, so that `--spawn` has nodes to start.
 load: ## The load tester: make load ARGS='room --spawn 1' (see docs/load-testing.md)
