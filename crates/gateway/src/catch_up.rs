@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Result};
 use protocol::{Changes, ConversationId, Seq};
 use store::{CATCH_UP_CURSORS, Membership, Missed};

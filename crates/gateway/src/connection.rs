@@ -7,16 +7,19 @@
 //! to do next. Commands of one connection reach the domain in the order they were sent.
 
 use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::ChatError;
 use protocol::{
     AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, HelloReply, Resume,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::{
     close::{FAREWELL, close_code},
@@ -24,7 +27,7 @@ use crate::{
     follow::{Live, Started},
     link::Link,
     node::Node,
-    outbox::{Class, Taken},
+    outbox::{Class, Taken, Waiting},
     rate::{Rate, TooFast},
     serve::{Opening, deadline_of, farewell, log_failure},
     transport::{Batch, End, Inbound, Transport},
@@ -107,8 +110,9 @@ impl<T: Transport> Connection<T> {
 
     /// Serves it to its end; why it ended.
     pub(crate) async fn run(&mut self) -> End {
+        let mut timer = pin!(sleep_until(self.next_timer()));
         let end = loop {
-            if let Err(end) = self.step().await {
+            if let Err(end) = self.step(timer.as_mut()).await {
                 break end;
             }
         };
@@ -129,17 +133,38 @@ impl<T: Transport> Connection<T> {
         self.push_event(&Event::plain(EventType::Connected, data), Class::Durable);
     }
 
-    async fn step(&mut self) -> std::result::Result<(), End> {
-        let timer = self.next_timer();
-        // In an order of our own, so that a simulation repeats itself; fair all the same, since reading and writing
-        // take turns when both could go on.
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(timer) => self.tick(),
-            () = self.link.outbox.ready(), if self.read_last => self.write().await,
-            inbound = self.transport.receive(), if reads(&self.link) => self.read(inbound?).await,
-            () = self.link.outbox.ready(), if !self.read_last => self.write().await,
+    async fn step(&mut self, timer: Pin<&mut Sleep>) -> std::result::Result<(), End> {
+        match self.next(timer).await {
+            Next::Timer => self.tick(),
+            Next::Write => self.write().await,
+            Next::Read(inbound) => self.read(inbound?).await,
         }
+    }
+
+    /// Waits for what is to be done. In an order of our own, so that a simulation repeats itself; fair all the same, since
+    /// reading and writing take turns when both could go on.
+    async fn next(&mut self, mut timer: Pin<&mut Sleep>) -> Next {
+        let due = self.next_timer();
+        // One timer for all its life: to make one takes and gives back a place in the runtime's wheel, each time it is woken.
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        let Self { link, transport, read_last, .. } = self;
+        let mut receiving = pin!(transport.receive());
+        poll_fn(|context| {
+            if timer.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Next::Timer);
+            }
+            let Waiting { writes, is_roomy } = link.outbox.poll(context);
+            if writes && *read_last {
+                return Poll::Ready(Next::Write);
+            }
+            if is_roomy && !is_busy(link) && let Poll::Ready(inbound) = receiving.as_mut().poll(context) {
+                return Poll::Ready(Next::Read(inbound));
+            }
+            if writes { Poll::Ready(Next::Write) } else { Poll::Pending }
+        })
+        .await
     }
 
     fn next_timer(&self) -> Instant {
@@ -305,31 +330,37 @@ impl<T: Transport> Connection<T> {
         let stamp = self.link.mark.as_ref().and_then(|mark| mark.stamp(&self.link));
         let Taken { frames, close, is_all } = self.link.outbox.take(WRITE_BATCH);
         let id = stamp.filter(|_| is_all).map(|stamp| stamp.to_string());
-        let silent_after = self.silent_after().max(Instant::now() + self.node.config.heartbeat);
         self.read_last = false;
         let ping = std::mem::take(&mut self.ping_due);
         let (count, bytes) = (frames.len() as u64, frames.iter().map(|frame| frame.len() as u64).sum());
-        let writing = self.transport.send(Batch { frames, ping, id });
-        tokio::pin!(writing);
-        let written = tokio::select! {
-            biased;
-            written = &mut writing => written,
-            code = self.link.outbox.closed() => {
-                // What was put in before the end is still owed, but not to who does not read.
-                if code == CloseCode::SlowConsumer {
-                    return Err(End::Close(code));
-                }
-                match timeout(FAREWELL, writing).await {
-                    Ok(written) => written,
-                    Err(_) => return Err(End::Close(code)),
+        let silent_after = self.silent_after();
+        let mut writing = pin!(self.transport.send(Batch { frames, ping, id }));
+        // Nearly always the kernel has room for it.
+        let written = match futures_util::poll!(writing.as_mut()) {
+            Poll::Ready(written) => written,
+            Poll::Pending => {
+                let silent_after = silent_after.max(Instant::now() + self.node.config.heartbeat);
+                tokio::select! {
+                    biased;
+                    written = &mut writing => written,
+                    code = self.link.outbox.closed() => {
+                        // What was put in before the end is still owed, but not to who does not read.
+                        if code == CloseCode::SlowConsumer {
+                            return Err(End::Close(code));
+                        }
+                        match timeout(FAREWELL, writing).await {
+                            Ok(written) => written,
+                            Err(_) => return Err(End::Close(code)),
+                        }
+                    }
+                    () = sleep_until(silent_after) => return Err(End::Close(CloseCode::HeartbeatTimeout)),
                 }
             }
-            () = tokio::time::sleep_until(silent_after) => return Err(End::Close(CloseCode::HeartbeatTimeout)),
         };
-        self.link.outbox.written();
+        let is_roomy = self.link.outbox.written();
         self.node.metrics.frames_sent.inc_by(count);
         self.node.metrics.bytes_sent.inc_by(bytes);
-        if !reads(&self.link) {
+        if !is_roomy || is_busy(&self.link) {
             // It takes what we say, and cannot be heard just now.
             self.last_inbound = Instant::now();
         }
@@ -372,6 +403,13 @@ async fn tell(
     }
 }
 
+/// What a connection does next.
+enum Next {
+    Timer,
+    Write,
+    Read(std::result::Result<Inbound, End>),
+}
+
 /// A `hello` that waits for its answer.
 struct Asked {
     reference: Option<String>,
@@ -388,8 +426,12 @@ fn is_marker(command: &Command) -> bool {
 /// Whether the next command is read: what those before it bring must fit into the outbox. A client that says a lot at once
 /// waits; it is not cut off for answers that it would have read.
 fn reads(link: &Link) -> bool {
-    let most = (link.outbox.events_max() / FRAMES_PER_COMMAND).clamp(1, IN_FLIGHT_MAX);
-    link.in_flight() < most && link.outbox.is_roomy()
+    !is_busy(link) && link.outbox.is_roomy()
+}
+
+/// Whether as many commands are under way as may be.
+fn is_busy(link: &Link) -> bool {
+    link.in_flight() >= (link.outbox.events_max() / FRAMES_PER_COMMAND).clamp(1, IN_FLIGHT_MAX)
 }
 
 /// Does one command and puts its reply into the outbox.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{ChatError, Result};
 use protocol::{Command, EditMessage, ErrorCode, PresenceList, Reply, ReplyError, SendMessage};
 use serde::Serialize;

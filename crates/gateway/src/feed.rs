@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use bytes::Bytes;
 use chat::{FeedEffect, FeedEvent, Result};
 use protocol::{CloseCode, UserId, UserSeq};

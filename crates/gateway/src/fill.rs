@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use bus::Topic;
 use chat::{Result, Set};
 use protocol::{ConversationId, Event, EventType, HelloReply, Resync, ResyncReason, Seq};

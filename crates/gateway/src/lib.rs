@@ -46,7 +46,7 @@ use chat::Chat;
 use protocol::NodeId;
 
 use crate::{metrics::Metrics, node::Node, probe::Probe, serve::Opening};
-pub use axum::extract::ws::Utf8Bytes;
+pub use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub use crate::{
     bounds::Bounds,

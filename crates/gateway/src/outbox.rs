@@ -4,10 +4,15 @@
 //! events are dropped first. One connection that does not read costs at most the bounds (a page of changes that is larger than
 //! them counts for half) and delays nobody.
 
-use std::{collections::VecDeque, mem::size_of};
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem::{size_of, take},
+    task::{Context, Poll, Waker},
+};
 
-use axum::extract::ws::Utf8Bytes;
-use parking_lot::Mutex;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use protocol::CloseCode;
 use tokio::sync::Notify;
 
@@ -48,12 +53,20 @@ pub(crate) struct Taken {
     pub(crate) is_all: bool,
 }
 
+/// What there is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    /// Frames wait, or the connection is to end.
+    pub(crate) writes: bool,
+    /// Less than half of the bounds is used.
+    pub(crate) is_roomy: bool,
+}
+
 /// The frames that wait for one socket.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     // Held for a push or a swap only, never across an await.
     state: Mutex<State>,
-    wake: Notify,
     /// For who replays or reads a lot; see [`Outbox::room`].
     drained: Notify,
     limits: OutboxLimits,
@@ -67,6 +80,13 @@ struct State {
     writing: usize,
     dropped: u64,
     close: Option<CloseCode>,
+    /// The connection's own task, while it waits for something to write or for its end. In here, and not a signal beside
+    /// it: who puts something in has the lock already.
+    writer: Option<Waker>,
+    /// It waits for its end alone: it has enough to write.
+    busy: bool,
+    /// Somebody waits for room.
+    awaited: bool,
 }
 
 /// Bytes that a waiting frame costs besides its text.
@@ -74,7 +94,7 @@ const OVERHEAD: usize = size_of::<(Utf8Bytes, Class)>();
 
 impl Outbox {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), drained: Notify::new(), limits }
+        Self { state: Mutex::default(), drained: Notify::new(), limits }
     }
 
     /// Most bytes that wait.
@@ -111,19 +131,16 @@ impl Outbox {
                 state.close = Some(CloseCode::SlowConsumer);
                 state.queue = VecDeque::new();
                 state.bytes = 0;
-                drop(state);
-                self.wake.notify_one();
-                self.drained.notify_waiters();
-                return;
+                return self.tell_of_close(state);
             }
         }
         state.bytes += cost;
         state.queue.push_back((frame, class));
-        let first = state.queue.len() == 1;
+        // None when it was told before and has not yet come: it will find this too.
+        let writer = if state.busy { None } else { state.writer.take() };
         drop(state);
-        // A writer that has not yet fetched what waits will find this too.
-        if first {
-            self.wake.notify_one();
+        if let Some(writer) = writer {
+            writer.wake();
         }
     }
 
@@ -133,22 +150,33 @@ impl Outbox {
         if state.close.is_none() {
             state.close = Some(code);
         }
+        self.tell_of_close(state);
+    }
+
+    fn tell_of_close(&self, mut state: MutexGuard<'_, State>) {
+        let writer = state.writer.take();
         drop(state);
-        self.wake.notify_one();
+        if let Some(writer) = writer {
+            writer.wake();
+        }
         self.drained.notify_waiters();
     }
 
-    /// Waits until there is something to write or the connection is to end.
-    pub(crate) async fn ready(&self) {
-        loop {
-            {
-                let state = self.state.lock();
-                if !state.queue.is_empty() || state.close.is_some() {
-                    return;
-                }
-            }
-            self.wake.notified().await;
+    /// What there is to do; while there is nothing to write, the task of `context` is woken when there is. Only one task
+    /// waits, for this or for [`Outbox::closed`].
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Waiting {
+        let mut state = self.state.lock();
+        let writes = !state.queue.is_empty() || state.close.is_some();
+        if !writes {
+            state.listen(context, false);
         }
+        Waiting { writes, is_roomy: state.has_room(self.limits) }
+    }
+
+    /// Waits until there is something to write or the connection is to end.
+    #[cfg(test)]
+    pub(crate) async fn ready(&self) {
+        poll_fn(|context| if self.poll(context).writes { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// Whether the connection is to end.
@@ -158,12 +186,17 @@ impl Outbox {
 
     /// Waits until the connection is to end.
     pub(crate) async fn closed(&self) -> CloseCode {
-        loop {
-            if let Some(code) = self.state.lock().close {
-                return code;
+        poll_fn(|context| {
+            let mut state = self.state.lock();
+            match state.close {
+                Some(code) => Poll::Ready(code),
+                None => {
+                    state.listen(context, true);
+                    Poll::Pending
+                }
             }
-            self.wake.notified().await;
-        }
+        })
+        .await
     }
 
     /// Waits until less than half of the bounds is used: a replay goes at the pace of its reader. False when the
@@ -175,13 +208,14 @@ impl Outbox {
             tokio::pin!(drained);
             drained.as_mut().enable();
             {
-                let state = self.state.lock();
+                let mut state = self.state.lock();
                 if state.close.is_some() {
                     return false;
                 }
                 if state.has_room(self.limits) {
                     return true;
                 }
+                state.awaited = true;
             }
             drained.await;
         }
@@ -211,10 +245,17 @@ impl Outbox {
         Taken { frames, close, is_all: nothing_waits && state.close.is_none() }
     }
 
-    /// What was taken is with the kernel.
-    pub(crate) fn written(&self) {
-        self.state.lock().writing = 0;
-        self.drained.notify_waiters();
+    /// What was taken is with the kernel. Whether less than half of the bounds is used.
+    pub(crate) fn written(&self) -> bool {
+        let mut state = self.state.lock();
+        state.writing = 0;
+        let is_roomy = state.has_room(self.limits);
+        let awaited = take(&mut state.awaited);
+        drop(state);
+        if awaited {
+            self.drained.notify_waiters();
+        }
+        is_roomy
     }
 
     /// How many ephemeral frames were dropped so far.
@@ -224,6 +265,13 @@ impl Outbox {
 }
 
 impl State {
+    fn listen(&mut self, context: &Context<'_>, busy: bool) {
+        self.busy = busy;
+        if !self.writer.as_ref().is_some_and(|writer| writer.will_wake(context.waker())) {
+            self.writer = Some(context.waker().clone());
+        }
+    }
+
     fn over(&self, limits: OutboxLimits, cost: usize) -> bool {
         self.bytes + self.writing + cost > limits.bytes || self.queue.len() >= limits.events
     }

@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::Result;
 use protocol::{CloseCode, ConversationId, Event, EventType, Receipt, UserId};
 use tokio::time::{Instant, sleep_until, timeout};

@@ -5,10 +5,10 @@ mod websocket;
 
 use std::future::Future;
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use protocol::CloseCode;
 
-pub(crate) use self::websocket::WsTransport;
+pub(crate) use self::websocket::{Io, WsTransport};
 
 /// Why a connection is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

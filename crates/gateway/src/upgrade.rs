@@ -3,30 +3,25 @@
 //! Browsers see a refused upgrade as 1006 and would retry for ever: what cannot succeed (credentials, origin) is
 //! accepted and then closed with a code; what may succeed later (drain, a store that is away) is refused with 503.
 
-use std::{future::ready, sync::Arc};
+mod handshake;
+
+use std::sync::Arc;
 
 use axum::{
-    extract::{
-        Query, State, WebSocketUpgrade,
-        rejection::QueryRejection,
-        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
-    },
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use protocol::ErrorCode;
 use serde::Deserialize;
 
+use self::handshake::{Handshake, NoHandshake};
 use crate::{
     admission::{Admission, Credentials, Door, admit, count_refusal, problem},
     node::Node,
     serve::{Opening, serve},
     transport::{Transport, WsTransport},
 };
-
-/// Small on purpose: they are allocated with the connection, and most connections are idle.
-const READ_BUFFER: usize = 2 * 1024;
-const WRITE_BUFFER: usize = 2 * 1024;
 
 /// What a client says of what it will say.
 #[derive(Deserialize)]
@@ -41,26 +36,20 @@ pub(crate) async fn handle(
     Query(credentials): Query<Credentials>,
     promise: Result<Query<Promise>, QueryRejection>,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    handshake: Result<Handshake, NoHandshake>,
 ) -> Response {
     let Ok(Query(Promise { await_hello: says_hello })) = promise else {
         return problem(StatusCode::BAD_REQUEST, ErrorCode::Invalid, "await_hello is true or false");
     };
-    let Ok(upgrade) = upgrade else {
-        let detail = "this is a WebSocket: connect with an upgrade";
-        return problem(StatusCode::UPGRADE_REQUIRED, ErrorCode::Invalid, detail);
+    let handshake = match handshake {
+        Ok(handshake) => handshake,
+        Err(other) => return other.into_response(),
     };
     if node.is_draining() {
         count_refusal(&node, "draining");
         return problem(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, "this node is going away; reconnect");
     }
     let frame_bytes = node.chat.limits().frame_bytes;
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        .max_message_size(frame_bytes)
-        .max_frame_size(frame_bytes)
-        .on_failed_upgrade(|error| tracing::trace!(%error, "an upgrade failed"));
     let caller = match admit(&node, Door::Socket, &credentials, &headers).await {
         Admission::NotNow => {
             count_refusal(&node, "unavailable");
@@ -69,15 +58,15 @@ pub(crate) async fn handle(
         }
         Admission::Refused(code) => {
             count_refusal(&node, &code.code().to_string());
-            return upgrade.on_upgrade(async move |socket: WebSocket| WsTransport(socket).close(code).await);
+            let refuse = move |mut socket: WsTransport| drop(tokio::spawn(async move { socket.close(code).await }));
+            return handshake.accept(frame_bytes, refuse);
         }
         Admission::Caller(caller) => Some(*caller),
         Admission::Unknown => None,
     };
-    upgrade.on_upgrade(move |socket| {
-        // A task of our own: that of the upgrade is several times as large as what serves an idle connection.
+    handshake.accept(frame_bytes, move |socket| {
+        // A task of its own: that of the handshake is larger than what serves an idle connection.
         let opening = Opening::Silent { says_hello };
-        node.spawn_for_connection(serve(Arc::clone(&node), WsTransport(socket), caller, opening));
-        ready(())
+        node.spawn_for_connection(serve(Arc::clone(&node), socket, caller, opening));
     })
 }

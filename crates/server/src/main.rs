@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Beside the system's own and mimalloc: docs/performance.md, "The allocator".
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();

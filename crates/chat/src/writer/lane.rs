@@ -10,7 +10,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{commit::Committer, publisher::Publisher};
+use super::{
+    commit::Committer,
+    places::{Place, Places},
+    publisher::Publisher,
+};
 use crate::{
     ChatError, Env, Outage, Result,
     change::{Done, Request},
@@ -26,6 +30,8 @@ pub(super) struct Job {
     pub(super) request: Request,
     pub(super) reply: oneshot::Sender<Result<Done>>,
     pub(super) queued_at: Instant,
+    /// In its lane; of a change that is in one.
+    pub(super) _place: Option<Place>,
 }
 
 /// See the module.
@@ -34,6 +40,7 @@ pub(super) struct Lane {
     pub(super) store: Arc<dyn store::Store>,
     pub(super) env: Env,
     pub(super) limits: Arc<Limits>,
+    pub(super) places: Arc<Places>,
     pub(super) publisher: Publisher,
     pub(super) max_batch: usize,
     pub(super) metrics: Metrics,
@@ -68,10 +75,12 @@ impl Lane {
                 continue;
             }
             self.metrics.batch_size.observe(batch.len() as f64);
+            self.places.works(self.number, true);
             // Should it panic, its callers are told (their answers are dropped) and the lane goes on.
             if AssertUnwindSafe(committer.commit(batch)).catch_unwind().await.is_err() {
                 tracing::error!(lane = self.number, "a batch of changes ended in a panic");
             }
+            self.places.works(self.number, false);
         }
     }
 }

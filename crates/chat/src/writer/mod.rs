@@ -1,18 +1,19 @@
 //! Commits changes: natural group commit in lanes.
 //!
-//! A conversation always uses the same lane, so its changes keep their order of arrival. A lane commits whatever
-//! waits as one transaction, then takes what came meanwhile; nothing waits for a timer. Callers are answered only
+//! Changes of a conversation that are under way are in one lane, so that they keep their order of arrival; see [`places`]
+//! for which. A lane commits whatever waits as one transaction, then takes what came meanwhile; nothing waits for a timer. Callers are answered only
 //! after the commit. Queues are bounded: beyond them a change is refused at once with a time to try again.
 
 mod commit;
 mod lane;
+mod places;
 mod publisher;
 
 use std::{sync::Arc, time::Duration};
 
 use bus::Topic;
 use bytes::Bytes;
-use protocol::{ConversationId, ErrorCode};
+use protocol::ErrorCode;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, timeout},
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     lane::{Job, Lane},
+    places::Places,
     publisher::{Outgoing, Publisher},
 };
 use crate::{
@@ -42,6 +44,9 @@ const CLOSING_RETRY_MS: u64 = 1_000;
 /// The lanes of this node.
 pub(crate) struct Writer {
     lanes: Vec<mpsc::Sender<Job>>,
+    places: Arc<Places>,
+    /// Changes in one transaction at most.
+    max_batch: usize,
     /// For what is published outside of a change: feeds after a creation or a revoked session, receipts.
     aside: Publisher,
     closing: watch::Sender<bool>,
@@ -62,17 +67,21 @@ impl Writer {
         let tasks = TaskTracker::new();
         let (outage, silence) = (Arc::new(Outage::new(QUIET)), Arc::new(Outage::new(QUIET)));
         let limits = Arc::new(config.limits.clone());
-        let lanes = (0..config.writer.lanes.max(1)).map(|number| {
+        let (count, max_batch) = (config.writer.lanes.max(1), config.writer.max_batch.max(1));
+        let places = Places::new(count);
+        // One for all, so that what they commit at about the same time goes out together. It ends when the last lane does,
+        // having published what they gave it.
+        let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, None);
+        let lanes = (0..count).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
-            // It ends when its lane does, having published what the lane gave it.
-            let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, None);
             let lane = Lane {
                 number,
                 store: Arc::clone(store),
                 env: env.clone(),
                 limits: Arc::clone(&limits),
-                publisher,
-                max_batch: config.writer.max_batch.max(1),
+                places: Arc::clone(&places),
+                publisher: publisher.clone(),
+                max_batch,
                 metrics: metrics.clone(),
                 outage: Arc::clone(&outage),
             };
@@ -80,17 +89,22 @@ impl Writer {
             sender
         });
         let lanes = lanes.collect();
+        drop(publisher);
         let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, Some(closed));
-        Self { lanes, aside, closing, tasks, metrics }
+        Self { lanes, places, max_batch, aside, closing, tasks, metrics }
     }
 
     /// Commits one change with whatever else is waiting. An error with code `timeout` or `unavailable` does not say
     /// whether it was done; trying again with the same `client_id` finds out.
     pub(crate) async fn submit(&self, request: Request) -> Result<Done> {
         let (reply, answer) = oneshot::channel();
-        let lane = self.lane(request.conversation);
+        let is_full = |lane: usize| {
+            self.lanes.get(lane).is_none_or(|lane| lane.max_capacity() - lane.capacity() >= self.max_batch)
+        };
+        let place = self.places.take(request.conversation, is_full);
+        let lane = &self.lanes[place.lane];
         self.metrics.queue.inc();
-        if let Err(refused) = lane.try_send(Job { request, reply, queued_at: Instant::now() }) {
+        if let Err(refused) = lane.try_send(Job { request, reply, queued_at: Instant::now(), _place: Some(place) }) {
             self.metrics.queue.dec();
             let error = match refused {
                 mpsc::error::TrySendError::Full(_) => {
@@ -130,12 +144,6 @@ impl Writer {
         self.closing.send_replace(true);
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    fn lane(&self, conversation: ConversationId) -> &mpsc::Sender<Job> {
-        // The low bits of a UUIDv7 are random.
-        let lane = conversation.0.as_u128() % self.lanes.len() as u128;
-        &self.lanes[lane as usize]
     }
 
     fn refuse(&self, error: ChatError) -> ChatError {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Most events that wait.
-const QUEUE: usize = 16_384;
+const QUEUE: usize = 65_536;
 /// Most events in one round trip.
 const BATCH: usize = 512;
 
@@ -60,6 +60,7 @@ impl Publish for Arc<dyn Bus> {
 }
 
 /// The sending end of one publisher's queue.
+#[derive(Clone)]
 pub(super) struct Publisher {
     queue: mpsc::Sender<Outgoing>,
     metrics: Metrics,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use protocol::{ConversationKind, HistoryWindow, MessageId, UserId};
+use protocol::{ConversationId, ConversationKind, HistoryWindow, MessageId, UserId};
 use store::{Committed, Decide, Scope, Store, StoreError};
 use tokio::task::JoinSet;
 
@@ -220,7 +220,7 @@ async fn commit(world: &World, lost: u32, requests: Vec<Request>) -> Vec<Result<
         .into_iter()
         .map(|request| {
             let (reply, answer) = oneshot::channel();
-            (Job { request, reply, queued_at: Instant::now() }, answer)
+            (Job { request, reply, queued_at: Instant::now(), _place: None }, answer)
         })
         .unzip();
     committer.commit(jobs).await;

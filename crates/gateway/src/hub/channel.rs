@@ -8,7 +8,7 @@ mod unprotected;
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Protections, Set, envelope::ConversationEvent};
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
 use tokio::time::Instant;

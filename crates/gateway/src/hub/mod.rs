@@ -11,7 +11,7 @@ mod sequencer;
 
 use std::{collections::hash_map::Entry, sync::Arc};
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Set, envelope::ConversationEvent};
 use parking_lot::Mutex;
 use protocol::{Changes, ConversationId, Seq, UserId};

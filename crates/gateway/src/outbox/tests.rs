@@ -1,5 +1,13 @@
 //! What is dropped, what closes, and what wakes whom.
 
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -74,10 +82,10 @@ async fn what_waited_before_a_close_is_written_first() {
 
 #[tokio::test]
 async fn who_waits_for_room_gets_it_when_something_was_written_and_is_sent_home_at_the_end() {
-    let outbox = std::sync::Arc::new(outbox(10));
+    let outbox = Arc::new(outbox(10));
     outbox.push("x".repeat(600).into(), Class::Durable);
     let wait = || {
-        let outbox = std::sync::Arc::clone(&outbox);
+        let outbox = Arc::clone(&outbox);
         tokio::spawn(async move { outbox.room().await })
     };
     // Two of them: a wake-up must not be used up by the first.
@@ -93,6 +101,37 @@ async fn who_waits_for_room_gets_it_when_something_was_written_and_is_sent_home_
     tokio::task::yield_now().await;
     outbox.push("x".repeat(600).into(), Class::Durable);
     assert!(!overflowed.await.unwrap());
+}
+
+#[test]
+fn who_waits_for_frames_is_woken_once_and_who_waits_for_the_end_by_nothing_else() {
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let outbox = outbox(10);
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&count));
+    let mut context = Context::from_waker(&waker);
+    let woken = || count.0.swap(0, Ordering::SeqCst);
+
+    assert!(!outbox.poll(&context).writes);
+    outbox.push("a".into(), Class::Durable);
+    outbox.push("b".into(), Class::Durable);
+    assert_eq!(woken(), 1, "it has not come yet, and will find both");
+    let waiting = outbox.poll(&context);
+    assert!(waiting.writes && waiting.is_roomy);
+    outbox.take(usize::MAX);
+
+    let mut closed = pin!(outbox.closed());
+    assert!(closed.as_mut().poll(&mut context).is_pending());
+    outbox.push("c".into(), Class::Durable);
+    assert_eq!(woken(), 0, "it writes, and comes back for this by itself");
+    outbox.close(CloseCode::GoingAway);
+    assert_eq!(woken(), 1);
+    assert_eq!(closed.as_mut().poll(&mut context), Poll::Ready(CloseCode::GoingAway));
 }
 
 /// What somebody does with an outbox.
@@ -144,7 +183,7 @@ proptest! {
                         if frame.starts_with('d') { taken.push(frame.to_string()) } else { ephemeral.1 += 1 }
                     }
                 }
-                Step::Written => outbox.written(),
+                Step::Written => drop(outbox.written()),
             }
             let state = outbox.state.lock();
             let waits: usize = state.queue.iter().map(|(frame, _)| limits.cost(frame)).sum();

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{body::Bytes, extract::ws::Utf8Bytes};
+use axum::body::Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::Map;
 use protocol::{PRESENCE_MAX, UserId};
 use tokio::time::{Instant, sleep_until};

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Seen};
 use protocol::{Event, EventType, Presence, PresenceState, Timestamp, UserId};
 use tokio::time::Instant;

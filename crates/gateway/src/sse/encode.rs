@@ -6,7 +6,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use axum::extract::ws::Utf8Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use protocol::CloseCode;
 use serde::Deserialize;
 

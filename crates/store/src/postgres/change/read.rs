@@ -1,9 +1,11 @@
 //! Takes the locks, and reads what a decision needs.
 
+use std::collections::HashSet;
+
 use protocol::{
     ConversationId, ConversationKind, History, MessageId, NotificationPreferences, Notify, OrgId, Posting, Role, UserId,
 };
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -23,14 +25,17 @@ pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Lock
     let told = if scope.notifies { senders(tx, &locked).await? } else { Vec::new() };
     let mut participants = scope.participants.clone();
     participants.extend(told.iter().copied());
-    self::participants(tx, &participants, &mut locked).await?;
-    by_client_id(tx, scope, &mut locked).await?;
+    let said = self::participants(tx, &participants, &scope.client_ids, &mut locked).await?;
+    if !said.is_empty() {
+        by_client_id(tx, &said, &mut locked).await?;
+    }
     let mut users = scope.users.clone();
     users.extend(told.iter().map(|(_, user)| *user));
+    users.retain(|user| !locked.users.contains_key(user));
     self::users(tx, &users, &mut locked).await?;
     reactions(tx, scope, &mut locked).await?;
     if scope.notifies {
-        users.extend(participants.iter().map(|(_, user)| *user));
+        let users: Vec<UserId> = scope.users.iter().copied().chain(participants.iter().map(|(_, user)| *user)).collect();
         preferences(tx, &users, &mut locked).await?;
         blocks(tx, &users, &mut locked).await?;
     }
@@ -125,42 +130,75 @@ struct ParticipantRow {
     last_sent_at: Option<OffsetDateTime>,
     notify: Option<String>,
     muted_until: Option<OffsetDateTime>,
+    /// What the look-up was for.
+    client_id: Option<String>,
+    /// There is a message of this user by that name.
+    said: bool,
+    /// The user is known.
+    known: bool,
 }
 
-/// Participants' rows, and whether one of the two in a direct conversation blocked the other (for any of its
-/// participants, be there such a row or not).
-async fn participants(tx: &mut PgConnection, keys: &[(ConversationId, UserId)], locked: &mut Locked) -> Outcome<()> {
-    let is_direct =
-        |id: &ConversationId| locked.conversations.get(id).is_some_and(|row| row.kind == ConversationKind::Direct);
-    let mut keys: Vec<(Uuid, Uuid, bool)> = keys.iter().map(|(id, user)| (id.0, user.0, is_direct(id))).collect();
-    for id in locked.conversations.keys().filter(|id| is_direct(id)) {
-        if keys.iter().all(|(named, ..)| *named != id.0) {
-            keys.push((id.0, Uuid::nil(), true));
-        }
-    }
+/// What is looked for of one user in one conversation.
+struct Key<'a> {
+    conversation: ConversationId,
+    user: Option<UserId>,
+    is_direct: bool,
+    client_id: Option<&'a str>,
+}
+
+/// A send, by conversation, sender and client id.
+type Send = (ConversationId, UserId, String);
+
+/// In one round trip, however many: participants' rows, those users, whether one of the two in a direct conversation blocked
+/// the other (for any of its participants, be there such a row or not), and which of the sends are there already.
+async fn participants(
+    tx: &mut PgConnection,
+    wanted: &[(ConversationId, UserId)],
+    sends: &[Send],
+    locked: &mut Locked,
+) -> Outcome<Vec<Send>> {
+    let keys = keys(wanted, sends, locked);
     if keys.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     // LIMIT 1 keeps the planner at one look-up per key.
-    let rows: Vec<ParticipantRow> = sqlx::query_as(concat!(
+    let rows: Vec<PgRow> = sqlx::query(concat!(
         "SELECT k.conversation_id, CASE WHEN k.direct THEN ",
         blocked!("k.conversation_id"),
         " ELSE false END AS blocked, p.user_id, p.role, p.user_id IS NOT NULL AND p.left_at IS NULL AS active,
-                p.access_since_seq, p.last_sent_at, p.notify, p.muted_until
-         FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) AS k (conversation_id, user_id, direct)
+                p.access_since_seq, p.last_sent_at, p.notify, p.muted_until, k.client_id,
+                k.client_id IS NOT NULL AND EXISTS (
+                    SELECT FROM messages m
+                    WHERE m.conversation_id = k.conversation_id AND m.sender_id = k.user_id
+                      AND m.client_id = k.client_id) AS said,
+                u.id IS NOT NULL AS known, ",
+        user_columns!(),
+        " FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::text[])
+               AS k (conversation_id, user_id, direct, client_id)
          LEFT JOIN LATERAL (
              SELECT * FROM participants p
-             WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id LIMIT 1) p ON true"
+             WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id LIMIT 1) p ON true
+         LEFT JOIN LATERAL (SELECT * FROM users u WHERE u.id = k.user_id LIMIT 1) u ON true"
     ))
-    .bind(keys.iter().map(|key| key.0).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.1).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.2).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.conversation.0).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.user.map(|user| user.0)).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.is_direct).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.client_id).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    for row in rows {
+    let mut said = Vec::new();
+    for columns in rows {
+        let row = ParticipantRow::from_row(&columns)?;
         let id = ConversationId(row.conversation_id);
         if let Some(conversation) = locked.conversations.get_mut(&id) {
             conversation.blocked |= row.blocked;
+        }
+        if row.known {
+            let user = UserRow::from_row(&columns)?.user()?;
+            if let Some(client_id) = row.client_id.filter(|_| row.said) {
+                said.push((id, user.id, client_id));
+            }
+            locked.users.insert(user.id, user);
         }
         let (Some(user), Some(role)) = (row.user_id, row.role) else { continue };
         let participant = LockedParticipant {
@@ -173,13 +211,28 @@ async fn participants(tx: &mut PgConnection, keys: &[(ConversationId, UserId)], 
         };
         locked.participants.insert((id, UserId(user)), participant);
     }
-    Ok(())
+    Ok(said)
 }
 
-async fn by_client_id(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
-    if scope.client_ids.is_empty() {
-        return Ok(());
+/// One for each participant, or for each of their sends; one for each direct conversation at least.
+fn keys<'a>(wanted: &[(ConversationId, UserId)], sends: &'a [Send], locked: &Locked) -> Vec<Key<'a>> {
+    let is_direct =
+        |id: &ConversationId| locked.conversations.get(id).is_some_and(|row| row.kind == ConversationKind::Direct);
+    let key = |conversation, user, client_id| {
+        let is_direct = is_direct(&conversation);
+        Key { conversation, user: Some(user), is_direct, client_id }
+    };
+    let mut keys: Vec<Key<'_>> = sends.iter().map(|(id, user, name)| key(*id, *user, Some(name.as_str()))).collect();
+    let named: HashSet<_> = sends.iter().map(|(id, user, _)| (*id, *user)).collect();
+    keys.extend(wanted.iter().filter(|pair| !named.contains(pair)).map(|(id, user)| key(*id, *user, None)));
+    let looked_at: HashSet<ConversationId> = keys.iter().map(|key| key.conversation).collect();
+    for id in locked.conversations.keys().filter(|id| is_direct(id) && !looked_at.contains(id)) {
+        keys.push(Key { conversation: *id, user: None, is_direct: true, client_id: None });
     }
+    keys
+}
+
+async fn by_client_id(tx: &mut PgConnection, sends: &[Send], locked: &mut Locked) -> Outcome<()> {
     let rows: Vec<MessageRow> = sqlx::query_as(concat!(
         "SELECT ",
         message_columns!(),
@@ -190,9 +243,9 @@ async fn by_client_id(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked)
                 AND m.client_id = k.client_id LIMIT 1) m",
         message_joins!()
     ))
-    .bind(scope.client_ids.iter().map(|(conversation, _, _)| conversation.0).collect::<Vec<_>>())
-    .bind(scope.client_ids.iter().map(|(_, sender, _)| sender.0).collect::<Vec<_>>())
-    .bind(scope.client_ids.iter().map(|(_, _, client_id)| client_id.as_str()).collect::<Vec<_>>())
+    .bind(sends.iter().map(|(conversation, _, _)| conversation.0).collect::<Vec<_>>())
+    .bind(sends.iter().map(|(_, sender, _)| sender.0).collect::<Vec<_>>())
+    .bind(sends.iter().map(|(_, _, client_id)| client_id.as_str()).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
     let fingerprints: Vec<Vec<u8>> = rows.iter().map(|row| row.fingerprint.clone()).collect();
