@@ -1,6 +1,8 @@
 //! What a change of a conversation asks for, what has to be locked and read to decide it, and what came of it.
 //! Data only: [`crate::decide`] decides, [`crate::writer`] commits.
 
+use std::sync::Arc;
+
 use crate::Set;
 use protocol::{Attachment, ConversationId, ConversationPatch, Message, MessageId, ReactionChange, Role, UserId};
 use store::Scope;
@@ -238,8 +240,8 @@ pub(crate) struct Reacted {
 /// What a committed request gives its caller.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// The message that it made, changed or found.
-    pub(crate) message: Option<Message>,
+    /// The message that it made, changed or found; shared with who publishes it.
+    pub(crate) message: Option<Arc<Message>>,
     /// The message came into being by this very request.
     pub(crate) new: bool,
 }

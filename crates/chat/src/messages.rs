@@ -1,5 +1,7 @@
 //! Messages: sending, editing, deleting and reading them.
 
+use std::sync::Arc;
+
 use bus::BusStatus;
 use protocol::{
     ConversationId, EditMessage, ErrorCode, HistoryWindow, MentionRange, Message, MessageId, MessageReceipts,
@@ -22,7 +24,7 @@ impl Chat {
         caller: &Caller,
         conversation: ConversationId,
         mut request: SendMessage,
-    ) -> Result<(Message, bool)> {
+    ) -> Result<(Arc<Message>, bool)> {
         check::message_text(&request.content, self.limits().content_chars, !request.attachments.is_empty())?;
         check::attachments(&request.attachments)?;
         request.client_id.as_deref().map_or(Ok(()), check::client_id)?;
@@ -78,7 +80,7 @@ impl Chat {
 
     async fn change_message(&self, caller: &Caller, conversation: ConversationId, kind: Kind) -> Result<Message> {
         let done = self.submit(conversation, caller, kind).await?;
-        self.as_seen(caller, message_of(done)?).await
+        Ok(Arc::unwrap_or_clone(self.as_seen(caller, message_of(done)?).await?))
     }
 
     async fn located(&self, id: MessageId) -> Result<ConversationId> {
@@ -86,12 +88,12 @@ impl Chat {
     }
 
     /// The message as its reader sees it: which reactions are theirs. A message without reactions is the same for all.
-    async fn as_seen(&self, caller: &Caller, message: Message) -> Result<Message> {
+    async fn as_seen(&self, caller: &Caller, message: Arc<Message>) -> Result<Arc<Message>> {
         if message.reactions.is_empty() {
             return Ok(message);
         }
         // Who lost the right to read it meanwhile still made this change.
-        Ok(self.inner.store.message(caller.user.id, message.id).await?.unwrap_or(message))
+        Ok(self.inner.store.message(caller.user.id, message.id).await?.map_or(message, Arc::new))
     }
 
     /// Whom a text mentions: as the sender says, else as the text does.
@@ -273,7 +275,7 @@ fn page(mut items: Vec<Message>, window: HistoryWindow, limit: usize) -> Page<Me
     Page { items, next_cursor }
 }
 
-fn message_of(done: Done) -> Result<Message> {
+fn message_of(done: Done) -> Result<Arc<Message>> {
     done.message.ok_or_else(|| {
         ChatError::new(ErrorCode::Internal, "something failed here").because("a change of a message gave no message")
     })

@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use bytes::Bytes;
 use chat::Result;
 use protocol::OrgId;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     link::Link,

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Result};
 use protocol::{Changes, ConversationId, Seq};
 use store::{CATCH_UP_CURSORS, Membership, Missed};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{follow::Place, hub::Attachment, link::Link, node::Node};
 

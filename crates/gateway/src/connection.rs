@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::ChatError;
 use protocol::{
     AuthRenew, BadCommand, CloseCode, Command, Connected, ErrorCode, Event, EventType, Hello, HelloReply, Resume,
 };
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     close::{FAREWELL, close_code},
@@ -159,7 +159,10 @@ impl<T: Transport> Connection<T> {
             if writes && *read_last {
                 return Poll::Ready(Next::Write);
             }
-            if is_roomy && !is_busy(link) && let Poll::Ready(inbound) = receiving.as_mut().poll(context) {
+            if is_roomy
+                && !is_busy(link)
+                && let Poll::Ready(inbound) = receiving.as_mut().poll(context)
+            {
                 return Poll::Ready(Next::Read(inbound));
             }
             if writes { Poll::Ready(Next::Write) } else { Poll::Pending }

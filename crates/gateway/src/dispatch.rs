@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{ChatError, Result};
 use protocol::{Command, EditMessage, ErrorCode, PresenceList, Reply, ReplyError, SendMessage};
 use serde::Serialize;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{link::Link, metrics::Metrics, node::Node};
 

@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use bytes::Bytes;
 use chat::{FeedEffect, FeedEvent, Result};
 use protocol::{CloseCode, UserId, UserSeq};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     link::Link,

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use bus::Topic;
 use chat::{Result, Set};
 use protocol::{ConversationId, Event, EventType, HelloReply, Resync, ResyncReason, Seq};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{
     epoch::History,

@@ -11,10 +11,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use protocol::CloseCode;
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Bounds of an outbox.
 #[derive(Debug, Clone, Copy)]
@@ -188,13 +188,11 @@ impl Outbox {
     pub(crate) async fn closed(&self) -> CloseCode {
         poll_fn(|context| {
             let mut state = self.state.lock();
-            match state.close {
-                Some(code) => Poll::Ready(code),
-                None => {
-                    state.listen(context, true);
-                    Poll::Pending
-                }
+            if let Some(code) = state.close {
+                return Poll::Ready(code);
             }
+            state.listen(context, true);
+            Poll::Pending
         })
         .await
     }

@@ -7,10 +7,10 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::Result;
 use protocol::{CloseCode, ConversationId, Event, EventType, Receipt, UserId};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{follow::Live, link::Link, node::Node, outbox::Class};
 

@@ -5,8 +5,8 @@ mod websocket;
 
 use std::future::Future;
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use protocol::CloseCode;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub(crate) use self::websocket::{Io, WsTransport};
 

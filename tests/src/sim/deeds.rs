@@ -1,5 +1,7 @@
 //! What people do in conversations, over their sockets and over REST.
 
+use std::sync::Arc;
+
 use protocol::{AddParticipants, ConversationId, ConversationPatch, SendMessage};
 use serde_json::json;
 
@@ -27,7 +29,9 @@ impl People {
                 self.act(actor, deed, move |chat, caller| {
                     let client_id = Some(client_id.clone());
                     let request = SendMessage { content: content.clone(), client_id, ..SendMessage::default() };
-                    Box::pin(async move { Ok(Some(chat.send(&caller, conversation, request).await?.0)) })
+                    Box::pin(async move {
+                        Ok(Some(Arc::unwrap_or_clone(chat.send(&caller, conversation, request).await?.0)))
+                    })
                 })
                 .await;
             }

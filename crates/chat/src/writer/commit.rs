@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::{ErrorCode, Limits};
+use protocol::{ErrorCode, Limits, Message, MessageId};
 use store::{Committed, Decide, Scope, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -14,7 +14,7 @@ use super::{
     publisher::{Outgoing, Publisher},
 };
 use crate::{
-    ChatError, Env, Outage, Result,
+    ChatError, Env, Map, Outage, Result,
     change::{Done, Kind, Outcome, scope},
     decide::decide,
     metrics::Metrics,
@@ -126,8 +126,9 @@ impl<S: Commit + ?Sized> Committer<S> {
 
     /// Hands the events on and answers, after the commit.
     fn conclude(&self, jobs: Vec<Job>, committed: Committed, decided: Decided) {
+        let messages = committed.messages.into_iter().map(|(id, message)| (id, Arc::new(message))).collect();
         for (job, outcome) in jobs.into_iter().zip(decided.outcomes) {
-            let answer = self.answer(&job, &committed, outcome, &decided.epoch);
+            let answer = self.answer(&job, &messages, outcome, &decided.epoch);
             if answer.is_ok() {
                 self.metrics.changes.with_label_values(&[job.request.kind.name()]).inc();
             }
@@ -139,9 +140,15 @@ impl<S: Commit + ?Sized> Committer<S> {
         }
     }
 
-    fn answer(&self, job: &Job, committed: &Committed, outcome: Outcome, epoch: &Arc<str>) -> Result<Done> {
-        let read_back = |id| {
-            committed.messages.get(id).cloned().ok_or_else(|| {
+    fn answer(
+        &self,
+        job: &Job,
+        committed: &Map<MessageId, Arc<Message>>,
+        outcome: Outcome,
+        epoch: &Arc<str>,
+    ) -> Result<Done> {
+        let read_back = |id: &MessageId| {
+            committed.get(id).cloned().ok_or_else(|| {
                 ChatError::new(ErrorCode::Internal, "something failed here")
                     .because(format!("message {id} was committed and not read back"))
             })
@@ -161,14 +168,14 @@ impl<S: Commit + ?Sized> Committer<S> {
                 // The store gives the state after the whole batch: of an earlier change, what was decided counts.
                 let latest = read_back(&updated.message.id)?;
                 let last = latest.changed_seq == updated.message.changed_seq;
-                (if last { latest } else { updated.message }, true)
+                (if last { latest } else { Arc::new(updated.message) }, true)
             }
             Outcome::InBatch(id) => (read_back(&id)?, false),
             // Published again: whoever committed it may have died before the event was out.
-            Outcome::Found(message) => (*message, true),
+            Outcome::Found(message) => (Arc::new(*message), true),
         };
         if event {
-            self.publisher.hand(Outgoing::Change(Box::new(message.clone()), reaction, Arc::clone(epoch)));
+            self.publisher.hand(Outgoing::Change(Arc::clone(&message), reaction, Arc::clone(epoch)));
         }
         let new = message.id == job.request.message_id;
         Ok(Done { message: Some(message), new })

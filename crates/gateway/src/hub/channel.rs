@@ -8,10 +8,10 @@ mod unprotected;
 
 use std::sync::Arc;
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Protections, Set, envelope::ConversationEvent};
 use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 pub(crate) use self::attached::{Attachment, Behind};
 use self::attached::{Stage, Subscriber};

@@ -11,11 +11,11 @@ mod sequencer;
 
 use std::{collections::hash_map::Entry, sync::Arc};
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Set, envelope::ConversationEvent};
 use parking_lot::Mutex;
 use protocol::{Changes, ConversationId, Seq, UserId};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use self::channel::{Behind, Channel, Next, Rules};
 pub(crate) use self::{channel::Attachment, feeds::Feeds, orgs::Orgs};

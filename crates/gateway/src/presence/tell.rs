@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::Map;
 use protocol::{PRESENCE_MAX, UserId};
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::Presence;
 use crate::node::Node;

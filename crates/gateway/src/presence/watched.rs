@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use chat::{Map, Seen};
 use protocol::{Event, EventType, Presence, PresenceState, Timestamp, UserId};
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::{link::Link, outbox::Class};
 

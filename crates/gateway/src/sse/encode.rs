@@ -6,9 +6,9 @@
 
 use std::{fmt::Write, time::Duration};
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use protocol::CloseCode;
 use serde::Deserialize;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// What a stream's lines are made of besides the frames.
 const PER_FRAME: usize = 64;

@@ -15,12 +15,10 @@ use std::{
 
 use axum::body::Bytes;
 use protocol::CloseCode;
-use tokio::{
-    io::AsyncWrite,
-    time::timeout,
-};
+use tokio::{io::AsyncWrite, time::timeout};
 use tokio_tungstenite::tungstenite::{
     self, Message, Utf8Bytes,
+    error::ProtocolError,
     protocol::{CloseFrame, Role, WebSocketConfig, WebSocketContext},
 };
 
@@ -51,7 +49,7 @@ pub(crate) struct WsTransport {
 impl WsTransport {
     /// A connection whose handshake is over; `read` is what came after it already. Messages and frames of more than
     /// `frame_bytes` end it.
-    pub(crate) fn new(io: Io, read: Bytes, frame_bytes: usize) -> Self {
+    pub(crate) fn new(io: Io, read: &[u8], frame_bytes: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -232,10 +230,9 @@ fn header_size(length: usize) -> usize {
 fn end_of(error: &tungstenite::Error) -> End {
     match error {
         tungstenite::Error::Capacity(_) => End::Close(CloseCode::TooBig),
-        tungstenite::Error::Utf8(_) => End::Close(CloseCode::BadFrame),
         // That it broke without a word is no frame of anybody.
-        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
-        tungstenite::Error::Protocol(_) => End::Close(CloseCode::BadFrame),
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Gone,
+        tungstenite::Error::Utf8(_) | tungstenite::Error::Protocol(_) => End::Close(CloseCode::BadFrame),
         _ => End::Gone,
     }
 }

@@ -60,7 +60,7 @@ impl Handshake {
             match connection.await {
                 Ok(upgraded) => {
                     let (io, read) = Io::of(upgraded);
-                    serve(WsTransport::new(io, read, frame_bytes));
+                    serve(WsTransport::new(io, &read, frame_bytes));
                 }
                 Err(error) => tracing::trace!(%error, "an upgrade failed"),
             }

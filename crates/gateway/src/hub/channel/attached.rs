@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use protocol::Seq;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::{Channel, held::Held};
 use crate::{link::Link, outbox::Class};

@@ -6,13 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use axum::body::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use axum::body::Bytes;
 
 /// The connection beneath, as plain as it can be had: nothing stands between a frame and the kernel where it is TCP.
 pub(crate) enum Io {

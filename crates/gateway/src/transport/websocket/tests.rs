@@ -19,7 +19,7 @@ async fn pair() -> (WsTransport, WebSocketStream<TcpStream>) {
     let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
     let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
-    (WsTransport::new(Io::Tcp(server), Bytes::new(), FRAME_BYTES), client)
+    (WsTransport::new(Io::Tcp(server), &[], FRAME_BYTES), client)
 }
 
 fn frames(texts: impl IntoIterator<Item = String>) -> Batch {

@@ -35,7 +35,8 @@ pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Lock
     self::users(tx, &users, &mut locked).await?;
     reactions(tx, scope, &mut locked).await?;
     if scope.notifies {
-        let users: Vec<UserId> = scope.users.iter().copied().chain(participants.iter().map(|(_, user)| *user)).collect();
+        let users: Vec<UserId> =
+            scope.users.iter().copied().chain(participants.iter().map(|(_, user)| *user)).collect();
         preferences(tx, &users, &mut locked).await?;
         blocks(tx, &users, &mut locked).await?;
     }

@@ -13,7 +13,10 @@ use bench::{
 };
 use load::{idle, pairs, room, steady};
 
-use crate::{Plan, processes, stack::Stack};
+use crate::{
+    Plan, processes,
+    stack::{Apart, Stack},
+};
 
 /// One figure of both.
 #[derive(Default)]
@@ -57,17 +60,18 @@ const RATE: f64 = 1_000.0;
 pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<usize>)> {
     let all = cores()?;
     let own = std::process::id();
-    let server = match all.as_slice() {
+    let apart = match all.as_slice() {
         [server, others @ ..] if !others.is_empty() => {
             pin(own, others)?;
-            Some(*server)
+            Some(Apart { servers: vec![*server], others: others.to_vec() })
         }
         _ => None,
     };
+    let server = apart.as_ref().and_then(|apart| apart.servers.first()).copied();
     let mut figures = Figures::default();
     for number in 0..plan.rounds {
         let limit = of_limit(plan, server).await.context("measuring the limit server")?;
-        let starling = of_starling(plan, server, number).await.context("measuring Starling")?;
+        let starling = of_starling(plan, apart.as_ref(), number).await.context("measuring Starling")?;
         figures.idle_bytes.add(limit.idle_bytes, starling.idle_bytes);
         figures.fan_out.add(limit.fan_out, starling.fan_out);
         figures.pairs.add(limit.pairs, starling.pairs);
@@ -111,9 +115,8 @@ async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
     })
 }
 
-async fn of_starling(plan: &Plan, core: Option<usize>, number: usize) -> Result<Round> {
-    let core = core.map(|core| [core]);
-    let stack = Stack::start(1, core.as_ref().map(<[usize; 1]>::as_slice)).await?;
+async fn of_starling(plan: &Plan, apart: Option<&Apart>, number: usize) -> Result<Round> {
+    let stack = Stack::start(1, apart).await?;
     let (target, pids) = (&stack.target, &stack.pids);
     let warm = idle::Idle { run: format!("warm-{number}"), sockets: 20, conversations: 5 };
     let warm = idle::open(target, &warm).await?;

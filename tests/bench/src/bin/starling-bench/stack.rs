@@ -11,6 +11,14 @@ use starling_tests::{
 
 const SECRET: &str = "a secret of the benchmark, 32 bytes+";
 
+/// Which cores are whose.
+pub(crate) struct Apart {
+    /// The nodes'.
+    pub(crate) servers: Vec<usize>,
+    /// Everybody else's.
+    pub(crate) others: Vec<usize>,
+}
+
 /// Runs until it is dropped.
 pub(crate) struct Stack {
     /// How it is reached.
@@ -24,8 +32,8 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts so many nodes that do both roles; kept on these cores, where some are named.
-    pub(crate) async fn start(nodes: usize, cores: Option<&[usize]>) -> Result<Self> {
+    /// Starts so many nodes that do both roles; kept apart from everything else, where it is said how.
+    pub(crate) async fn start(nodes: usize, apart: Option<&Apart>) -> Result<Self> {
         let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
         let url = postgres.url();
         let (code, _, log) = node::run(&["migrate"], [("DATABASE_URL", url.as_str())]).await?;
@@ -42,11 +50,13 @@ impl Stack {
         ];
         let mut running = Vec::new();
         for _ in 0..nodes {
-            let mut node = Node::start(Role::Serve, env).await?;
+            // Put there before it begins, by way of its parent: a node has as many threads as it finds cores.
+            let own = std::process::id();
+            apart.map_or(Ok(()), |apart| pin(own, &apart.servers))?;
+            let started = Node::start(Role::Serve, env).await;
+            apart.map_or(Ok(()), |apart| pin(own, &apart.others))?;
+            let mut node = started?;
             node.ready().await?;
-            if let Some(cores) = cores {
-                pin(node.id(), cores)?;
-            }
             running.push(node);
         }
         let pids = running.iter().map(Node::id).collect();
