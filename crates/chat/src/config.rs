@@ -7,7 +7,7 @@ use crate::AuthConfig;
 /// How changes are committed.
 #[derive(Debug, Clone)]
 pub struct WriterConfig {
-    /// Transactions in flight at once; a conversation always uses the same lane.
+    /// Most transactions in flight at once: a lane is used when those before it are full or held up.
     pub lanes: usize,
     /// Most changes in one transaction.
     pub max_batch: usize,

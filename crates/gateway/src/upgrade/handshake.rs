@@ -31,8 +31,12 @@ pub(crate) struct NoHandshake;
 
 impl IntoResponse for NoHandshake {
     fn into_response(self) -> Response {
-        let detail = "this is a WebSocket: connect with an upgrade";
-        problem(StatusCode::UPGRADE_REQUIRED, ErrorCode::Invalid, detail)
+        let detail = "this is a WebSocket: connect with an upgrade, version 13";
+        let mut response = problem(StatusCode::UPGRADE_REQUIRED, ErrorCode::Invalid, detail);
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        response
     }
 }
 

@@ -148,8 +148,8 @@ settings! {
         /// does not hear of their end counts them for longer.
         database_connections: u32 = parse::whole::<2, 1_000>, "STARLING_DATABASE_CONNECTIONS", Number, Open,
             Same("16");
-        /// Transactions of changes that are in flight at once; a conversation always uses the same lane. SQLite writes
-        /// one at a time.
+        /// Most transactions of changes in flight at once: the next lane is used when those before it are full or held
+        /// up. SQLite writes one at a time.
         writer_lanes: u32 = parse::whole::<1, 64>, "STARLING_WRITER_LANES", Number, Open,
             ByMode { embedded: "1", cluster: "4" };
         /// Changes that may wait in one lane; beyond it a client gets `overloaded`.

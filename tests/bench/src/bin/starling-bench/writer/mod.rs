@@ -1,5 +1,7 @@
-//! Durable messages per second: the batch writer against one commit per message, on the same Postgres (which syncs
-//! to disk), through the same domain code.
+//! Durable messages per second: the batch writer against one commit per message, through the same domain code, and
+//! against bare batches of the same rows ([`bare`]); on the same Postgres, which syncs to disk.
+
+mod bare;
 
 use std::{
     sync::{
@@ -28,26 +30,52 @@ pub(crate) const SENDERS: usize = 64;
 const CONVERSATIONS: usize = 2;
 const SECRET: &[u8] = b"a secret of the benchmark, 32 bytes+";
 
-/// What was measured, messages per second.
+/// What was measured, messages per second where nothing else is said.
+#[derive(Default)]
 pub(crate) struct Rates {
     /// Through the writer as configured by default.
     pub(crate) batched: Samples,
     /// One commit per message, as many connections as senders.
     pub(crate) single: Samples,
+    /// Batches of as many messages as there are senders: one transaction at a time, or four with a quarter of them each,
+    /// whichever is faster.
+    pub(crate) bare: Samples,
+    /// Of each round: batched to single, and batched to bare.
+    pub(crate) to_single: Samples,
+    pub(crate) to_bare: Samples,
+    /// Messages of a transaction of the batch writer, on average.
+    pub(crate) batch: Samples,
 }
 
-/// Measures both, interleaved, `rounds` times for `time` each.
+/// Measures all of them, interleaved, `rounds` times for `time` each.
 pub(crate) async fn measure(rounds: usize, time: Duration) -> Result<Rates> {
     let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
-    let mut rates = Rates { batched: Samples::default(), single: Samples::default() };
+    let mut rates = Rates::default();
     for round in 0..rounds {
-        let config = WriterConfig::default();
-        rates.batched.add(one(&postgres, &format!("batched-{round}"), config, 16, time).await?);
+        let (config, database) = (WriterConfig::default(), format!("batched-{round}"));
+        let batched = one(&postgres, &database, config, 16, time).await?;
+        // Into what the writer has just filled: the same conversations, the same indexes, no smaller tables.
+        let mut bare = 0.0_f64;
+        for (loops, batch) in [(1, SENDERS), (4, SENDERS / 4)] {
+            bare = bare.max(bare::rate(&postgres.url_of(&database), loops, batch, time).await?);
+        }
         // As many lanes as senders, one change per transaction: what a server without group commit does.
         let config = WriterConfig { lanes: SENDERS, max_batch: 1, ..WriterConfig::default() };
-        rates.single.add(one(&postgres, &format!("single-{round}"), config, SENDERS as u32, time).await?);
+        let single = one(&postgres, &format!("single-{round}"), config, SENDERS as u32, time).await?;
+        rates.batched.add(batched.rate);
+        rates.batch.add(batched.batch);
+        rates.single.add(single.rate);
+        rates.bare.add(bare);
+        rates.to_single.add(batched.rate / single.rate);
+        rates.to_bare.add(batched.rate / bare);
     }
     Ok(rates)
+}
+
+/// What one run of the domain code did.
+struct One {
+    rate: f64,
+    batch: f64,
 }
 
 async fn one(
@@ -56,7 +84,7 @@ async fn one(
     writer: WriterConfig,
     connections: u32,
     time: Duration,
-) -> Result<f64> {
+) -> Result<One> {
     postgres.create_database(database, None).await?;
     let config = PostgresConfig { max_connections: connections, ..PostgresConfig::new(postgres.url_of(database)) };
     let store: Arc<dyn Store> = Arc::new(PostgresStore::connect(config)?);
@@ -86,7 +114,16 @@ async fn one(
     }
     chat.shutdown().await;
     store.close().await;
-    Ok(rate)
+    Ok(One { rate, batch: mean(&registry, "starling_writer_batch_size")? })
+}
+
+/// The mean of what a histogram has seen.
+fn mean(registry: &prometheus::Registry, name: &str) -> Result<f64> {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).context("there is no such histogram")?;
+    let metric = family.get_metric().first().context("a histogram without values")?;
+    let histogram = metric.get_histogram();
+    Ok(histogram.get_sample_sum() / histogram.get_sample_count() as f64)
 }
 
 /// Sends in a closed loop, to its conversations in turn.
