@@ -58,6 +58,13 @@ impl ChatError {
         self
     }
 
+    /// The database is away, as several hear it.
+    pub(crate) fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(ErrorCode::Unavailable, "the database is out of reach or too busy; try again")
+            .retry_after(UNAVAILABLE_RETRY_MS)
+            .because(cause)
+    }
+
     /// As `error` of a WebSocket reply.
     pub fn to_reply(&self) -> ReplyError {
         ReplyError {
@@ -76,11 +83,7 @@ impl From<store::StoreError> for ChatError {
     fn from(error: store::StoreError) -> Self {
         use store::{Conflict, StoreError};
         match error {
-            StoreError::Unavailable(_) | StoreError::Locked(_) => {
-                Self::new(ErrorCode::Unavailable, "the database is out of reach or too busy; try again")
-                    .retry_after(UNAVAILABLE_RETRY_MS)
-                    .because(error)
-            }
+            StoreError::Unavailable(_) | StoreError::Locked(_) => Self::unavailable(error),
             StoreError::Conflict(Conflict::Username) => {
                 Self::new(ErrorCode::UsernameTaken, "somebody else has this username")
             }

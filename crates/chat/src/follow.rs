@@ -8,10 +8,7 @@ use protocol::{
 use serde::Serialize;
 use store::{FeedChange, FeedItem, Heads, Members, Membership, Memberships, Missed, Since, Watermark};
 
-use crate::{Caller, Chat, ChatError, Result, check, envelope::FeedMoved, page};
-
-/// Most changes of one conversation in [`Chat::catch_up`].
-const CATCH_UP_LIMIT: u32 = 50;
+use crate::{Caller, Chat, ChatError, Result, arrivals::CATCH_UP_LIMIT, check, envelope::FeedMoved, page};
 
 /// One event of a user's feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +39,7 @@ pub enum FeedEffect {
 impl Chat {
     /// The user's conversations with heads, their feed's head and the epoch, in one snapshot.
     pub async fn memberships(&self, user: UserId) -> Result<Memberships> {
-        let limit = match self.limits().connection_conversations {
-            0 => u32::MAX,
-            limit => limit,
-        };
-        Ok(self.inner.store.memberships(user, limit).await?)
+        self.inner.arrivals.memberships(user).await
     }
 
     /// One conversation of the user; none when they do not take part.
@@ -126,7 +119,8 @@ impl Chat {
         cursors: &[(ConversationId, Seq)],
         limit: u32,
     ) -> Result<Vec<Missed>> {
-        let pages = self.inner.store.catch_up(caller.user.id, cursors, limit.min(CATCH_UP_LIMIT)).await?;
+        let behind = (caller.user.id, cursors.to_vec());
+        let pages = self.inner.arrivals.missed(behind, limit.min(CATCH_UP_LIMIT)).await?;
         Ok(pages.into_iter().map(cut).collect())
     }
 
@@ -157,7 +151,7 @@ impl Chat {
     /// Markers of these conversations that a resume tells: one's own, and everybody's where 100 or fewer take part. In
     /// memory at once: ask for some hundred conversations at a time.
     pub async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
-        Ok(self.inner.store.receipts(user, conversations).await?)
+        self.inner.arrivals.receipts(user, conversations.to_vec()).await
     }
 
     /// Tells the nodes that hold the user's connections that their feed moved. A hint: queued, never waits for the

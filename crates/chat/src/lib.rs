@@ -7,6 +7,7 @@
 mod announcements;
 #[cfg(test)]
 mod announcements_tests;
+mod arrivals;
 mod auth;
 mod bounded;
 mod change;
@@ -91,6 +92,7 @@ struct Inner {
     env: Env,
     config: ChatConfig,
     auth: auth::Auth,
+    arrivals: arrivals::Arrivals,
     writer: Arc<writer::Writer>,
     receipts: receipts::Coalescer,
     typing: typing::Shown,
@@ -108,6 +110,7 @@ impl Chat {
     ) -> std::result::Result<Self, String> {
         let auth = auth::Auth::new(&config.auth)?;
         let metrics = metrics::Metrics::register(registry)?;
+        let arrivals = arrivals::Arrivals::new(&store, &env, &config, &metrics);
         let writer = Arc::new(writer::Writer::start(&store, &bus, &env, &config, metrics.clone()));
         let told_by = Arc::clone(&writer);
         let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked, epoch: &str| {
@@ -115,7 +118,7 @@ impl Chat {
         });
         let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), &env, metrics);
         let typing = typing::Shown::default();
-        Ok(Self { inner: Arc::new(Inner { store, bus, env, config, auth, writer, receipts, typing }) })
+        Ok(Self { inner: Arc::new(Inner { store, bus, env, config, auth, arrivals, writer, receipts, typing }) })
     }
 
     /// The world that this node lives in.

@@ -31,6 +31,10 @@ pub(crate) struct Metrics {
     pub(crate) receipt_rows: IntCounter,
     /// Requests to move markers that were refused or failed, by error code.
     pub(crate) receipts_refused: IntCounterVec,
+    /// Reads for connections that begin, by what they read.
+    pub(crate) arrival_reads: IntCounterVec,
+    /// Questions that those answered.
+    pub(crate) arrival_questions: IntCounterVec,
 }
 
 impl Metrics {
@@ -98,6 +102,20 @@ impl Metrics {
                     IntCounterVec::new(
                         Opts::new("starling_receipts_refused_total", "Requests to move markers that were refused"),
                         &["code"],
+                    )?,
+                )?,
+                arrival_reads: add(
+                    registry,
+                    IntCounterVec::new(
+                        Opts::new("starling_arrival_reads_total", "Reads of the store for connections that begin"),
+                        &["read"],
+                    )?,
+                )?,
+                arrival_questions: add(
+                    registry,
+                    IntCounterVec::new(
+                        Opts::new("starling_arrival_questions_total", "Questions that those reads answered"),
+                        &["read"],
                     )?,
                 )?,
             })

@@ -57,9 +57,11 @@ pub(crate) async fn admit(node: &Node, door: Door, credentials: &Credentials, he
     let bearer = headers.get(header::AUTHORIZATION).map(bearer);
     let caller = async {
         match (bearer, &credentials.ticket, &credentials.token) {
-            (Some(Some(token)), _, _) => Some(node.chat.authenticate(token).await),
+            (Some(Some(token)), _, _) => Some(node.chat.authenticate_connection(token).await),
             (None, Some(ticket), _) => Some(redeem(node, door, ticket).await),
-            (None, None, Some(token)) if node.config.allow_query_token => Some(node.chat.authenticate(token).await),
+            (None, None, Some(token)) if node.config.allow_query_token => {
+                Some(node.chat.authenticate_connection(token).await)
+            }
             // A header that is no bearer token, or a token in the URL where the operator forbids it.
             _ => None,
         }

@@ -299,7 +299,7 @@ impl<T: Transport> Connection<T> {
         }
         let (node, link) = (Arc::clone(&self.node), Arc::clone(&self.link));
         self.node.spawn_for_connection(async move {
-            let reply = match node.chat.authenticate(&token).await {
+            let reply = match node.chat.authenticate_connection(&token).await {
                 Ok(caller) if caller.user.id == link.user() && caller.session == link.caller.session => {
                     *link.expires_at.lock() = deadline_of(&node, caller.expires_at);
                     dispatch::done(reference, serde_json::json!({ "expires_at": caller.expires_at }))

@@ -38,7 +38,11 @@ impl Node {
         let items = if membership { items } else { self.unchecked(link, items, resume).await? };
         // Read before anything goes live: a conversation that is new to the client goes live from where its frame
         // shows it.
-        let (feed_head, events) = self.chat.feed(link.user(), resume.user_seq).await?;
+        let (feed_head, events) = match resume.user_seq {
+            // Nothing had moved it when the start was read, and what comes since is read where it goes live.
+            same if same == user_seq => (user_seq, Vec::new()),
+            behind => self.chat.feed(link.user(), behind).await?,
+        };
         let shown: Map<_, _> = events
             .iter()
             .filter_map(|event| match event.effect {

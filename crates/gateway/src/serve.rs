@@ -159,7 +159,7 @@ async fn hello(node: &Node, transport: &mut impl Transport) -> Result<(Caller, O
         };
         let answer = match Command::decode(&text) {
             Ok((reference, Command::Hello(Hello { token: Some(token), resume }))) => {
-                match node.chat.authenticate(&token).await {
+                match node.chat.authenticate_connection(&token).await {
                     Ok(caller) => return Ok((caller, reference, Hello { token: None, resume })),
                     Err(error) => {
                         let frame = dispatch::refused(reference, &error);

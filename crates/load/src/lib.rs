@@ -3,7 +3,7 @@
 //!
 //! [`cli::run`] is `starling-load` and `starling load`; a run goes from [`plan`] through [`engine`], [`stage`] and one of
 //! [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`]. [`idle`],
-//! [`room`], [`pairs`] and [`steady`] are scenarios for benchmarks that look at servers from inside.
+//! [`room`], [`pairs`], [`resume`] and [`steady`] are scenarios for benchmarks that look at servers from inside.
 
 #![allow(rustdoc::private_intra_doc_links)]
 
@@ -25,6 +25,7 @@ mod people;
 mod plan;
 mod report;
 mod rest;
+pub mod resume;
 pub mod room;
 mod run;
 mod scenario;

@@ -113,6 +113,7 @@ pub(crate) fn stage(target: &Target, run: &str, scenario: Scenario, pace: Pace) 
     let rest = Rest::new(&plan.api)?;
     let people = People::new(rest.clone(), Tokens::minted(&target.secret), run);
     let dialer = Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?;
+    let dialer = if matches!(plan.scenario, Scenario::Storm { .. }) { dialer.with_one_home() } else { dialer };
     let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience, time: plan.time };
     Ok(Stage { run: Run::new(run, parts), plan, people })
 }

@@ -33,6 +33,8 @@ const BUFFER: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     gateways: Vec<Url>,
+    /// Everybody begins at the first gateway, instead of being spread over all.
+    one_home: bool,
     tls: Option<Arc<ClientConfig>>,
     /// Sockets of the whole run: what source addresses are shared among.
     sockets: usize,
@@ -57,7 +59,18 @@ impl Dialer {
             .collect::<Result<_>>()?;
         let tls = gateways.iter().any(|url| url.scheme() == "https");
         let tls = tls.then(ClientConfig::with_platform_verifier).transpose().context("no certificates to trust")?;
-        Ok(Self { gateways, tls: tls.map(Arc::new), sockets, patience, streams: Mutex::default() })
+        Ok(Self { gateways, one_home: false, tls: tls.map(Arc::new), sockets, patience, streams: Mutex::default() })
+    }
+
+    /// Everybody begins at the first gateway; the others are for when it fails.
+    pub(crate) fn with_one_home(self) -> Self {
+        Self { one_home: true, ..self }
+    }
+
+    /// Which connection a person's next one is, counted over gateways: people are spread over them, and each failure
+    /// tries the next.
+    pub(crate) fn turn(&self, person: usize, failures: usize) -> usize {
+        if self.one_home { failures } else { person + failures }
     }
 
     /// The gateway of the `turn`-th connection.

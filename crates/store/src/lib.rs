@@ -5,6 +5,7 @@
 //! nothing of policy: what may be done is decided in `chat`, by a pure function that [`Store::change`] calls
 //! while it holds the locks.
 
+mod arrivals;
 mod cursor;
 mod error;
 mod inbox;
@@ -21,6 +22,7 @@ use protocol::{
     Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 
+pub use arrivals::{Arrivals, Behind, Who};
 pub use error::{Conflict, StoreError};
 pub use inbox::Inbox;
 pub use library::Library;
@@ -40,9 +42,9 @@ pub const CATCH_UP_CHANGES: u32 = 2_000;
 pub type Decide<'a> = &'a (dyn Fn(&Locked) -> Writes + Send + Sync);
 
 /// Everything that outlives a process: this, and [`Library`] (what is read around messages), [`Inbox`] (what is told
-/// to people) and [`People`] (who they are to each other).
+/// to people), [`People`] (who they are to each other) and [`Arrivals`] (some of this for many connections at once).
 #[async_trait]
-pub trait Store: Library + Inbox + People + Send + Sync + 'static {
+pub trait Store: Library + Inbox + People + Arrivals + Send + Sync + 'static {
     // ---- the store itself
 
     /// Applies the migrations that are missing. Safe to call from many nodes at once.
@@ -86,8 +88,6 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Rotation>;
-    /// The session's user and whether it still counts (neither revoked nor expired).
-    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>>;
     /// The user's sessions that still count, newest first.
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>>;
     /// Revokes one session of the user (or all: `None`), moving their feed. `None` when there was nothing to revoke.
@@ -185,10 +185,14 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     /// [`CATCH_UP_CHANGES`] in all: where that leaves nothing for a conversation, its page is empty and says that there
     /// is `more` (`to` = `from`). The first with something new always gets some. In the order of the cursors;
     /// conversations that the viewer does not take part in are left out.
-    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>>;
+    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>> {
+        only(self.catch_up_of(&[(viewer, cursors.to_vec())], limit).await?)
+    }
     /// The conversations the user takes part in, most recently active first, with heads and the head of their
     /// feed, in one snapshot.
-    async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships>;
+    async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships> {
+        only(self.memberships_of(&[user], limit).await?)
+    }
     /// The conversations that changed after a watermark, with the cursors to replay them from, none of them more than
     /// `limit` behind its head: of those that the user takes part in now or took part in at `user_seq` of their feed, also
     /// when they were deleted. That they came or went meanwhile is [`Store::feed`]'s to tell.
@@ -204,5 +208,12 @@ pub trait Store: Library + Inbox + People + Send + Sync + 'static {
     async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed>;
     /// Markers a resume tells: the user's own, and those of all active participants in conversations of ≤ 100,
     /// for those of `conversations` that the user takes part in.
-    async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>>;
+    async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
+        only(self.receipts_of(&[(user, conversations.to_vec())]).await?)
+    }
+}
+
+/// The answer to who asked alone.
+fn only<T>(answers: Vec<T>) -> Result<T> {
+    answers.into_iter().next().ok_or_else(|| StoreError::Internal("a question without an answer".into()))
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use protocol::{NAME_MAX, OrgRole, SessionId, Timestamp, USERNAME_MAX, UserId};
+use protocol::{NAME_MAX, OrgRole, SessionId, Timestamp, USERNAME_MAX, User, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -109,6 +109,15 @@ pub(super) struct Profile {
     pub(super) display_name: Option<String>,
     pub(super) avatar_url: Option<String>,
     pub(super) role: Option<OrgRole>,
+}
+
+impl Profile {
+    /// The user is as the token has it: nothing is to be written.
+    pub(super) fn says_nothing_new_of(&self, user: &User) -> bool {
+        self.display_name.as_ref().is_none_or(|name| *name == user.display_name)
+            && (self.avatar_url.is_none() || self.avatar_url == user.avatar_url)
+            && self.role.is_none_or(|role| role == user.role)
+    }
 }
 
 /// The claims of a token whose signature was good.

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use protocol::{ErrorCode, SessionId, Ticket, TicketPurpose, TicketRequest, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::{authenticate::enabled, secrets};
+use super::{
+    authenticate::{Asker, enabled},
+    secrets,
+};
 use crate::{Caller, Chat, ChatError, Result};
 
 /// How long a ticket can be used.
@@ -58,10 +61,7 @@ impl Chat {
         if holder.expires_at <= now {
             return Err(ChatError::new(ErrorCode::TokenExpired, "the access token of this ticket has expired"));
         }
-        let user = match holder.session {
-            Some(session) => self.session_user(holder.user, session, now).await?,
-            None => self.inner.store.user(holder.user).await?.ok_or_else(bad_ticket)?,
-        };
+        let user = self.known_user(holder.user, holder.session, Asker::Connection).await?;
         Ok(Caller { user: enabled(user)?, session: holder.session, expires_at: holder.expires_at })
     }
 }

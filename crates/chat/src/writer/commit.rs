@@ -26,7 +26,6 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 const PAUSES_MS: [u64; 2] = [100, 400];
 /// No further try when this long has passed since the first began: callers wait.
 const TRY_FOR: Duration = Duration::from_secs(2);
-const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 
 /// The one thing of the store that a lane uses, so that tests can lose its answers.
 #[async_trait]
@@ -202,10 +201,7 @@ fn fail(mut jobs: Vec<Job>, error: StoreError) {
     }
     let error = Arc::new(error);
     for job in jobs {
-        let answer = ChatError::new(ErrorCode::Unavailable, "the database is out of reach or too busy; try again")
-            .retry_after(UNAVAILABLE_RETRY_MS)
-            .because(Arc::clone(&error));
-        let _ = job.reply.send(Err(answer));
+        let _ = job.reply.send(Err(ChatError::unavailable(Arc::clone(&error))));
     }
 }
 

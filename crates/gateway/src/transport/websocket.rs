@@ -7,7 +7,7 @@
 mod io;
 
 use std::{
-    future::{pending, poll_fn},
+    future::poll_fn,
     io::IoSlice,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -44,6 +44,8 @@ pub(crate) struct WsTransport {
     /// The first of it that is not with the kernel, and how many bytes of it, header included, are.
     at: usize,
     offset: usize,
+    /// A frame over the limit came: tungstenite is not to read on from the middle of it.
+    is_deaf: bool,
 }
 
 impl WsTransport {
@@ -57,7 +59,7 @@ impl WsTransport {
             .max_frame_size(Some(frame_bytes));
         // A copy: what HTTP read into has room for a large head, and would stay for as long as the socket.
         let context = WebSocketContext::from_partially_read(read.to_vec(), Role::Server, Some(config));
-        Self { io, context, batch: Vec::new(), at: 0, offset: 0 }
+        Self { io, context, batch: Vec::new(), at: 0, offset: 0, is_deaf: false }
     }
 
     /// Does something with tungstenite's side of it; what would block is waited for.
@@ -122,7 +124,10 @@ impl WsTransport {
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Result<Inbound, End>> {
         let message = match ready!(self.poll_context(context, |ws, io| ws.read(io))) {
             Ok(message) => message,
-            Err(error) => return Poll::Ready(Err(end_of(&error))),
+            Err(error) => {
+                self.is_deaf = matches!(error, tungstenite::Error::Capacity(_));
+                return Poll::Ready(Err(end_of(&error)));
+            }
         };
         Poll::Ready(match message {
             Message::Text(text) => Ok(Inbound::Text(text)),
@@ -186,14 +191,15 @@ impl Transport for WsTransport {
             }
             // Reading on until the other side's close: a socket that is dropped with unread data resets, and the
             // client would not see the code.
-            loop {
+            while !self.is_deaf {
                 match poll_fn(|context| self.poll_context(context, |ws, io| ws.read(io))).await {
                     Ok(_) => {}
-                    // A frame over the limit is not read on: what is left of it stays where it is for the while.
-                    Err(tungstenite::Error::Capacity(_)) => pending().await,
-                    Err(_) => return Ok::<_, tungstenite::Error>(()),
+                    Err(tungstenite::Error::Capacity(_)) => self.is_deaf = true,
+                    Err(_) => return Ok(()),
                 }
             }
+            tokio::io::copy(&mut self.io, &mut tokio::io::sink()).await?;
+            Ok::<_, tungstenite::Error>(())
         };
         let _ = timeout(FAREWELL, goodbye).await;
     }

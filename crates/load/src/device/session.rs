@@ -161,9 +161,9 @@ impl Session {
         most.mul_f64(rand::random::<f64>())
     }
 
-    /// Which connection it is, counted over gateways: people are spread over them, and each failure tries the next.
+    /// Which gateway's turn it is.
     pub(super) fn turn(&self) -> usize {
-        self.person.index as usize + self.failures as usize
+        self.run.dialer.turn(self.person.index as usize, self.failures as usize)
     }
 
     // ---- what it says

@@ -81,6 +81,15 @@ pub struct SessionState {
     pub active: bool,
 }
 
+/// Who a connection is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// None: no such user.
+    pub user: Option<User>,
+    /// Of the session that was named; none: there was none named, or there is no such session.
+    pub session: Option<SessionState>,
+}
+
 /// What came of using a refresh token.
 #[derive(Debug, Clone)]
 pub enum Rotation {

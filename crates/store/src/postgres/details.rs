@@ -44,16 +44,19 @@ pub(super) async fn messages(
     rows: Vec<MessageRow>,
     viewer: Option<UserId>,
 ) -> Outcome<Vec<Message>> {
-    let named: HashSet<Uuid> = rows.iter().flat_map(MessageRow::named).collect();
+    messages_for(tx, rows.into_iter().map(|row| (row, viewer)).collect()).await
+}
+
+/// The same, each with its own viewer.
+pub(super) async fn messages_for(
+    tx: &mut PgConnection,
+    rows: Vec<(MessageRow, Option<UserId>)>,
+) -> Outcome<Vec<Message>> {
+    let named: HashSet<Uuid> = rows.iter().flat_map(|(row, _)| row.named()).collect();
     let names = names(tx, named).await?;
-    let reacted: Vec<(Uuid, i64)> = rows.iter().filter_map(MessageRow::reacted).collect();
-    let mut reactions = reactions(tx, &reacted, viewer).await?;
-    rows.into_iter()
-        .map(|row| {
-            let reactions = row.reacted().and_then(|key| reactions.remove(&key)).unwrap_or_default();
-            row.message(&names, reactions)
-        })
-        .collect()
+    let reacted = rows.iter().map(|(row, viewer)| Some((row.reacted()?, *viewer))).collect();
+    let reactions = reactions(tx, reacted).await?;
+    rows.into_iter().zip(reactions).map(|((row, _), reactions)| row.message(&names, reactions)).collect()
 }
 
 /// The message of a row that may be there.
@@ -94,41 +97,51 @@ pub(super) async fn names(tx: &mut PgConnection, ids: HashSet<Uuid>) -> Outcome<
 
 #[derive(FromRow)]
 struct ReactionRow {
-    conversation_id: Uuid,
-    seq: i64,
+    place: i64,
     emoji: String,
     users: i64,
     user_ids: Vec<Uuid>,
     mine: Option<bool>,
 }
 
-/// Emoji in the order in which each was first used, with the first users of each. Changes order them, not clocks.
-async fn reactions(
-    tx: &mut PgConnection,
-    of: &[(Uuid, i64)],
-    viewer: Option<UserId>,
-) -> Outcome<HashMap<(Uuid, i64), Vec<Reaction>>> {
-    let mut reactions: HashMap<(Uuid, i64), Vec<Reaction>> = HashMap::new();
-    if of.is_empty() {
+/// Where a message is, and who looks at it.
+type Looked = ((Uuid, i64), Option<UserId>);
+
+/// Of each message that has any: emoji in the order in which each was first used, with the first users of each. Changes
+/// order them, not clocks.
+async fn reactions(tx: &mut PgConnection, of: Vec<Option<Looked>>) -> Outcome<Vec<Vec<Reaction>>> {
+    let mut reactions: Vec<Vec<Reaction>> = of.iter().map(|_| Vec::new()).collect();
+    let (mut places, mut conversations, mut seqs, mut viewers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (place, looked) in (0_i64..).zip(of) {
+        let Some(((conversation, seq), viewer)) = looked else { continue };
+        places.push(place);
+        conversations.push(conversation);
+        seqs.push(seq);
+        viewers.push(viewer.map(|viewer| viewer.0));
+    }
+    if places.is_empty() {
         return Ok(reactions);
     }
-    let (conversations, seqs): (Vec<Uuid>, Vec<i64>) = of.iter().copied().unzip();
     let rows: Vec<ReactionRow> = sqlx::query_as(
-        "SELECT r.conversation_id, r.seq, r.emoji, count(*) AS users, bool_or(r.user_id = $3) AS mine,
-                (array_agg(r.user_id ORDER BY r.changed_seq))[:$4] AS user_ids
-         FROM unnest($1::uuid[], $2::bigint[]) AS k (conversation_id, seq)
+        "SELECT k.place, r.emoji, count(*) AS users, bool_or(r.user_id = k.viewer) AS mine,
+                (array_agg(r.user_id ORDER BY r.changed_seq))[:$5] AS user_ids
+         FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::uuid[]) AS k (place, conversation_id, seq, viewer)
          JOIN reactions r ON r.conversation_id = k.conversation_id AND r.seq = k.seq
-         GROUP BY r.conversation_id, r.seq, r.emoji
+         GROUP BY k.place, r.emoji
          ORDER BY min(r.changed_seq)",
     )
+    .bind(places)
     .bind(conversations)
     .bind(seqs)
-    .bind(viewer.map(|viewer| viewer.0))
+    .bind(viewers)
     .bind(i32::try_from(REACTION_USERS_SHOWN).unwrap_or(i32::MAX))
     .fetch_all(tx)
     .await?;
     for row in rows {
-        reactions.entry((row.conversation_id, row.seq)).or_default().push(Reaction {
+        let Some(reactions) = usize::try_from(row.place).ok().and_then(|place| reactions.get_mut(place)) else {
+            continue;
+        };
+        reactions.push(Reaction {
             emoji: row.emoji,
             count: count(row.users),
             user_ids: row.user_ids.into_iter().map(UserId).collect(),

@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::{
     details::messages,
-    fault::{Fault, Outcome},
+    fault::Outcome,
     rows::{MessageRow, message_columns, message_joins},
     values::{count, int, watermark},
 };
-use crate::{Heads, Members, Membership, Memberships};
+use crate::{Heads, Members};
 
 /// For a viewer: they must take part now, and see nothing from before they may.
 const CHANGES_FOR_VIEWER: &str = concat!(
@@ -76,54 +76,6 @@ pub(super) fn page(conversation: ConversationId, after: Seq, head: Seq, room: us
         _ => head,
     };
     Changes { tag: ChangesTag::Changes, conversation_id: conversation, from: after, to, more: to < head, changes }
-}
-
-#[derive(FromRow)]
-struct MembershipRow {
-    epoch: String,
-    snapshot: String,
-    feed_seq: Option<i64>,
-    conversation_id: Option<Uuid>,
-    last_seq: Option<i64>,
-    access_since_seq: Option<i64>,
-}
-
-/// The conversations that a user takes part in.
-pub(super) async fn memberships(pool: &PgPool, user: UserId, limit: u32) -> Outcome<Memberships> {
-    let rows: Vec<MembershipRow> = sqlx::query_as(
-        "SELECT meta.epoch, pg_current_snapshot()::text AS snapshot, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
-         FROM meta
-         LEFT JOIN users u ON u.id = $1
-         LEFT JOIN LATERAL (
-             SELECT p.conversation_id, c.last_seq, p.access_since_seq, c.last_activity_at
-             FROM participants p JOIN conversations c ON c.id = p.conversation_id
-             WHERE p.user_id = u.id AND p.left_at IS NULL AND c.deleted_at IS NULL
-             ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $2) i ON true
-         WHERE meta.singleton
-         ORDER BY i.last_activity_at DESC, i.conversation_id DESC",
-    )
-    .bind(user.0)
-    .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await?;
-    let first = rows.first().ok_or(Fault::internal("the table meta is empty"))?;
-    let mut memberships = Memberships {
-        epoch: first.epoch.clone(),
-        user_seq: count(first.feed_seq.unwrap_or(0)),
-        watermark: watermark(&first.snapshot)?,
-        items: Vec::with_capacity(rows.len()),
-    };
-    for row in rows {
-        let (Some(id), Some(last_seq), Some(since)) = (row.conversation_id, row.last_seq, row.access_since_seq) else {
-            continue;
-        };
-        memberships.items.push(Membership {
-            conversation_id: ConversationId(id),
-            last_seq: count(last_seq),
-            access_since_seq: count(since),
-        });
-    }
-    Ok(memberships)
 }
 
 #[derive(FromRow)]

@@ -1,8 +1,6 @@
 //! Delivered and read markers.
 
-use protocol::{ConversationId, Receipt, UserId};
 use sqlx::{FromRow, PgPool};
-use uuid::Uuid;
 
 use super::{
     fault::Outcome,
@@ -91,30 +89,4 @@ pub(super) async fn mark(pool: &PgPool, rows: &[MarkRow]) -> Outcome<Marks> {
 }
 
 /// Above so many active participants only one's own markers are told, and what was delivered is not kept.
-const TOLD_UP_TO: i64 = 100;
-
-/// The user's own markers, and everybody's in small conversations.
-pub(super) async fn receipts(pool: &PgPool, user: UserId, conversations: &[ConversationId]) -> Outcome<Vec<Receipt>> {
-    let rows: Vec<(Uuid, Uuid, i64, i64, i64)> = sqlx::query_as(
-        "SELECT p.conversation_id, p.user_id, p.delivered_seq, p.read_seq, p.read_number
-         FROM participants mine
-         JOIN conversations c ON c.id = mine.conversation_id AND c.deleted_at IS NULL
-         JOIN participants p ON p.conversation_id = mine.conversation_id AND p.left_at IS NULL
-                            AND (p.user_id = mine.user_id OR c.participant_count <= $3)
-         WHERE mine.user_id = $1 AND mine.left_at IS NULL AND mine.conversation_id = ANY($2)
-         ORDER BY p.conversation_id, p.user_id",
-    )
-    .bind(user.0)
-    .bind(conversations.iter().map(|id| id.0).collect::<Vec<_>>())
-    .bind(TOLD_UP_TO)
-    .fetch_all(pool)
-    .await?;
-    let receipt = |(conversation, user, delivered_seq, read_seq, read_number)| Receipt {
-        conversation_id: ConversationId(conversation),
-        user_id: UserId(user),
-        delivered_seq: count(delivered_seq),
-        read_seq: count(read_seq),
-        read_number: count(read_number),
-    };
-    Ok(rows.into_iter().map(receipt).collect())
-}
+pub(super) const TOLD_UP_TO: i64 = 100;

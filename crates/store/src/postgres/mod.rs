@@ -4,6 +4,7 @@
 //! Connects when first used, so that a node starts while Postgres is down; each call then fails within a few
 //! seconds with [`StoreError::Unavailable`] and succeeds again within a second of Postgres' return ([`away`]).
 
+mod arrivals;
 mod away;
 mod change;
 mod config;
@@ -37,16 +38,16 @@ use std::{future::Future, time::Duration};
 use async_trait::async_trait;
 use protocol::{
     Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page,
-    Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Participant, ProfilePatch, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use tokio::time::{Instant, timeout_at};
 
 pub use config::PostgresConfig;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members, Memberships,
-    Missed, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState,
-    Since, Store, StoreError, StoreHealth, Watermark,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
+    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store, StoreError,
+    StoreHealth, Watermark,
 };
 use away::Away;
 use doubt::Doubt;
@@ -191,10 +192,6 @@ impl Store for PostgresStore {
         self.call(|| async { sessions::rotate(&self.pool.get(), old_hash, new_hash, expires_at, now).await }).await
     }
 
-    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
-        self.call(|| async { sessions::state(&self.pool.get(), id, now).await }).await
-    }
-
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>> {
         self.call(|| async { sessions::list(&self.pool.get(), user, now).await }).await
     }
@@ -297,14 +294,6 @@ impl Store for PostgresStore {
         self.call(|| async { follow::changes(&self.pool.get(), viewer, conversation, after, limit).await }).await
     }
 
-    async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships> {
-        self.call(|| async { follow::memberships(&self.pool.get(), user, limit).await }).await
-    }
-
-    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>> {
-        self.call(|| async { resume::catch_up(&self.pool.get(), viewer, cursors, limit).await }).await
-    }
-
     async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since> {
         self.call(|| async { resume::changed_since(&self.pool.get(), user, user_seq, since, limit).await }).await
     }
@@ -323,9 +312,5 @@ impl Store for PostgresStore {
 
     async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed> {
         self.call(|| async { feed::after(&self.pool.get(), user, after).await }).await
-    }
-
-    async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
-        self.call(|| async { markers::receipts(&self.pool.get(), user, conversations).await }).await
     }
 }

@@ -11,7 +11,7 @@ use super::{
     rows::{UserRow, user_columns},
     values::{count, int},
 };
-use crate::{NewSession, Rotation, SessionRecord, SessionState};
+use crate::{NewSession, Rotation, SessionRecord};
 
 /// Opens a session.
 pub(super) async fn create(pool: &PgPool, session: &NewSession) -> Outcome<()> {
@@ -103,17 +103,6 @@ async fn reuse(tx: &mut PgConnection, hash: &[u8], now: Timestamp) -> Outcome<Ro
         Some(user_seq) => Rotation::Reused { session: SessionId(session), user_id: UserId(user), user_seq },
         None => Rotation::Invalid,
     })
-}
-
-/// Whose a session is and whether it counts.
-pub(super) async fn state(pool: &PgPool, id: SessionId, now: Timestamp) -> Outcome<Option<SessionState>> {
-    let row: Option<(Uuid, bool)> =
-        sqlx::query_as("SELECT user_id, revoked_at IS NULL AND expires_at > $2 FROM sessions WHERE id = $1")
-            .bind(id.0)
-            .bind(now.get())
-            .fetch_optional(pool)
-            .await?;
-    Ok(row.map(|(user, active)| SessionState { user_id: UserId(user), active }))
 }
 
 /// A user's sessions that count, newest first.

@@ -4,6 +4,7 @@
 //! unless it is opened to forget: [`SqliteConfig::durable`]). One connection writes, in `begin immediate` transactions: it is the lock that Postgres has
 //! in its rows. Others read, each call in one snapshot. It is no store for a second process: the lock file refuses it.
 
+mod arrivals;
 mod change;
 mod codec;
 mod config;
@@ -39,7 +40,7 @@ use std::{
 use async_trait::async_trait;
 use protocol::{
     Changes, Conversation, ConversationFilter, ConversationId, HistoryWindow, Message, MessageId, OrgId, Page,
-    Participant, ProfilePatch, Receipt, Seq, SessionId, Timestamp, User, UserId, UserSeq,
+    Participant, ProfilePatch, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -52,9 +53,9 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members, Memberships,
-    Missed, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, SessionState,
-    Since, Store, StoreError, StoreHealth, Watermark,
+    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
+    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store, StoreError,
+    StoreHealth, Watermark,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -235,10 +236,6 @@ impl Store for SqliteStore {
         Ok(rotation)
     }
 
-    async fn session(&self, id: SessionId, now: Timestamp) -> Result<Option<SessionState>> {
-        sessions::state(&mut *self.reader().await?, id, now).await
-    }
-
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>> {
         sessions::list(&mut *self.reader().await?, user, now).await
     }
@@ -357,14 +354,6 @@ impl Store for SqliteStore {
         messages::changes(&mut *self.snapshot().await?, viewer, conversation, after, limit).await
     }
 
-    async fn memberships(&self, user: UserId, limit: u32) -> Result<Memberships> {
-        follow::memberships(&mut *self.snapshot().await?, user, limit).await
-    }
-
-    async fn catch_up(&self, viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Result<Vec<Missed>> {
-        resume::catch_up(&mut *self.snapshot().await?, viewer, cursors, limit).await
-    }
-
     async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since> {
         resume::changed_since(&mut *self.snapshot().await?, user, user_seq, since, limit).await
     }
@@ -383,9 +372,5 @@ impl Store for SqliteStore {
 
     async fn feed(&self, user: UserId, after: UserSeq) -> Result<Feed> {
         feed::feed(&mut *self.snapshot().await?, user, after).await
-    }
-
-    async fn receipts(&self, user: UserId, conversations: &[ConversationId]) -> Result<Vec<Receipt>> {
-        follow::receipts(&mut *self.reader().await?, user, conversations).await
     }
 }

@@ -130,6 +130,13 @@ pub(super) async fn one(conn: &mut SqliteConnection, id: UserId) -> Result<Optio
     row.map(UserRow::into_user).transpose()
 }
 
+/// A user of another system.
+pub(super) async fn external(conn: &mut SqliteConnection, org: OrgId, external_id: &str) -> Result<Option<User>> {
+    let sql = concat!("select ", user_columns!(), " from users u where u.org_id = ? and u.external_id = ?");
+    let row: Option<UserRow> = sqlx::query_as(sql).bind(org.0).bind(external_id).fetch_optional(conn).await.db()?;
+    row.map(UserRow::into_user).transpose()
+}
+
 /// Those of `ids` that exist; in one org when it is given.
 pub(super) async fn many(conn: &mut SqliteConnection, org: Option<OrgId>, ids: &[UserId]) -> Result<Vec<User>> {
     let rows: Vec<UserRow> = sqlx::query_as(concat!(

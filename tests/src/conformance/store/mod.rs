@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod announcements;
+pub mod arrivals;
 pub mod following;
 pub mod idempotency;
 pub mod inbox;
@@ -122,6 +123,11 @@ macro_rules! store_conformance {
                 memberships_are_the_newest_conversations_with_their_heads,
                 heads_leave_out_what_is_unknown,
                 who_takes_part_is_told_with_the_head,
+            ],
+            arrivals: [
+                who_arrives_is_known_with_the_session_that_they_name,
+                many_who_begin_are_told_what_each_would_be,
+                the_bounds_of_a_catch_up_are_each_viewers_own,
             ],
             resume: [
                 what_changed_since_a_watermark_is_replayed_and_nothing_else,

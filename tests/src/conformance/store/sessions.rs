@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::{SessionId, Timestamp, User, UserId};
-use store::{NewSession, Rotation, Store};
+use store::{NewSession, Rotation, SessionState, Store, Who};
 
 use super::world::World;
 
@@ -34,8 +34,13 @@ async fn rotate(world: &World, old: u8, new: u8) -> Rotation {
     world.store.rotate_session(&[old; 32], &[new; 32], after(now, HOUR), now).await.unwrap()
 }
 
+/// Whose a session is, and whether it counts at that moment.
+async fn state(world: &World, id: SessionId, at: Timestamp) -> Option<SessionState> {
+    world.store.arrived(&[Who::User(UserId::generate(), Some(id))], at).await.unwrap()[0].session
+}
+
 async fn active(world: &World, id: SessionId) -> Option<bool> {
-    world.store.session(id, world.now()).await.unwrap().map(|state| state.active)
+    state(world, id, world.now()).await.map(|state| state.active)
 }
 
 /// The next one is the only one.
@@ -48,9 +53,9 @@ pub async fn a_refresh_token_works_once(store: Arc<dyn Store>) {
         assert_eq!((session, &user), (id, &ada));
     }
     assert!(matches!(rotate(&world, 9, 10).await, Rotation::Invalid), "a token that never was");
-    let state = world.store.session(id, world.now()).await.unwrap().unwrap();
-    assert_eq!((state.user_id, state.active), (ada.id, true));
-    assert_eq!(world.store.session(SessionId::generate(), world.now()).await.unwrap(), None);
+    let found = state(&world, id, world.now()).await.unwrap();
+    assert_eq!((found.user_id, found.active), (ada.id, true));
+    assert_eq!(state(&world, SessionId::generate(), world.now()).await, None);
 }
 
 /// Whether the newest or an older one comes back: somebody stole it.
@@ -101,9 +106,9 @@ pub async fn sessions_end_when_they_expire(store: Arc<dyn Store>) {
     let end = after(now, 5_000);
     let session = NewSession { id, user_id: ada.id, device: None, refresh_hash: vec![1; 32], expires_at: end, now };
     world.store.create_session(session).await.unwrap();
-    assert!(world.store.session(id, after(end, -1)).await.unwrap().unwrap().active);
+    assert!(state(&world, id, after(end, -1)).await.unwrap().active);
     assert_eq!(world.store.sessions(ada.id, after(end, -1)).await.unwrap().len(), 1);
-    assert!(!world.store.session(id, end).await.unwrap().unwrap().active);
+    assert!(!state(&world, id, end).await.unwrap().active);
     assert!(world.store.sessions(ada.id, end).await.unwrap().is_empty());
     let late = world.store.rotate_session(&[1; 32], &[2; 32], after(end, HOUR), end).await.unwrap();
     assert!(matches!(late, Rotation::Invalid), "{late:?}");
@@ -111,8 +116,8 @@ pub async fn sessions_end_when_they_expire(store: Arc<dyn Store>) {
     let later = after(now, HOUR / 2);
     let rotated = world.store.rotate_session(&[3; 32], &[4; 32], after(later, HOUR), later).await.unwrap();
     assert!(matches!(rotated, Rotation::Rotated { .. }));
-    let state = world.store.session(again, after(later, HOUR - 1)).await.unwrap().unwrap();
-    assert!(state.active, "an exchange makes the session last longer");
+    let found = state(&world, again, after(later, HOUR - 1)).await.unwrap();
+    assert!(found.active, "an exchange makes the session last longer");
 }
 
 /// Only one's own; the list shows what is left.

@@ -9,10 +9,10 @@ use protocol::{
     SessionId, Timestamp, Unread, User, UserId, UserSeq,
 };
 use store::{
-    Access, Announced, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, Inbox, Library, MarkRow,
-    Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit, NewConversation, NewEpoch,
-    NewReport, NewSession, NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation, Scope, Seen,
-    SessionRecord, SessionState, Since, Store, StoreHealth, Watermark,
+    Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads,
+    Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit,
+    NewConversation, NewEpoch, NewReport, NewSession, NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation,
+    Scope, Seen, SessionRecord, Since, Store, StoreHealth, Watermark, Who,
 };
 
 use super::SimStore;
@@ -46,7 +46,6 @@ through! {
         fn update_profile(id: UserId, patch: &ProfilePatch) -> Option<User>;
         fn create_session(session: NewSession) -> ();
         fn rotate_session(old_hash: &[u8], new_hash: &[u8], expires_at: Timestamp, now: Timestamp) -> Rotation;
-        fn session(id: SessionId, now: Timestamp) -> Option<SessionState>;
         fn sessions(user: UserId, now: Timestamp) -> Vec<SessionRecord>;
         fn revoke_sessions(user: UserId, session: Option<SessionId>, now: Timestamp) -> Option<UserSeq>;
         fn create_conversation(new: NewConversation) -> CreatedConversation;
@@ -62,17 +61,23 @@ through! {
         fn history(viewer: UserId, conversation: ConversationId, window: HistoryWindow, limit: u32) -> Vec<Message>;
         fn message(viewer: UserId, id: MessageId) -> Option<Message>;
         fn changes(viewer: Option<UserId>, conversation: ConversationId, after: Seq, limit: u32) -> Option<Changes>;
-        fn catch_up(viewer: UserId, cursors: &[(ConversationId, Seq)], limit: u32) -> Vec<Missed>;
-        fn memberships(user: UserId, limit: u32) -> Memberships;
         fn changed_since(user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Since;
         fn heads(ids: &[ConversationId]) -> Heads;
         fn members(conversation: ConversationId, users: &[UserId]) -> Option<Members>;
         fn feed_heads(ids: &[UserId]) -> Vec<(UserId, UserSeq)>;
         fn feed(user: UserId, after: UserSeq) -> Feed;
-        fn receipts(user: UserId, conversations: &[ConversationId]) -> Vec<Receipt>;
     }
 
     async fn close(&self) {}
+}
+
+through! {
+    Arrivals {
+        fn arrived(who: &[Who], now: Timestamp) -> Vec<Arrived>;
+        fn memberships_of(users: &[UserId], limit: u32) -> Vec<Memberships>;
+        fn catch_up_of(behind: &[Behind], limit: u32) -> Vec<Vec<Missed>>;
+        fn receipts_of(of: &[(UserId, Vec<ConversationId>)]) -> Vec<Vec<Receipt>>;
+    }
 }
 
 through! {

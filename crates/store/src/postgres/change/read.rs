@@ -25,12 +25,11 @@ pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Lock
     let told = if scope.notifies { senders(tx, &locked).await? } else { Vec::new() };
     let mut participants = scope.participants.clone();
     participants.extend(told.iter().copied());
-    let said = self::participants(tx, &participants, &scope.client_ids, &mut locked).await?;
+    let mut users: HashSet<UserId> = scope.users.iter().chain(told.iter().map(|(_, user)| user)).copied().collect();
+    let said = self::participants(tx, &participants, &scope.client_ids, &users, &mut locked).await?;
     if !said.is_empty() {
         by_client_id(tx, &said, &mut locked).await?;
     }
-    let mut users = scope.users.clone();
-    users.extend(told.iter().map(|(_, user)| *user));
     users.retain(|user| !locked.users.contains_key(user));
     self::users(tx, &users, &mut locked).await?;
     reactions(tx, scope, &mut locked).await?;
@@ -150,12 +149,14 @@ struct Key<'a> {
 /// A send, by conversation, sender and client id.
 type Send = (ConversationId, UserId, String);
 
-/// In one round trip, however many: participants' rows, those users, whether one of the two in a direct conversation blocked
-/// the other (for any of its participants, be there such a row or not), and which of the sends are there already.
+/// In one round trip, however many: participants' rows, those of them who are among `users` as users too, whether one of
+/// the two in a direct conversation blocked the other (for any of its participants, be there such a row or not), and which
+/// of the sends are there already.
 async fn participants(
     tx: &mut PgConnection,
     wanted: &[(ConversationId, UserId)],
     sends: &[Send],
+    users: &HashSet<UserId>,
     locked: &mut Locked,
 ) -> Outcome<Vec<Send>> {
     let keys = keys(wanted, sends, locked);
@@ -199,7 +200,9 @@ async fn participants(
             if let Some(client_id) = row.client_id.filter(|_| row.said) {
                 said.push((id, user.id, client_id));
             }
-            locked.users.insert(user.id, user);
+            if users.contains(&user.id) {
+                locked.users.insert(user.id, user);
+            }
         }
         let (Some(user), Some(role)) = (row.user_id, row.role) else { continue };
         let participant = LockedParticipant {
@@ -291,7 +294,7 @@ pub(super) async fn by_ids(
     details::messages(tx, rows, None).await
 }
 
-async fn users(tx: &mut PgConnection, ids: &[UserId], locked: &mut Locked) -> Outcome<()> {
+async fn users(tx: &mut PgConnection, ids: &HashSet<UserId>, locked: &mut Locked) -> Outcome<()> {
     if ids.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,7 @@
 mod processes;
 mod ratios;
 mod reads;
+mod resume;
 mod sockets;
 mod stack;
 mod writer;
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) time: Duration,
     /// Idle sockets.
     pub(crate) idle: usize,
+    /// Sockets that lose their gateway at once.
+    pub(crate) resume: usize,
     /// Members of the one room.
     pub(crate) members: usize,
     /// Members of the one room beside the limit server, and conversations of two.
@@ -39,14 +42,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `reads`, `writer`, `sockets`) one part
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `resume`, `reads`, `writer`, `sockets`) one part
     /// alone.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
             Self {
                 rounds: 1,
                 time: Duration::from_secs(2),
-                idle: 1_000,
+                idle: 5_000,
+                resume: 2_000,
                 members: 50,
                 fan_out: 500,
                 pairs: 500,
@@ -57,7 +61,8 @@ impl Plan {
             Self {
                 rounds: 5,
                 time: Duration::from_secs(5),
-                idle: 2_000,
+                idle: 10_000,
+                resume: 10_000,
                 members: 200,
                 fan_out: 500,
                 pairs: 500,
@@ -78,6 +83,9 @@ async fn main() -> Result<()> {
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     if wanted("limit") {
         print_ratios(&plan).await?;
+    }
+    if wanted("resume") {
+        print_resume(&plan).await?;
     }
     if wanted("reads") {
         print_reads(&plan).await?;
@@ -107,6 +115,30 @@ async fn print_ratios(plan: &Plan) -> Result<()> {
     }
     let place = core.map_or("nothing is pinned".to_owned(), |core| format!("servers are kept on core {core}"));
     println!("\n{} idle sockets; {place}; the limit server neither stores nor publishes anything.\n", plan.idle);
+    Ok(())
+}
+
+/// A gateway dies, and its clients come to the other one.
+async fn print_resume(plan: &Plan) -> Result<()> {
+    let (apart, all) = stack::Apart::of_this_machine()?;
+    let figures = resume::measure(plan, apart.as_ref()).await.context("measuring resumes")?;
+    bench::limit::pin(std::process::id(), &all)?;
+    println!("| a gateway with {} sockets in 5 conversations is killed | |", plan.resume);
+    println!("|---|---|");
+    for (name, figure) in [
+        ("R1: transactions in Postgres per client that resumes", &figures.queries),
+        ("CPU-µs of the other gateway per resume", &figures.resume_micros),
+        ("CPU-µs of the first gateway per plain connect", &figures.connect_micros),
+        ("R1: resume ÷ connect", &figures.to_connect),
+        ("ms from the loss to when events flow again, p50", &figures.back_p50),
+        ("ms from the loss to when events flow again, p99", &figures.back_p99),
+        ("who stayed: ms from send to delivery at p99, before", &figures.before_p99),
+        ("who stayed: the same over the 12 s in which it happens", &figures.during_p99),
+        ("R2: during ÷ before", &figures.to_before),
+    ] {
+        println!("| {name} | {figure} |");
+    }
+    println!();
     Ok(())
 }
 

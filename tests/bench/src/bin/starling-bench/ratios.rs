@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    limit::{self, Load, Started, cores, hold, pin},
+    limit::{self, Load, Started, hold, pin},
     table::Samples,
 };
 use load::{idle, pairs, room, steady};
@@ -58,15 +58,7 @@ const RATE: f64 = 1_000.0;
 
 /// Measures; the core that the servers are kept on, if there is one for them.
 pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<usize>)> {
-    let all = cores()?;
-    let own = std::process::id();
-    let apart = match all.as_slice() {
-        [server, others @ ..] if !others.is_empty() => {
-            pin(own, others)?;
-            Some(Apart { servers: vec![*server], others: others.to_vec() })
-        }
-        _ => None,
-    };
+    let (apart, all) = Apart::of_this_machine()?;
     let server = apart.as_ref().and_then(|apart| apart.servers.first()).copied();
     let mut figures = Figures::default();
     for number in 0..plan.rounds {
@@ -79,7 +71,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<usize>)> {
         figures.steady_p99.add(limit.steady_p99, starling.steady_p99);
     }
     // What is measured after this is not kept anywhere.
-    pin(own, &all)?;
+    pin(std::process::id(), &all)?;
     Ok((figures, server))
 }
 

@@ -1,7 +1,7 @@
 //! What is measured: nodes of the real binary with their own Postgres (which syncs) and Redis.
 
-use anyhow::{Result, ensure};
-use bench::limit::pin;
+use anyhow::{Context, Result, ensure};
+use bench::limit::{cores, pin};
 use load::Target;
 use starling_tests::{
     node::{self, Node, Role},
@@ -19,14 +19,32 @@ pub(crate) struct Apart {
     pub(crate) others: Vec<usize>,
 }
 
+impl Apart {
+    /// Servers on the first core and everything else, this process included, on the others; with one core alone nothing is
+    /// kept apart. All cores too, to be given back to this process afterwards.
+    pub(crate) fn of_this_machine() -> Result<(Option<Self>, Vec<usize>)> {
+        let all = cores()?;
+        let apart = match all.as_slice() {
+            [server, others @ ..] if !others.is_empty() => {
+                pin(std::process::id(), others)?;
+                Some(Self { servers: vec![*server], others: others.to_vec() })
+            }
+            _ => None,
+        };
+        Ok((apart, all))
+    }
+}
+
 /// Runs until it is dropped.
 pub(crate) struct Stack {
     /// How it is reached.
     pub(crate) target: Target,
     /// The nodes' processes.
     pub(crate) pids: Vec<u32>,
+    /// URL of the database.
+    pub(crate) database: String,
     // In this order: nodes end before what they use.
-    _nodes: Vec<Node>,
+    nodes: Vec<Node>,
     _redis: Redis,
     _postgres: PrivatePostgres,
 }
@@ -65,6 +83,11 @@ impl Stack {
             gateways: running.iter().map(|node| node.url().to_owned()).collect(),
             secret: SECRET.to_owned(),
         };
-        Ok(Self { target, pids, _nodes: running, _redis: redis, _postgres: postgres })
+        Ok(Self { target, pids, database: url, nodes: running, _redis: redis, _postgres: postgres })
+    }
+
+    /// Kills the node that was started last.
+    pub(crate) fn kill_last(&mut self) -> Result<()> {
+        self.nodes.pop().context("there is no node")?.kill()
     }
 }

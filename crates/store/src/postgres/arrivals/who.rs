@@ -1,0 +1,54 @@
+//! Users and sessions.
+
+use protocol::{Timestamp, UserId};
+use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use super::super::{
+    fault::Outcome,
+    rows::{UserRow, user_columns},
+};
+use crate::{Arrived, SessionState, Who};
+
+pub(super) async fn arrived(pool: &PgPool, who: &[Who], now: Timestamp) -> Outcome<Vec<Arrived>> {
+    let mut users = Vec::with_capacity(who.len());
+    let (mut sessions, mut orgs, mut externals) = (users.clone(), users.clone(), Vec::with_capacity(who.len()));
+    for who in who {
+        let (user, session, org, external) = match who {
+            Who::User(user, session) => (Some(user.0), session.map(|id| id.0), None, None),
+            Who::External(org, external) => (None, None, Some(org.0), Some(external.as_str())),
+        };
+        users.push(user);
+        sessions.push(session);
+        orgs.push(org);
+        externals.push(external);
+    }
+    // Two look-ups by an index each, of which one finds nothing: an OR would read the table.
+    let rows = sqlx::query(concat!(
+        "SELECT u.id IS NOT NULL AS known, s.user_id AS session_user,
+                coalesce(s.revoked_at IS NULL AND s.expires_at > $5, false) AS active, ",
+        user_columns!(),
+        " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) WITH ORDINALITY
+               AS k (user_id, session_id, org_id, external_id, place)
+          LEFT JOIN LATERAL (
+              SELECT * FROM users WHERE id = k.user_id
+              UNION ALL
+              SELECT * FROM users WHERE org_id = k.org_id AND external_id = k.external_id) u ON true
+          LEFT JOIN sessions s ON s.id = k.session_id
+          ORDER BY k.place"
+    ))
+    .bind(users)
+    .bind(sessions)
+    .bind(orgs)
+    .bind(externals)
+    .bind(now.get())
+    .fetch_all(pool)
+    .await?;
+    let arrived = |row: PgRow| {
+        let user = if row.try_get("known")? { Some(UserRow::from_row(&row)?.user()?) } else { None };
+        let of: Option<Uuid> = row.try_get("session_user")?;
+        let active = row.try_get("active")?;
+        Ok(Arrived { user, session: of.map(|user| SessionState { user_id: UserId(user), active }) })
+    };
+    rows.into_iter().map(arrived).collect()
+}

@@ -1,0 +1,171 @@
+//! R1 and R2: everybody on a gateway loses it and resumes on the other one, while messages flow. What that costs beside plain
+//! connecting, how often the database was asked, and what those noticed who were on the other gateway all the time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bench::table::Samples;
+use load::{
+    Target,
+    resume::{self, Moment, Outcome, Resume},
+    steady,
+};
+use sqlx::{Connection, PgConnection};
+use tokio::time::sleep;
+
+use crate::{
+    Plan, processes,
+    stack::{Apart, Stack},
+};
+
+/// What was measured.
+#[derive(Default)]
+pub(crate) struct Figures {
+    /// Transactions (a statement alone is one) per client, from the death to when the last one was back, beyond those that
+    /// the messages take.
+    pub(crate) queries: Samples,
+    /// CPU-µs of the gateway that they came to, for each of them; those of the other one when they connected; their ratio.
+    pub(crate) resume_micros: Samples,
+    pub(crate) connect_micros: Samples,
+    pub(crate) to_connect: Samples,
+    /// Milliseconds from the loss to when events flow again.
+    pub(crate) back_p50: Samples,
+    pub(crate) back_p99: Samples,
+    /// Milliseconds from send to delivery at p99, of those who stayed: before, and while the others came; their ratio.
+    pub(crate) before_p99: Samples,
+    pub(crate) during_p99: Samples,
+    pub(crate) to_before: Samples,
+}
+
+/// Messages per second of those who resume: few, so that what the database does for them is not lost in noise.
+const RATE: f64 = 20.0;
+/// Those who stay: conversations of ten, and messages per second.
+const STAYING: (usize, f64) = (20, 200.0);
+/// Long enough for everybody to come back, and for a rate before.
+const TIME: Duration = Duration::from_secs(12);
+/// By then Postgres tells what it has counted.
+const TOLD: Duration = Duration::from_millis(1_500);
+
+pub(crate) async fn measure(plan: &Plan, apart: Option<&Apart>) -> Result<Figures> {
+    let mut figures = Figures::default();
+    for round in 0..plan.rounds {
+        cost(plan, apart, round, &mut figures).await.context("measuring what resuming costs")?;
+        noticed(plan, apart, round, &mut figures).await.context("measuring what others notice of it")?;
+    }
+    Ok(figures)
+}
+
+/// Two nodes: the one that stays, and the one that dies.
+struct Two {
+    stack: Stack,
+    staying: Target,
+    moving: Target,
+}
+
+impl Two {
+    async fn start(apart: Option<&Apart>) -> Result<Self> {
+        let stack = Stack::start(2, apart).await?;
+        let with = |gateways: [usize; 2]| {
+            let gateways = gateways.iter().map(|n| stack.target.gateways[*n].clone()).collect();
+            Target { gateways, ..stack.target.clone() }
+        };
+        let (staying, moving) = (with([0, 0]), with([1, 0]));
+        Ok(Self { stack, staying, moving })
+    }
+
+    async fn storm(
+        &mut self,
+        plan: &Plan,
+        name: &str,
+        mut at: impl AsyncFnMut(Moment) -> Result<()>,
+    ) -> Result<Outcome> {
+        let wanted = Resume { run: name.to_owned(), sockets: plan.resume, conversations: 5, rate: RATE, time: TIME };
+        let (moving, stack) = (&self.moving, &mut self.stack);
+        let outcome = resume::run(moving, &wanted, async |moment| {
+            at(moment).await?;
+            if moment == Moment::Dies { stack.kill_last() } else { Ok(()) }
+        });
+        let outcome = outcome.await?;
+        ensure!(outcome.findings.is_clean(), "deliveries were wrong: {outcome:?}");
+        ensure!(outcome.back >= plan.resume as u64, "not everybody came back: {outcome:?}");
+        Ok(outcome)
+    }
+}
+
+/// What was seen at a moment: when, CPU seconds of both nodes, transactions.
+type Seen = (Instant, [f64; 2], f64);
+
+async fn cost(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Figures) -> Result<()> {
+    let mut two = Two::start(apart).await?;
+    let pids = two.stack.pids.clone();
+    let mut database = PgConnection::connect(&two.stack.database).await?;
+    let mut seen: Vec<Seen> = Vec::new();
+    let outcome = two
+        .storm(plan, &format!("cost-{round}"), async |moment| {
+            // The last moment is told of with what was counted up to it; before the death nothing of that is missing.
+            let now = Instant::now();
+            let cpu = [pids[0], pids[1]].map(|pid| processes::cpu_seconds(&[pid]).unwrap_or(f64::NAN));
+            if moment == Moment::Back {
+                sleep(TOLD).await;
+            }
+            seen.push((now, cpu, transactions(&mut database).await?));
+            Ok(())
+        })
+        .await?;
+    let [connecting, connected, dies, back] = seen.as_slice() else { anyhow::bail!("a moment was missed") };
+    let clients = plan.resume as f64;
+    let calm = (dies.2 - connected.2) / (dies.0 - connected.0).as_secs_f64();
+    let storm = (back.0 + TOLD - dies.0).as_secs_f64();
+    figures.queries.add(((back.2 - dies.2) - calm * storm) / clients);
+    let calm = (dies.1[0] - connected.1[0]) / (dies.0 - connected.0).as_secs_f64();
+    let resumed = (back.1[0] - dies.1[0] - calm * (back.0 - dies.0).as_secs_f64()) * 1e6 / clients;
+    let connected = (connected.1[1] - connecting.1[1]) * 1e6 / clients;
+    figures.resume_micros.add(resumed);
+    figures.connect_micros.add(connected);
+    figures.to_connect.add(resumed / connected);
+    figures.back_p50.add(outcome.back_ms[0]);
+    figures.back_p99.add(outcome.back_ms[1]);
+    Ok(())
+}
+
+async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Figures) -> Result<()> {
+    let mut two = Two::start(apart).await?;
+    let staying = two.staying.clone();
+    let steady = async |name: &str, time| {
+        let (rooms, rate) = STAYING;
+        let wanted = steady::Steady { run: format!("{name}-{round}"), rooms, members: 10, rate, size: 128, time };
+        let outcome = steady::run(&staying, &wanted, || 0.0).await?;
+        ensure!(outcome.findings.is_clean(), "deliveries were wrong: {outcome:?}");
+        Ok::<_, anyhow::Error>(outcome.delivery_ms[1])
+    };
+    let before = steady("before", TIME / 2).await?;
+    // It begins when the others lose their gateway, and lasts about as long as they take to come back.
+    let (dies, died) = tokio::sync::oneshot::channel();
+    let mut dies = Some(dies);
+    let name = format!("noticed-{round}");
+    let storm = two.storm(plan, &name, async |moment| {
+        if moment == Moment::Connected
+            && let Some(dies) = dies.take()
+        {
+            let _ = dies.send(());
+        }
+        Ok(())
+    });
+    let during = async {
+        died.await.context("the storm did not begin")?;
+        steady("during", TIME).await
+    };
+    let (stormed, during) = tokio::join!(storm, during);
+    stormed?;
+    let during = during?;
+    figures.before_p99.add(before);
+    figures.during_p99.add(during);
+    figures.to_before.add(during / before);
+    Ok(())
+}
+
+/// How many transactions this database has seen.
+async fn transactions(database: &mut PgConnection) -> Result<f64> {
+    let sql = "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database WHERE datname = current_database()";
+    Ok(sqlx::query_scalar(sql).fetch_one(database).await?)
+}
