@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use protocol::{ConversationFilter, HistoryWindow, PRESENCE_MAX, SearchOrder, Timestamp, UserId};
+use protocol::{ConversationFilter, HistoryWindow, PRESENCE_MAX, SearchOrder, SessionId, Timestamp, UserId};
 use starling_tests::{
     plans::{self, Statement},
     postgres::PrivatePostgres,
     seed::{self, COMMON_WORD, RARE_WORD, Seeded, Size},
 };
 use store::{
-    Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Store, Watermark,
+    Arrivals, Behind, Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Store, Watermark, Who,
     postgres::{PostgresConfig, PostgresStore},
 };
 
@@ -59,6 +59,8 @@ async fn check() -> Result<()> {
     world.messages().await?;
     world.people().await?;
     world.searches().await?;
+    // Last: it takes the statistics away.
+    world.arrivals().await?;
     let wrong: Vec<_> = world.wrong.iter().map(|(call, what)| format!("{call}:\n  {}", what.join("\n  "))).collect();
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -146,6 +148,44 @@ impl World {
         let row = MarkRow { user_id: me, conversation_id: huge, delivered_seq: None, read_seq: Some(big.seq) };
         self.look("mark", 1, store.mark(&[row])).await?;
         self.look("receipts", 1, store.receipts(me, &[huge, small])).await?;
+        Ok(())
+    }
+
+    /// Of 500 people at once: after a node's death that is one read. Nobody has looked at the tables when they were filled
+    /// within minutes: without statistics too.
+    async fn arrivals(&mut self) -> Result<()> {
+        let store = self.store.clone();
+        let users: Vec<uuid::Uuid> =
+            sqlx::query_scalar("SELECT id FROM users ORDER BY id LIMIT 500").fetch_all(&mut self.marker).await?;
+        let users: Vec<UserId> = users.into_iter().map(UserId).collect();
+        for with in ["with", "without"] {
+            let who: Vec<Who> = users.iter().map(|user| Who::User(*user, Some(SessionId::generate()))).collect();
+            let arrived = self.look(&format!("500 users, {with} statistics"), 1, store.arrived(&who, now())).await?;
+            ensure!(arrived.iter().all(|arrived| arrived.user.is_some()), "somebody is not known");
+            let name = format!("memberships of 500, {with} statistics");
+            let memberships = self.look(&name, 1, store.memberships_of(&users, 100)).await?;
+            let theirs: Vec<_> = users.iter().zip(&memberships).collect();
+            let ids: Vec<_> = theirs
+                .iter()
+                .map(|(user, theirs)| (**user, theirs.items.iter().map(|item| item.conversation_id).collect()))
+                .collect();
+            let name = format!("receipts of 500, {with} statistics");
+            let receipts = self.look(&name, 1, store.receipts_of(&ids)).await?;
+            ensure!(receipts.iter().flatten().count() > 500, "there are few receipts");
+            let behind: Vec<Behind> = theirs
+                .iter()
+                .map(|(user, theirs)| {
+                    let cursors =
+                        theirs.items.iter().map(|item| (item.conversation_id, item.last_seq.saturating_sub(3)));
+                    (**user, cursors.collect())
+                })
+                .collect();
+            let pages =
+                self.look(&format!("missed by 500, {with} statistics"), 3, store.catch_up_of(&behind, 50)).await?;
+            ensure!(pages.iter().flatten().count() > 500, "few missed something");
+            sqlx::query("DELETE FROM pg_statistic").execute(&mut self.marker).await?;
+            sqlx::query("DISCARD PLANS").execute(&mut self.marker).await?;
+        }
         Ok(())
     }
 

@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use hdrhistogram::Histogram;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     Counts, Target,
     cli::Scenario,
-    device::{Device, Line},
+    device::Line,
     meter::Kind,
     plan::Pace,
     report::model::Latency,
@@ -21,7 +22,7 @@ use crate::{
 /// Between two looks at who is back.
 const LOOK: Duration = Duration::from_millis(100);
 /// By then everybody is back, or it failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -84,34 +85,45 @@ pub async fn run(target: &Target, resume: &Resume, mut at: impl AsyncFnMut(Momen
     let storm = async {
         sleep(resume.time / 3).await;
         at(Moment::Dies).await?;
-        back(&stage, &crowd).await?;
-        at(Moment::Back).await
+        let times = back(&stage, &crowd).await?;
+        at(Moment::Back).await?;
+        Ok::<_, anyhow::Error>(times)
     };
     let (sent, stormed) = tokio::join!(stage.send(&crowd, senders), storm);
     sent?;
-    stormed?;
+    let times = stormed?;
     stage.settle(&crowd).await;
     let verdict = stage.run.ledger.verdict();
-    let timed = stage.run.meter.collect();
-    let times = timed.get(&Kind::Back);
+    let took = Latency::of(&times);
     Ok(Outcome {
-        back: times.map_or(0, hdrhistogram::Histogram::len),
-        back_ms: times.map(Latency::of).map(|latency| [latency.p50, latency.p99]).unwrap_or_default(),
+        back: times.len(),
+        back_ms: [took.p50, took.p99],
         findings: verdict.faults,
         delivered: verdict.delivered,
         expected: verdict.expected,
     })
 }
 
-/// Waits until everybody has come back.
-async fn back(stage: &Stage, crowd: &Crowd) -> Result<()> {
+/// Waits until everybody has come back; how long each was away, microseconds.
+async fn back(stage: &Stage, crowd: &Crowd) -> Result<Histogram<u64>> {
     let end = Instant::now() + PATIENCE;
+    let mut times: Option<Histogram<u64>> = None;
     loop {
-        let back = stage.run.meter.collect().get(&Kind::Back).map_or(0, hdrhistogram::Histogram::len);
-        if back >= crowd.len() as u64 && crowd.iter().all(Device::is_live) {
-            return Ok(());
+        // What was collected is not there a second time.
+        if let Some(more) = stage.run.meter.collect().remove(&Kind::Back) {
+            match &mut times {
+                Some(times) => times.add(more)?,
+                None => times = Some(more),
+            }
         }
-        ensure!(Instant::now() < end, "not everybody came back within {} s", PATIENCE.as_secs());
-        sleep(LOOK).await;
+        let live = crowd.iter().filter(|device| device.is_live()).count();
+        match times {
+            Some(times) if times.len() >= crowd.len() as u64 && live == crowd.len() => return Ok(times),
+            _ if Instant::now() < end => sleep(LOOK).await,
+            _ => {
+                let why = stage.run.last_error.lock().clone();
+                bail!("not everybody came back within {} s, {live} are live: {why}", PATIENCE.as_secs());
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
+    task::yield_now,
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +30,10 @@ const BACKLOG: u32 = 4_096;
 /// a proxy keeps its idle connections (60 s in nginx): the proxy must be the one that closes, or a request
 /// that it sends at that moment is lost.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// So many connections are accepted in a row; then it is others' turn: each brings a handshake's work, and the events of those
+/// who are connected wait behind it.
+const IN_A_ROW: u32 = 8;
 
 /// After a failure to accept (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -98,7 +103,13 @@ pub(super) async fn accept(
     stop: CancellationToken,
     tracker: TaskTracker,
 ) {
+    let mut in_a_row = 0;
     loop {
+        if in_a_row == IN_A_ROW {
+            in_a_row = 0;
+            yield_now().await;
+        }
+        in_a_row += 1;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,

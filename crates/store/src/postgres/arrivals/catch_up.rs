@@ -23,8 +23,10 @@ const CATCH_UP: &str = concat!(
                 least($5, greatest(c.last_seq - k.after, 0)) AS most
          FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::bigint[]) WITH ORDINALITY
               AS k (asker, viewer, id, after, place)
-         JOIN conversations c ON c.id = k.id AND c.deleted_at IS NULL
-         JOIN participants v ON v.conversation_id = c.id AND v.user_id = k.viewer AND v.left_at IS NULL),
+         CROSS JOIN LATERAL (SELECT * FROM conversations WHERE id = k.id AND deleted_at IS NULL LIMIT 1) c
+         CROSS JOIN LATERAL (
+             SELECT * FROM participants
+             WHERE conversation_id = k.id AND user_id = k.viewer AND left_at IS NULL LIMIT 1) v),
      room AS MATERIALIZED (
          SELECT *, greatest(least(most, $6 - coalesce(sum(most) OVER (
              PARTITION BY asker ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)), 0)::bigint AS room

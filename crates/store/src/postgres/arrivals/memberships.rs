@@ -36,7 +36,7 @@ pub(super) async fn of(pool: &PgPool, users: &[UserId], limit: u32) -> Outcome<V
          SELECT k.place, this.epoch, this.snapshot, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
          FROM this
          CROSS JOIN unnest($1::uuid[]) WITH ORDINALITY AS k (id, place)
-         LEFT JOIN users u ON u.id = k.id
+         LEFT JOIN LATERAL (SELECT id, feed_seq FROM users WHERE id = k.id LIMIT 1) u ON true
          LEFT JOIN LATERAL (
              SELECT p.conversation_id, c.last_seq, p.access_since_seq, c.last_activity_at
              FROM participants p JOIN conversations c ON c.id = p.conversation_id

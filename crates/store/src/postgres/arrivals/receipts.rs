@@ -25,14 +25,22 @@ pub(super) async fn of(pool: &PgPool, of: &[(UserId, Vec<ConversationId>)]) -> O
     if places.is_empty() {
         return Ok(receipts);
     }
+    // One look-up per key: however many keys there are, no plan is to read a table.
     let rows: Vec<(i64, Uuid, Uuid, i64, i64, i64)> = sqlx::query_as(
         "SELECT k.place, p.conversation_id, p.user_id, p.delivered_seq, p.read_seq, p.read_number
          FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS k (place, user_id, conversation_id)
-         JOIN participants mine ON mine.conversation_id = k.conversation_id AND mine.user_id = k.user_id
-                               AND mine.left_at IS NULL
-         JOIN conversations c ON c.id = mine.conversation_id AND c.deleted_at IS NULL
-         JOIN participants p ON p.conversation_id = mine.conversation_id AND p.left_at IS NULL
-                            AND (p.user_id = mine.user_id OR c.participant_count <= $4)
+         CROSS JOIN LATERAL (
+             SELECT mine.*, c.participant_count <= $4 AS told
+             FROM participants mine JOIN conversations c ON c.id = mine.conversation_id AND c.deleted_at IS NULL
+             WHERE mine.conversation_id = k.conversation_id AND mine.user_id = k.user_id AND mine.left_at IS NULL
+             LIMIT 1) mine
+         CROSS JOIN LATERAL (
+             SELECT mine.conversation_id, mine.user_id, mine.delivered_seq, mine.read_seq, mine.read_number
+             UNION ALL
+             SELECT p.conversation_id, p.user_id, p.delivered_seq, p.read_seq, p.read_number
+             FROM participants p
+             WHERE mine.told AND p.conversation_id = k.conversation_id AND p.user_id <> k.user_id
+               AND p.left_at IS NULL) p
          ORDER BY k.place, p.conversation_id, p.user_id",
     )
     .bind(places)

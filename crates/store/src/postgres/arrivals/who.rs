@@ -34,7 +34,7 @@ pub(super) async fn arrived(pool: &PgPool, who: &[Who], now: Timestamp) -> Outco
               SELECT * FROM users WHERE id = k.user_id
               UNION ALL
               SELECT * FROM users WHERE org_id = k.org_id AND external_id = k.external_id) u ON true
-          LEFT JOIN sessions s ON s.id = k.session_id
+          LEFT JOIN LATERAL (SELECT * FROM sessions WHERE id = k.session_id LIMIT 1) s ON true
           ORDER BY k.place"
     ))
     .bind(users)
