@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
-use protocol::{ConversationFilter, HistoryWindow, PRESENCE_MAX, SearchOrder, SessionId, Timestamp, UserId};
+use protocol::{
+    ConversationFilter, ConversationId, HistoryWindow, PRESENCE_MAX, SearchOrder, SessionId, Timestamp, UserId,
+};
 use starling_tests::{
     plans::{self, Statement},
     postgres::PrivatePostgres,
     seed::{self, COMMON_WORD, RARE_WORD, Seeded, Size},
 };
 use store::{
-    Arrivals, Behind, Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Store, Watermark, Who,
+    Arrivals, Behind, Inbox, Library, MarkRow, MessageSearch, OrgUsersFilter, People, Scope, Store, Watermark, Who,
+    Writes,
     postgres::{PostgresConfig, PostgresStore},
 };
 
@@ -183,9 +186,32 @@ impl World {
             let pages =
                 self.look(&format!("missed by 500, {with} statistics"), 3, store.catch_up_of(&behind, 50)).await?;
             ensure!(pages.iter().flatten().count() > 500, "few missed something");
+            self.batch(with).await?;
             sqlx::query("DELETE FROM pg_statistic").execute(&mut self.marker).await?;
             sqlx::query("DISCARD PLANS").execute(&mut self.marker).await?;
         }
+        Ok(())
+    }
+
+    /// What a batch of 500 sends reads under its locks.
+    async fn batch(&mut self, with: &str) -> Result<()> {
+        let store = self.store.clone();
+        let rows: Vec<(uuid::Uuid, uuid::Uuid)> = sqlx::query_as(
+            "SELECT DISTINCT ON (conversation_id) conversation_id, user_id FROM participants
+             WHERE left_at IS NULL ORDER BY conversation_id, user_id LIMIT 500",
+        )
+        .fetch_all(&mut self.marker)
+        .await?;
+        let participants: Vec<_> = rows.into_iter().map(|(id, user)| (ConversationId(id), UserId(user))).collect();
+        let scope = Scope {
+            conversations: participants.iter().map(|(id, _)| *id).collect(),
+            client_ids: participants.iter().map(|(id, user)| (*id, *user, "not said".to_owned())).collect(),
+            users: participants.iter().map(|(_, user)| *user).collect(),
+            participants,
+            ..Scope::default()
+        };
+        let name = format!("a batch of 500, {with} statistics");
+        self.look(&name, 2, store.change(&scope, &|_| Writes::default())).await?;
         Ok(())
     }
 

@@ -23,6 +23,18 @@ impl Samples {
     }
 }
 
+impl Samples {
+    /// The least of them; NaN when there is none.
+    pub fn least(&self) -> f64 {
+        self.0.first().copied().unwrap_or(f64::NAN)
+    }
+
+    /// The greatest; NaN when there is none.
+    pub fn most(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+}
+
 /// `MEDIAN (LEAST–MOST)`, with as many digits as tell something.
 impl fmt::Display for Samples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,8 @@
 //! (2 ms for each, at most 100 ms): below some 500 questions per second nobody notices, above it what comes is gathered,
 //! and ten thousand within seconds are a few dozen reads.
 //!
-//! Promise: a read begins after its questions were put. What was true before that, it sees.
+//! Promise: a read begins after its questions were put. What was true before that, it sees. How much one read brings is
+//! bounded by what answers have weighed so far; one that is too much for the database is followed by smaller ones.
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use prometheus::IntCounter;
 use protocol::ErrorCode;
 use store::StoreError;
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     task::yield_now,
     time::{Instant, sleep_until},
 };
@@ -24,19 +25,32 @@ use crate::{ChatError, Env, Result};
 /// How long the next read waits for each question of the last one, and at most.
 const EACH: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// Reads under way at once: one that is slow does not hold up the others.
-const AT_ONCE: usize = 4;
+/// Reads of one kind under way at once: one that is slow does not hold up the others. The store bounds how long one takes.
+const AT_ONCE: usize = 3;
 /// Most questions of one read.
 const MOST: usize = 512;
+/// Most rows of one read, by what questions and their kind's answers have weighed.
+const ROWS: usize = 20_000;
 /// So many are answered in a row; then it is others' turn. Each answer makes a task ready that has a tenth of a
 /// millisecond's work, and events wait behind them.
 const IN_A_ROW: usize = 16;
 
-/// Answers questions, in their order.
-type Read<K, V> = Box<dyn Fn(Vec<K>) -> BoxFuture<'static, store::Result<Vec<V>>> + Send + Sync>;
+/// How one kind of question is answered.
+pub(super) trait Kind: Send + Sync + 'static {
+    /// What is asked.
+    type Question: Clone + Send + 'static;
+    /// What is answered.
+    type Answer: Send + 'static;
 
-/// A question, and who waits for its answer.
-type Asked<K, V> = (K, oneshot::Sender<Result<V>>);
+    /// Rows that an answer may have, as far as the question tells.
+    fn expected(_question: &Self::Question) -> usize {
+        1
+    }
+    /// Rows that an answer has.
+    fn weight(answer: &Self::Answer) -> usize;
+    /// Reads the answers, one for each question, in their order.
+    fn read(&self, questions: Vec<Self::Question>) -> BoxFuture<'static, store::Result<Vec<Self::Answer>>>;
+}
 
 /// What is counted.
 #[derive(Clone)]
@@ -46,42 +60,50 @@ pub(super) struct Counts {
 }
 
 /// One kind of question.
-pub(super) struct Gather<K, V> {
-    inner: Arc<Inner<K, V>>,
+pub(super) struct Gather<K: Kind> {
+    inner: Arc<Inner<K>>,
 }
 
-struct Inner<K, V> {
-    read: Read<K, V>,
-    /// How much an answer weighs, and how much those of one read may together.
-    weigh: fn(&K) -> usize,
-    weight_max: usize,
+/// A question, and who waits for its answer.
+type Asked<K> = (<K as Kind>::Question, oneshot::Sender<Result<<K as Kind>::Answer>>);
+
+struct Inner<K: Kind> {
+    kind: K,
     env: Env,
     counts: Counts,
-    state: Mutex<State<K, V>>,
+    /// Shared by all kinds: the rest of the database's connections is for messages.
+    places: Arc<Semaphore>,
+    state: Mutex<State<K>>,
 }
 
-struct State<K, V> {
-    waiting: VecDeque<Asked<K, V>>,
+struct State<K: Kind> {
+    waiting: VecDeque<Asked<K>>,
     /// Tasks that are here, and whether one of them is about to take what waits.
     tasks: usize,
     gathers: bool,
     not_before: Instant,
+    /// Most questions of the next read: fewer after one that was too much.
+    most: usize,
+    /// Rows of an answer, on average of late.
+    rows: usize,
 }
 
-impl<K: Clone + Send + 'static, V: Send + 'static> Gather<K, V> {
-    pub(super) fn new(
-        env: &Env,
-        counts: Counts,
-        (weigh, weight_max): (fn(&K) -> usize, usize),
-        read: impl Fn(Vec<K>) -> BoxFuture<'static, store::Result<Vec<V>>> + Send + Sync + 'static,
-    ) -> Self {
-        let state = State { waiting: VecDeque::new(), tasks: 0, gathers: false, not_before: Instant::now() };
-        let (read, state) = (Box::new(read), Mutex::new(state));
-        Self { inner: Arc::new(Inner { read, weigh, weight_max, env: env.clone(), counts, state }) }
+impl<K: Kind> Gather<K> {
+    pub(super) fn new(kind: K, env: &Env, counts: Counts, places: &Arc<Semaphore>) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            tasks: 0,
+            gathers: false,
+            not_before: Instant::now(),
+            most: MOST,
+            rows: 1,
+        };
+        let (env, places, state) = (env.clone(), Arc::clone(places), Mutex::new(state));
+        Self { inner: Arc::new(Inner { kind, env, counts, places, state }) }
     }
 
     /// The answer. Errors are the store's, of the read that this question was in.
-    pub(super) async fn ask(&self, question: K) -> Result<V> {
+    pub(super) async fn ask(&self, question: K::Question) -> Result<K::Answer> {
         let (reply, answer) = oneshot::channel();
         let starts = {
             let mut state = self.inner.state.lock();
@@ -96,11 +118,11 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Gather<K, V> {
         if starts {
             self.inner.start();
         }
-        answer.await.unwrap_or_else(|_| Err(ChatError::new(ErrorCode::Internal, "something failed here")))
+        answer.await.unwrap_or_else(|_| Err(failed()))
     }
 }
 
-impl<K: Clone + Send + 'static, V: Send + 'static> Inner<K, V> {
+impl<K: Kind> Inner<K> {
     /// One more task, which was counted already.
     fn start(self: &Arc<Self>) {
         self.env.spawn(Arc::clone(self).run());
@@ -113,6 +135,8 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Inner<K, V> {
             if not_before > Instant::now() {
                 sleep_until(not_before).await;
             }
+            // Never closed.
+            let place = self.places.acquire().await;
             let (batch, another) = self.take();
             if another {
                 self.start();
@@ -121,6 +145,7 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Inner<K, V> {
             if AssertUnwindSafe(self.answer(batch)).catch_unwind().await.is_err() {
                 tracing::error!("a read for many panicked");
             }
+            drop(place);
             let mut state = self.state.lock();
             if state.gathers || state.waiting.is_empty() {
                 state.tasks -= 1;
@@ -131,20 +156,20 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Inner<K, V> {
     }
 
     /// What one read answers, and whether another one is to begin beside it. Who went away is left out.
-    fn take(&self) -> (Vec<Asked<K, V>>, bool) {
+    fn take(&self) -> (Vec<Asked<K>>, bool) {
         let mut state = self.state.lock();
         let mut batch = Vec::new();
-        let mut weight = 0;
+        let mut rows = 0;
         while let Some((question, reply)) = state.waiting.pop_front() {
             if reply.is_closed() {
                 continue;
             }
-            let more = (self.weigh)(&question);
-            if !batch.is_empty() && (batch.len() >= MOST || weight + more > self.weight_max) {
+            let more = K::expected(&question).max(state.rows);
+            if !batch.is_empty() && (batch.len() >= state.most || rows + more > ROWS) {
                 state.waiting.push_front((question, reply));
                 break;
             }
-            weight += more;
+            rows += more;
             batch.push((question, reply));
         }
         let pause = EACH.saturating_mul(u32::try_from(batch.len()).unwrap_or(u32::MAX)).min(PAUSE_MAX);
@@ -159,52 +184,81 @@ impl<K: Clone + Send + 'static, V: Send + 'static> Inner<K, V> {
         (batch, another)
     }
 
-    async fn answer(&self, batch: Vec<Asked<K, V>>) {
-        if batch.is_empty() {
-            return;
-        }
-        let questions: Vec<K> = batch.iter().map(|(question, _)| question.clone()).collect();
-        self.counts.reads.inc();
-        self.counts.questions.inc_by(questions.len() as u64);
-        match (self.read)(questions).await {
-            Ok(answers) => {
-                for (n, ((_, reply), answer)) in batch.into_iter().zip(answers).enumerate() {
-                    if n > 0 && n % IN_A_ROW == 0 {
-                        yield_now().await;
+    async fn answer(&self, batch: Vec<Asked<K>>) {
+        let mut batches = vec![batch];
+        while let Some(mut batch) = batches.pop() {
+            batch.retain(|(_, reply)| !reply.is_closed());
+            if batch.is_empty() {
+                continue;
+            }
+            let questions: Vec<K::Question> = batch.iter().map(|(question, _)| question.clone()).collect();
+            self.counts.reads.inc();
+            self.counts.questions.inc_by(questions.len() as u64);
+            let asked = questions.len();
+            let answers = match self.kind.read(questions).await {
+                Ok(answers) if answers.len() == asked => answers,
+                // Nobody may get what is another's.
+                Ok(_) => {
+                    tracing::error!("a read for many has another number of answers than of questions");
+                    continue;
+                }
+                Err(error) if asked > 1 && is_about_one(&error) => {
+                    // Halved until it is found: one row that does not decode must not fail its neighbours.
+                    let rest = batch.split_off(asked / 2);
+                    batches.extend([rest, batch]);
+                    continue;
+                }
+                Err(error) => {
+                    if matches!(error, StoreError::Unavailable(_)) {
+                        // Away, or it was too much.
+                        let mut state = self.state.lock();
+                        state.most = (asked / 2).max(1);
                     }
-                    // They may have gone.
-                    let _ = reply.send(Ok(answer));
+                    fail(batch, error);
+                    continue;
                 }
-            }
-            Err(error @ StoreError::Unavailable(_)) => {
-                let error = Arc::new(error);
-                for (_, reply) in batch {
-                    let _ = reply.send(Err(ChatError::unavailable(Arc::clone(&error))));
+            };
+            self.learn(&answers);
+            for (n, ((_, reply), answer)) in batch.into_iter().zip(answers).enumerate() {
+                if n > 0 && n % IN_A_ROW == 0 {
+                    yield_now().await;
                 }
+                // They may have gone.
+                let _ = reply.send(Ok(answer));
             }
-            // One row that does not decode must not fail its neighbours.
-            Err(error) => self.answer_each(batch, error).await,
         }
     }
 
-    async fn answer_each(&self, mut batch: Vec<Asked<K, V>>, error: StoreError) {
-        if batch.len() == 1
-            && let Some((_, reply)) = batch.pop()
-        {
-            let _ = reply.send(Err(error.into()));
-        }
-        for (question, reply) in batch {
-            self.counts.reads.inc();
-            let answer = match (self.read)(vec![question]).await {
-                Ok(answers) => match answers.into_iter().next() {
-                    Some(answer) => Ok(answer),
-                    None => Err(ChatError::new(ErrorCode::Internal, "something failed here")),
-                },
-                Err(error) => Err(error.into()),
-            };
-            let _ = reply.send(answer);
-        }
+    /// What a read brought bounds the next ones.
+    fn learn(&self, answers: &[K::Answer]) {
+        let each = answers.iter().map(K::weight).sum::<usize>() / answers.len().max(1);
+        let mut state = self.state.lock();
+        // Up at once, down slowly.
+        state.rows = each.max((3 * state.rows + each) / 4).max(1);
+        state.most = (state.most * 2).min(MOST);
     }
+}
+
+/// Whether it may be about one of many questions.
+fn is_about_one(error: &StoreError) -> bool {
+    !matches!(error, StoreError::Unavailable(_) | StoreError::Schema(_) | StoreError::Locked(_))
+}
+
+fn fail<Q, A>(mut batch: Vec<(Q, oneshot::Sender<Result<A>>)>, error: StoreError) {
+    if batch.len() == 1
+        && let Some((_, reply)) = batch.pop()
+    {
+        let _ = reply.send(Err(error.into()));
+        return;
+    }
+    let error = Arc::new(error);
+    for (_, reply) in batch {
+        let _ = reply.send(Err(ChatError::unavailable(Arc::clone(&error))));
+    }
+}
+
+fn failed() -> ChatError {
+    ChatError::new(ErrorCode::Internal, "something failed here")
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 mod authenticate;
 mod claims;
+#[cfg(test)]
+mod external_tests;
 mod jwks;
 mod keys;
 mod pass;

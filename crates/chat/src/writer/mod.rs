@@ -45,8 +45,8 @@ const CLOSING_RETRY_MS: u64 = 1_000;
 pub(crate) struct Writer {
     lanes: Vec<mpsc::Sender<Job>>,
     places: Arc<Places>,
-    /// Changes in one transaction at most.
-    max_batch: usize,
+    /// With so much waiting a lane is full: as much as one transaction takes.
+    full: usize,
     /// For what is published outside of a change: feeds after a creation or a revoked session, receipts.
     aside: Publisher,
     closing: watch::Sender<bool>,
@@ -91,17 +91,18 @@ impl Writer {
         let lanes = lanes.collect();
         drop(publisher);
         let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, Some(closed));
-        Self { lanes, places, max_batch, aside, closing, tasks, metrics }
+        // A queue may have less room than a transaction takes.
+        let full = max_batch.min(config.writer.queue.max(1));
+        Self { lanes, places, full, aside, closing, tasks, metrics }
     }
 
     /// Commits one change with whatever else is waiting. An error with code `timeout` or `unavailable` does not say
     /// whether it was done; trying again with the same `client_id` finds out.
     pub(crate) async fn submit(&self, request: Request) -> Result<Done> {
         let (reply, answer) = oneshot::channel();
-        let is_full = |lane: usize| {
-            self.lanes.get(lane).is_none_or(|lane| lane.max_capacity() - lane.capacity() >= self.max_batch)
-        };
-        let place = self.places.take(request.conversation, is_full);
+        let waiting =
+            |lane: usize| self.lanes.get(lane).map_or(usize::MAX, |lane| lane.max_capacity() - lane.capacity());
+        let place = self.places.take(request.conversation, self.full, waiting);
         let lane = &self.lanes[place.lane];
         self.metrics.queue.inc();
         if let Err(refused) = lane.try_send(Job { request, reply, queued_at: Instant::now(), _place: Some(place) }) {

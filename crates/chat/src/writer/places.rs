@@ -40,8 +40,14 @@ impl Places {
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// A place for a change; `is_full` says which lanes have as much waiting as one transaction takes.
-    pub(super) fn take(self: &Arc<Self>, conversation: ConversationId, is_full: impl Fn(usize) -> bool) -> Place {
+    /// A place for a change; `waiting` says how much waits in a lane, and with `full` no more goes there while another one
+    /// has room.
+    pub(super) fn take(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        full: usize,
+        waiting: impl Fn(usize) -> usize,
+    ) -> Place {
         let mut state = self.state.lock();
         let State { under_way, since } = &mut *state;
         let lane = match under_way.entry(conversation) {
@@ -51,10 +57,9 @@ impl Places {
             }
             Entry::Vacant(entry) => {
                 let held_up = |since: &Option<Instant>| since.is_some_and(|since| since.elapsed() > HELD_UP);
-                let mut free = since.iter().enumerate().filter(|(lane, since)| !held_up(since) && !is_full(*lane));
-                // Where all are busy, chance is fair: the low bits of a UUIDv7 are random.
-                let any = (conversation.0.as_u128() % since.len() as u128) as usize;
-                let lane = free.next().map_or(any, |(lane, _)| lane);
+                let free = |lane: &usize| !held_up(&since[*lane]) && waiting(*lane) < full;
+                let shortest = || (0..since.len()).min_by_key(|lane| waiting(*lane)).unwrap_or_default();
+                let lane = (0..since.len()).find(free).unwrap_or_else(shortest);
                 entry.insert((lane, 1));
                 lane
             }
@@ -86,37 +91,39 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    const FULL: usize = 10;
+
     #[tokio::test(start_paused = true)]
     async fn one_lane_is_filled_before_the_next_and_a_conversation_stays_where_it_is_under_way() {
         let places = Places::new(3);
         let (one, two) = (ConversationId::generate(), ConversationId::generate());
-        let nothing = |_| false;
-        let first = places.take(one, nothing);
-        assert_eq!((first.lane, places.take(two, nothing).lane), (0, 0));
-        let full = |lane| lane == 0;
-        assert_eq!(places.take(two, full).lane, 1, "two is not under way any more");
-        let again = places.take(one, full);
+        let nothing = |_| 0;
+        let first = places.take(one, FULL, nothing);
+        assert_eq!((first.lane, places.take(two, FULL, nothing).lane), (0, 0));
+        let full = |lane| if lane == 0 { FULL } else { 0 };
+        assert_eq!(places.take(two, FULL, full).lane, 1, "two is not under way any more");
+        let again = places.take(one, FULL, full);
         assert_eq!(again.lane, 0, "behind the first, however full");
         drop(first);
-        assert_eq!(places.take(one, full).lane, 0, "another one is still there");
+        assert_eq!(places.take(one, FULL, full).lane, 0, "another one is still there");
         drop(again);
-        assert_eq!(places.take(one, full).lane, 1);
+        assert_eq!(places.take(one, FULL, full).lane, 1);
         assert!(places.state.lock().under_way.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lane_that_is_held_up_gets_nothing_new_and_when_all_are_everybody_finds_a_place() {
+    async fn a_lane_that_is_held_up_gets_nothing_new_and_when_all_are_busy_the_shortest_queue_gets_it() {
         let places = Places::new(2);
         let id = ConversationId::generate;
         places.works(0, true);
-        assert_eq!(places.take(id(), |_| false).lane, 0);
+        assert_eq!(places.take(id(), FULL, |_| 0).lane, 0);
         tokio::time::advance(HELD_UP * 2).await;
-        assert_eq!(places.take(id(), |_| false).lane, 1);
+        assert_eq!(places.take(id(), FULL, |_| 0).lane, 1);
         places.works(1, true);
         tokio::time::advance(HELD_UP * 2).await;
-        let spread: std::collections::BTreeSet<_> = (0..100).map(|_| places.take(id(), |_| false).lane).collect();
-        assert_eq!(spread, [0, 1].into());
+        assert_eq!(places.take(id(), FULL, |lane| [5, 3][lane]).lane, 1);
+        assert_eq!(places.take(id(), FULL, |lane| [FULL, FULL + 1][lane]).lane, 0);
         places.works(0, false);
-        assert_eq!(places.take(id(), |_| false).lane, 0);
+        assert_eq!(places.take(id(), FULL, |lane| [5, 3][lane]).lane, 0);
     }
 }

@@ -97,6 +97,8 @@ impl WsTransport {
             }
             self.advance(written);
         }
+        // Nothing for TCP; what stands between may keep something back.
+        ready!(Pin::new(&mut self.io).poll_flush(context))?;
         self.batch = Vec::new();
         self.at = 0;
         Poll::Ready(Ok(()))
@@ -194,7 +196,7 @@ impl Transport for WsTransport {
             while !self.is_deaf {
                 match poll_fn(|context| self.poll_context(context, |ws, io| ws.read(io))).await {
                     Ok(_) => {}
-                    Err(tungstenite::Error::Capacity(_)) => self.is_deaf = true,
+                    Err(error) if leaves_unread(&error) => self.is_deaf = true,
                     Err(_) => return Ok(()),
                 }
             }
@@ -229,6 +231,16 @@ fn header_size(length: usize) -> usize {
         0..126 => 2,
         126..=0xffff => 4,
         _ => 10,
+    }
+}
+
+/// Whether there may be more to read, which is no frame any more.
+fn leaves_unread(error: &tungstenite::Error) -> bool {
+    use tungstenite::Error;
+    match error {
+        Error::Protocol(error) => *error != ProtocolError::ResetWithoutClosingHandshake,
+        Error::Capacity(_) | Error::Utf8(_) => true,
+        _ => false,
     }
 }
 

@@ -49,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for Handshake {
             && has_token(headers, CONNECTION, "upgrade")
             && has_token(headers, UPGRADE, "websocket")
             && headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|_| asks).cloned().ok_or(NoHandshake)?;
+        let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| asks && is_key(key)).cloned().ok_or(NoHandshake)?;
         // None where the server beneath cannot give the connection away.
         let connection = parts.extensions.remove().ok_or(NoHandshake)?;
         Ok(Self { key, connection })
@@ -80,6 +80,12 @@ impl Handshake {
         }
         response
     }
+}
+
+/// Sixteen bytes in Base64.
+fn is_key(key: &HeaderValue) -> bool {
+    let of_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.as_bytes().strip_suffix(b"==").is_some_and(|key| key.len() == 22 && key.iter().all(of_base64))
 }
 
 /// Whether a header's list has this word, in whatever case.

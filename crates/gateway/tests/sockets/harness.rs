@@ -57,8 +57,7 @@ impl World {
         let gateway = Gateway::start(chat.clone(), Arc::clone(&bus) as _, config, &registry).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = gateway.router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(serve(listener, gateway.router()));
         Self { chat, gateway, store, bus, registry, address, _dir: dir }
     }
 
@@ -95,10 +94,7 @@ impl World {
             let limits = self.chat.limits().clone();
             let chat = chat_on(&self.store, Arc::clone(&bus) as _, limits, &registry);
             let gateway = Gateway::start(chat, Arc::clone(&bus) as _, config, &registry).unwrap();
-            let router = gateway.router();
-            tokio::spawn(
-                async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await },
-            );
+            tokio::spawn(serve(tokio::net::TcpListener::from_std(listener).unwrap(), gateway.router()));
             (gateway, bus)
         };
         Peer { gateway, bus, address, runtime: Some(runtime) }
@@ -183,6 +179,22 @@ impl Drop for Peer {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// HTTP/1.1 as the server's own listener speaks it: a socket is plain TCP after its upgrade. (`axum::serve` puts something in
+/// between, and would test another way of writing.)
+async fn serve(listener: tokio::net::TcpListener, router: axum::Router) {
+    while let Ok((stream, peer)) = listener.accept().await {
+        stream.set_nodelay(true).unwrap();
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+            tower::ServiceExt::oneshot(router.clone(), request)
+        });
+        let http = hyper::server::conn::http1::Builder::new();
+        let stream = hyper_util::rt::TokioIo::new(stream);
+        tokio::spawn(async move { http.serve_connection(stream, service).with_upgrades().await });
     }
 }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod bounds;
 mod delivery;
 mod ends;
+mod handshake;
 mod harness;
 mod presence;
 mod resume;

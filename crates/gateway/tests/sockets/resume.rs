@@ -269,3 +269,35 @@ async fn a_conversation_that_is_made_while_one_connects_has_no_hole() {
         assert_eq!(got, (cursor + 1..=last).collect::<Vec<_>>(), "round {round}, from {cursor}");
     }
 }
+
+/// The feed stood where the client knew it when the connection began, and moved before `hello`.
+#[tokio::test]
+async fn what_moves_the_feed_between_the_start_and_hello_is_told_once() {
+    let world = World::start().await;
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let (old, kept) = (world.room(&ada, &[&ben]).await.id, world.room(&ada, &[&ben]).await.id);
+    world.say(&ada, kept, "before").await;
+    let mut socket = world.narrow_silent(&ben).await;
+    let connected = socket.until(|frame| frame["type"] == "connected").await;
+    let (epoch, user_seq) = (connected["data"]["epoch"].clone(), connected["data"]["user_seq"].clone());
+    world.chat.remove_participant(&ada.caller, old, ben.caller.user.id).await.unwrap();
+    let new = world.room(&ada, &[&ben]).await.id;
+    world.say(&ada, new, "hello").await;
+    world.say(&ada, kept, "after").await;
+    let cursors = json!({old.to_string(): 1, kept.to_string(): 2});
+    let resume = json!({"epoch": epoch, "user_seq": user_seq, "cursors": cursors});
+    let reply = socket.ask(json!({"type": "hello", "resume": resume})).await;
+    assert_eq!(reply["ok"], true, "{reply}");
+    socket.until(|frame| frame["type"] == "conversation.created" && frame["conversation_id"] == new.to_string()).await;
+    world.say(&ada, new, "again").await;
+    socket.until(|frame| frame["conversation_id"] == new.to_string() && frame["data"]["content"] == "again").await;
+    world.say(&ada, old, "not for ben").await;
+    world.say(&ada, kept, "last").await;
+    socket.until(|frame| frame["conversation_id"] == kept.to_string() && frame["data"]["content"] == "last").await;
+    let of = |kind: &str, id: ConversationId| {
+        socket.seen(|frame| frame["type"] == kind && frame["conversation_id"] == id.to_string()).len()
+    };
+    assert_eq!((of("participant.removed", old), of("conversation.created", new)), (1, 1));
+    assert!(socket.seen(|frame| frame["data"]["content"] == "not for ben").is_empty());
+    assert_eq!(seqs(&socket.seen(|_| true), kept), [3, 4]);
+}

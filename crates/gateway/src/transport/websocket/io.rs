@@ -20,6 +20,9 @@ pub(crate) enum Io {
     Tcp(TcpStream),
     /// Whatever else somebody serves this router on.
     Other(Box<TokioIo<Upgraded>>),
+    /// A pipe that takes as little at once as a test wants.
+    #[cfg(test)]
+    Narrow(tokio::io::DuplexStream),
 }
 
 impl Io {
@@ -27,7 +30,10 @@ impl Io {
     pub(crate) fn of(upgraded: Upgraded) -> (Self, Bytes) {
         match upgraded.downcast::<TokioIo<TcpStream>>() {
             Ok(parts) => (Self::Tcp(parts.io.into_inner()), parts.read_buf),
-            Err(upgraded) => (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
+            Err(upgraded) => {
+                tracing::debug!("a socket is not plain TCP here: every write goes through what serves it");
+                (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())
+            }
         }
     }
 }
@@ -37,6 +43,8 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Other(stream) => Pin::new(stream).poll_read(context, buffer),
+            #[cfg(test)]
+            Self::Narrow(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -46,6 +54,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Other(stream) => Pin::new(stream).poll_write(context, bytes),
+            #[cfg(test)]
+            Self::Narrow(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -57,6 +67,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, parts),
             Self::Other(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            #[cfg(test)]
+            Self::Narrow(stream) => Pin::new(stream).poll_write_vectored(context, parts),
         }
     }
 
@@ -64,6 +76,8 @@ impl AsyncWrite for Io {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Other(stream) => stream.is_write_vectored(),
+            #[cfg(test)]
+            Self::Narrow(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -71,6 +85,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Other(stream) => Pin::new(stream).poll_flush(context),
+            #[cfg(test)]
+            Self::Narrow(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -78,6 +94,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(context),
+            #[cfg(test)]
+            Self::Narrow(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -1,9 +1,13 @@
-//! What a client of another library hears, however little the kernel takes at once.
+//! What a client of another library hears, however little is taken at once: by a kernel with a small buffer, and by a pipe
+//! with room for a few bytes, where a write stops within headers, between them and their payloads, and between frames.
 
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::{
+    io::{AsyncWriteExt, DuplexStream, duplex},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::frame::coding::CloseCode as Code};
 
 use super::*;
@@ -22,11 +26,18 @@ async fn pair() -> (WsTransport, WebSocketStream<TcpStream>) {
     (WsTransport::new(Io::Tcp(server), &[], FRAME_BYTES), client)
 }
 
+/// The same over a pipe that takes so many bytes at once.
+async fn narrow(bytes: usize) -> (WsTransport, WebSocketStream<DuplexStream>) {
+    let (server, client) = duplex(bytes);
+    let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
+    (WsTransport::new(Io::Narrow(server), &[], FRAME_BYTES), client)
+}
+
 fn frames(texts: impl IntoIterator<Item = String>) -> Batch {
     Batch { frames: texts.into_iter().map(Into::into).collect(), ..Batch::default() }
 }
 
-async fn heard(client: &mut WebSocketStream<TcpStream>) -> Message {
+async fn heard<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(client: &mut WebSocketStream<S>) -> Message {
     timeout(PATIENCE, client.next()).await.expect("in time").expect("an open socket").expect("a good frame")
 }
 
@@ -112,6 +123,78 @@ async fn what_is_no_text_too_long_or_broken_ends_it_with_a_code_that_says_so() {
     // A frame without a mask.
     let (mut server, client) = pair().await;
     let mut client = client.into_inner();
-    tokio::io::AsyncWriteExt::write_all(&mut client, &[0x81, 0x01, b'x']).await.unwrap();
+    client.write_all(&[0x81, 0x01, b'x']).await.unwrap();
     assert_eq!(timeout(PATIENCE, server.receive()).await.unwrap(), Err(End::Close(CloseCode::BadFrame)));
+}
+
+#[tokio::test]
+async fn frames_come_whole_however_few_bytes_are_taken_at_once() {
+    for bytes in 1..=11 {
+        let (mut server, mut client) = narrow(bytes).await;
+        // More than one write takes, of each form of header.
+        let sizes = [0, 1, 125, 126, 127, 300, 65_535, 65_536].into_iter().chain((0..70).map(|n| n % 9));
+        let texts: Vec<String> = sizes.map(|size| "x".repeat(size)).collect();
+        let batch = frames(texts.clone());
+        let writing = tokio::spawn(async move {
+            server.send(batch).await.unwrap();
+            server.close(CloseCode::GoingAway).await;
+        });
+        for text in texts {
+            assert_eq!(heard(&mut client).await, Message::text(text), "{bytes} at once");
+        }
+        assert!(heard(&mut client).await.is_close());
+        client.flush().await.unwrap();
+        timeout(PATIENCE, writing).await.expect("in time").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_pong_that_was_begun_ends_before_the_next_frame() {
+    let (mut server, mut client) = narrow(3).await;
+    let talking = tokio::spawn(async move {
+        client.send(Message::Ping("are you there".into())).await.unwrap();
+        client.send(Message::text("hello")).await.unwrap();
+        [heard(&mut client).await, heard(&mut client).await]
+    });
+    assert_eq!(timeout(PATIENCE, server.receive()).await.unwrap(), Ok(Inbound::Alive));
+    // The answer is begun while the text is read, and may be half written when the events come.
+    assert_eq!(timeout(PATIENCE, server.receive()).await.unwrap(), Ok(Inbound::Text("hello".into())));
+    timeout(PATIENCE, server.send(frames(["event".into()]))).await.expect("in time").unwrap();
+    let heard = timeout(PATIENCE, talking).await.expect("in time").unwrap();
+    assert_eq!(heard, [Message::Pong("are you there".into()), Message::text("event")]);
+}
+
+#[tokio::test]
+async fn a_ping_that_was_begun_ends_before_the_close() {
+    let (mut server, mut client) = narrow(3).await;
+    // Between two frames: the first is with the client, of the ping a byte at most.
+    assert!(server.send(Batch { ping: true, ..frames(["x".into()]) }).now_or_never().is_none());
+    let closing = tokio::spawn(async move { server.close(CloseCode::SlowConsumer).await });
+    assert_eq!(heard(&mut client).await, Message::text("x"));
+    let mut next = heard(&mut client).await;
+    if next.is_ping() {
+        next = heard(&mut client).await;
+    }
+    assert!(next.is_close(), "{next:?}");
+    client.flush().await.unwrap();
+    timeout(PATIENCE, closing).await.expect("in time").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_stops_talking_is_read_for_a_while_only() {
+    let (mut server, client) = narrow(64).await;
+    let mut client = client.into_inner();
+    let talking = tokio::spawn(async move {
+        // A frame over the limit that never ends.
+        client.write_all(&[0x81, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3, 4]).await.unwrap();
+        while client.write_all(&[0; 64]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    assert_eq!(server.receive().await, Err(End::Close(CloseCode::TooBig)));
+    let begun = tokio::time::Instant::now();
+    server.close(CloseCode::TooBig).await;
+    assert!(begun.elapsed() <= FAREWELL + Duration::from_millis(10), "{:?}", begun.elapsed());
+    drop(server);
+    talking.await.unwrap();
 }

@@ -17,8 +17,9 @@ use crate::{Membership, Memberships};
 struct MembershipRow {
     /// Counted from 1.
     place: i64,
-    epoch: String,
-    snapshot: String,
+    /// Of the first place alone: they are the same for all.
+    epoch: Option<String>,
+    snapshot: Option<String>,
     feed_seq: Option<i64>,
     conversation_id: Option<Uuid>,
     last_seq: Option<i64>,
@@ -33,7 +34,8 @@ pub(super) async fn of(pool: &PgPool, users: &[UserId], limit: u32) -> Outcome<V
     let rows: Vec<MembershipRow> = sqlx::query_as(
         "WITH this AS MATERIALIZED (
              SELECT epoch, pg_current_snapshot()::text AS snapshot FROM meta WHERE singleton)
-         SELECT k.place, this.epoch, this.snapshot, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
+         SELECT k.place, CASE WHEN k.place = 1 THEN this.epoch END AS epoch,
+                CASE WHEN k.place = 1 THEN this.snapshot END AS snapshot, u.feed_seq, i.conversation_id, i.last_seq, i.access_since_seq
          FROM this
          CROSS JOIN unnest($1::uuid[]) WITH ORDINALITY AS k (id, place)
          LEFT JOIN LATERAL (SELECT id, feed_seq FROM users WHERE id = k.id LIMIT 1) u ON true
@@ -48,13 +50,9 @@ pub(super) async fn of(pool: &PgPool, users: &[UserId], limit: u32) -> Outcome<V
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await?;
-    let first = rows.first().ok_or(Fault::internal("the table meta is empty"))?;
-    let nowhere = Memberships {
-        epoch: first.epoch.clone(),
-        user_seq: 0,
-        watermark: watermark(&first.snapshot)?,
-        items: Vec::new(),
-    };
+    let first = rows.first().and_then(|row| Some((row.epoch.clone()?, row.snapshot.as_deref()?)));
+    let (epoch, snapshot) = first.ok_or(Fault::internal("the table meta is empty"))?;
+    let nowhere = Memberships { epoch, user_seq: 0, watermark: watermark(snapshot)?, items: Vec::new() };
     let mut all = vec![nowhere; users.len()];
     for row in rows {
         let Some(memberships) = at(&mut all, row.place - 1) else { continue };

@@ -1,12 +1,15 @@
 //! Users and sessions.
 
 use protocol::{Timestamp, UserId};
-use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
+use sqlx::{FromRow, PgPool, Row};
 use uuid::Uuid;
 
-use super::super::{
-    fault::Outcome,
-    rows::{UserRow, user_columns},
+use super::{
+    super::{
+        fault::Outcome,
+        rows::{UserRow, user_columns},
+    },
+    at,
 };
 use crate::{Arrived, SessionState, Who};
 
@@ -25,17 +28,16 @@ pub(super) async fn arrived(pool: &PgPool, who: &[Who], now: Timestamp) -> Outco
     }
     // Two look-ups by an index each, of which one finds nothing: an OR would read the table.
     let rows = sqlx::query(concat!(
-        "SELECT u.id IS NOT NULL AS known, s.user_id AS session_user,
+        "SELECT k.place, u.id IS NOT NULL AS known, s.user_id AS session_user,
                 coalesce(s.revoked_at IS NULL AND s.expires_at > $5, false) AS active, ",
         user_columns!(),
         " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) WITH ORDINALITY
                AS k (user_id, session_id, org_id, external_id, place)
           LEFT JOIN LATERAL (
-              SELECT * FROM users WHERE id = k.user_id
-              UNION ALL
-              SELECT * FROM users WHERE org_id = k.org_id AND external_id = k.external_id) u ON true
-          LEFT JOIN LATERAL (SELECT * FROM sessions WHERE id = k.session_id LIMIT 1) s ON true
-          ORDER BY k.place"
+              (SELECT * FROM users WHERE id = k.user_id
+               UNION ALL
+               SELECT * FROM users WHERE org_id = k.org_id AND external_id = k.external_id) LIMIT 1) u ON true
+          LEFT JOIN LATERAL (SELECT * FROM sessions WHERE id = k.session_id LIMIT 1) s ON true"
     ))
     .bind(users)
     .bind(sessions)
@@ -44,11 +46,15 @@ pub(super) async fn arrived(pool: &PgPool, who: &[Who], now: Timestamp) -> Outco
     .bind(now.get())
     .fetch_all(pool)
     .await?;
-    let arrived = |row: PgRow| {
-        let user = if row.try_get("known")? { Some(UserRow::from_row(&row)?.user()?) } else { None };
-        let of: Option<Uuid> = row.try_get("session_user")?;
-        let active = row.try_get("active")?;
-        Ok(Arrived { user, session: of.map(|user| SessionState { user_id: UserId(user), active }) })
-    };
-    rows.into_iter().map(arrived).collect()
+    let mut arrived = vec![Arrived { user: None, session: None }; who.len()];
+    for row in rows {
+        // Counted from 1. Put where it belongs: who is who must not rest on the order of rows.
+        let Some(arrived) = at(&mut arrived, row.try_get::<i64, _>("place")? - 1) else { continue };
+        if row.try_get("known")? {
+            arrived.user = Some(UserRow::from_row(&row)?.user()?);
+        }
+        let (of, active): (Option<Uuid>, bool) = (row.try_get("session_user")?, row.try_get("active")?);
+        arrived.session = of.map(|user| SessionState { user_id: UserId(user), active });
+    }
+    Ok(arrived)
 }

@@ -169,10 +169,7 @@ async fn participants(
         blocked!("k.conversation_id"),
         " ELSE false END AS blocked, p.user_id, p.role, p.user_id IS NOT NULL AND p.left_at IS NULL AS active,
                 p.access_since_seq, p.last_sent_at, p.notify, p.muted_until, k.client_id,
-                k.client_id IS NOT NULL AND EXISTS (
-                    SELECT FROM messages m
-                    WHERE m.conversation_id = k.conversation_id AND m.sender_id = k.user_id
-                      AND m.client_id = k.client_id) AS said,
+                coalesce(m.said, false) AS said,
                 u.id IS NOT NULL AS known, ",
         user_columns!(),
         " FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::text[])
@@ -180,7 +177,11 @@ async fn participants(
          LEFT JOIN LATERAL (
              SELECT * FROM participants p
              WHERE p.conversation_id = k.conversation_id AND p.user_id = k.user_id LIMIT 1) p ON true
-         LEFT JOIN LATERAL (SELECT * FROM users u WHERE u.id = k.user_id LIMIT 1) u ON true"
+         LEFT JOIN LATERAL (SELECT * FROM users u WHERE u.id = k.user_id LIMIT 1) u ON true
+         LEFT JOIN LATERAL (
+             SELECT true AS said FROM messages m
+             WHERE m.conversation_id = k.conversation_id AND m.sender_id = k.user_id AND m.client_id = k.client_id
+             LIMIT 1) m ON true"
     ))
     .bind(keys.iter().map(|key| key.conversation.0).collect::<Vec<_>>())
     .bind(keys.iter().map(|key| key.user.map(|user| user.0)).collect::<Vec<_>>())

@@ -4,19 +4,26 @@
 //! `/proc/PID/stat` of the server processes, memory from PSS in `/proc/PID/smaps_rollup`; every single delivery is
 //! checked, and a run in which one was wrong fails.
 
+mod growth;
+mod plots;
 mod processes;
 mod ratios;
 mod reads;
 mod resume;
-mod sockets;
+mod scale;
 mod stack;
 mod writer;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench::table::Samples;
+use bench::{limit::pin, table::Samples};
 use starling_tests::seed::Size;
+
+use self::{
+    plots::{Line, Plots},
+    stack::Apart,
+};
 
 /// Enough for a look.
 const SMALL: Size = Size { users: 5_000, conversations: 2_000, messages: 100_000 };
@@ -31,18 +38,30 @@ pub(crate) struct Plan {
     pub(crate) idle: usize,
     /// Sockets that lose their gateway at once.
     pub(crate) resume: usize,
-    /// Members of the one room.
-    pub(crate) members: usize,
     /// Members of the one room beside the limit server, and conversations of two.
     pub(crate) fan_out: usize,
     pub(crate) pairs: usize,
     /// Rows that reads are measured on, and requests of each kind and run.
     pub(crate) size: Size,
     pub(crate) requests: usize,
+    pub(crate) growth: Growth,
+}
+
+/// How far things grow.
+pub(crate) struct Growth {
+    /// Idle sockets beside the load.
+    pub(crate) sockets: Vec<usize>,
+    /// Messages in the database.
+    pub(crate) stored: Vec<usize>,
+    /// Members of a conversation.
+    pub(crate) members: Vec<usize>,
+    /// Conversations of each of so many idle users.
+    pub(crate) conversations: Vec<usize>,
+    pub(crate) users: usize,
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `resume`, `reads`, `writer`, `sockets`) one part
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `resume`, `reads`, `writer`, `scale`, `growth`) one part
     /// alone.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
@@ -51,11 +70,17 @@ impl Plan {
                 time: Duration::from_secs(2),
                 idle: 5_000,
                 resume: 2_000,
-                members: 50,
                 fan_out: 500,
                 pairs: 500,
                 size: SMALL,
                 requests: 100,
+                growth: Growth {
+                    sockets: vec![100, 2_000],
+                    stored: vec![10_000, 100_000],
+                    members: vec![2, 100, 1_000],
+                    conversations: vec![5, 50],
+                    users: 500,
+                },
             }
         } else {
             Self {
@@ -63,11 +88,17 @@ impl Plan {
                 time: Duration::from_secs(5),
                 idle: 10_000,
                 resume: 10_000,
-                members: 200,
                 fan_out: 500,
                 pairs: 500,
                 size: Size::FULL,
                 requests: 400,
+                growth: Growth {
+                    sockets: vec![100, 1_000, 10_000],
+                    stored: vec![10_000, 100_000, 1_000_000],
+                    members: vec![2, 10, 100, 5_000],
+                    conversations: vec![5, 50, 200],
+                    users: 500,
+                },
             }
         }
     }
@@ -80,9 +111,10 @@ async fn main() -> Result<()> {
     println!("{} rounds of {:?} on {cores} cores, median (least–most)\n", plan.rounds, plan.time);
 
     let only = std::env::var("STARLING_BENCH_ONLY").ok();
+    let plots = Plots::chosen()?;
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     if wanted("limit") {
-        print_ratios(&plan).await?;
+        print_ratios(&plan, &plots).await?;
     }
     if wanted("resume") {
         print_resume(&plan).await?;
@@ -93,14 +125,17 @@ async fn main() -> Result<()> {
     if wanted("writer") {
         print_writer(&plan).await?;
     }
-    if wanted("sockets") {
-        print_sockets(&plan).await?;
+    if wanted("scale") {
+        print_scale(&plan, &plots).await?;
+    }
+    if wanted("growth") {
+        print_growth(&plan, &plots).await?;
     }
     Ok(())
 }
 
 /// Starling beside the least that a correct server can do.
-async fn print_ratios(plan: &Plan) -> Result<()> {
+async fn print_ratios(plan: &Plan, plots: &Plots) -> Result<()> {
     let (figures, core) = ratios::measure(plan).await?;
     println!("| stored in Postgres, through Redis | limit server | Starling | ratio |");
     println!("|---|---|---|---|");
@@ -115,14 +150,22 @@ async fn print_ratios(plan: &Plan) -> Result<()> {
     }
     let place = core.map_or("nothing is pinned".to_owned(), |core| format!("servers are kept on core {core}"));
     println!("\n{} idle sockets; {place}; the limit server neither stores nor publishes anything.\n", plan.idle);
-    Ok(())
+    plots.bars(
+        "ratios",
+        "server CPU ÷ the limit server's",
+        &[
+            ("C1: fan-out to 500", &figures.fan_out.ratio, 3.0),
+            ("C2: pairs", &figures.pairs.ratio, 4.0),
+            ("C3: steady", &figures.steady.ratio, 2.0),
+        ],
+    )
 }
 
 /// A gateway dies, and its clients come to the other one.
 async fn print_resume(plan: &Plan) -> Result<()> {
-    let (apart, all) = stack::Apart::of_this_machine()?;
+    let (apart, all) = Apart::of_this_machine()?;
     let figures = resume::measure(plan, apart.as_ref()).await.context("measuring resumes")?;
-    bench::limit::pin(std::process::id(), &all)?;
+    pin(std::process::id(), &all)?;
     println!("| a gateway with {} sockets in 5 conversations is killed | |", plan.resume);
     println!("|---|---|");
     for (name, figure) in [
@@ -133,7 +176,7 @@ async fn print_resume(plan: &Plan) -> Result<()> {
         ("ms from the loss to when events flow again, p50", &figures.back_p50),
         ("ms from the loss to when events flow again, p99", &figures.back_p99),
         ("who stayed: ms from send to delivery at p99, before", &figures.before_p99),
-        ("who stayed: the same over the 12 s in which it happens", &figures.during_p99),
+        ("who stayed: the same over the 3 s after the death", &figures.during_p99),
         ("R2: during ÷ before", &figures.to_before),
     ] {
         println!("| {name} | {figure} |");
@@ -176,28 +219,60 @@ async fn print_writer(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// What sockets and deliveries cost.
-async fn print_sockets(plan: &Plan) -> Result<()> {
-    let mut columns = Vec::new();
-    for nodes in [1, 2] {
-        columns.push(sockets::measure(nodes, plan).await.with_context(|| format!("measuring {nodes} nodes"))?);
-    }
-    println!("| through Redis, stored in Postgres | 1 node | 2 nodes |");
-    println!("|---|---|---|");
-    row("bytes (PSS) per idle socket in 5 conversations", &columns, |figures| &figures.idle_bytes);
-    row("server CPU-µs per delivered message", &columns, |figures| &figures.cpu_micros);
-    row("deliveries per second", &columns, |figures| &figures.deliveries);
-    row("send to acknowledgement, ms at p50", &columns, |figures| &figures.ack_p50);
-    row("send to acknowledgement, ms at p99", &columns, |figures| &figures.ack_p99);
-    println!(
-        "\n{} idle sockets; one room of {} members, 8 of them sending 128 characters with 2 under way each.",
-        plan.idle, plan.members
-    );
-    Ok(())
+/// One node and more.
+async fn print_scale(plan: &Plan, plots: &Plots) -> Result<()> {
+    let (apart, all) = Apart::of_this_machine()?;
+    let columns = scale::measure(plan, apart.as_ref()).await.context("measuring nodes")?;
+    pin(std::process::id(), &all)?;
+    let names: Vec<_> = columns.iter().map(|column| format!("{} node(s)", column.nodes)).collect();
+    println!("| all nodes together, on one core | {} |", names.join(" | "));
+    println!("|---|{}", "---|".repeat(columns.len()));
+    let row = |name: &str, figure: fn(&scale::Figures) -> &Samples| {
+        let cells: Vec<_> = columns.iter().map(|column| figure(column).to_string()).collect();
+        println!("| {name} | {} |", cells.join(" | "));
+    };
+    row("steady, 1,000/s over 100 conversations of 10: CPU-µs per delivery", |of| &of.steady);
+    row("S1: ÷ one node", |of| &of.steady_to_one);
+    row("steady: ms to delivery at p99", |of| &of.p99);
+    row("S2: events from Redis per message", |of| &of.events);
+    row("one conversation of 500, closed loop: CPU-µs per delivery", |of| &of.room);
+    row("S1: ÷ one node", |of| &of.room_to_one);
+    println!();
+    let line = |name: &str, figure: fn(&scale::Figures) -> &Samples| Line {
+        name: name.to_owned(),
+        points: columns.iter().map(|of| (of.nodes as f64, figure(of).median())).collect(),
+    };
+    plots.lines(
+        "scale",
+        "CPU per delivery, all nodes together ÷ one node",
+        "nodes",
+        &[line("steady", |of| &of.steady_to_one), line("one conversation of 500", |of| &of.room_to_one)],
+    )
 }
 
-/// Prints one figure of every column.
-fn row(name: &str, columns: &[sockets::Figures], figure: impl Fn(&sockets::Figures) -> &Samples) {
-    let cells: Vec<_> = columns.iter().map(|column| figure(column).to_string()).collect();
-    println!("| {name} | {} |", cells.join(" | "));
+/// Costs as things grow.
+async fn print_growth(plan: &Plan, plots: &Plots) -> Result<()> {
+    let (apart, all) = Apart::of_this_machine()?;
+    let curves = growth::measure(plan, apart.as_ref()).await.context("measuring growth")?;
+    pin(std::process::id(), &all)?;
+    println!("| what grows | | at | | | | last ÷ first | exponent |");
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut lines = Vec::new();
+    for curve in &curves {
+        let mut cells: Vec<_> = curve.points.iter().map(|(at, samples)| format!("{at}: {samples}")).collect();
+        cells.resize(4, String::new());
+        let (name, unit) = (curve.name, curve.unit);
+        println!("| {name} | {unit} | {} | {:.2} | {:.2} |", cells.join(" | "), curve.rise(), curve.exponent());
+        let first = curve.points.first().map_or(f64::NAN, |(_, samples)| samples.median());
+        let points = curve.points.iter().map(|(at, samples)| (*at, samples.median() / first)).collect();
+        lines.push(Line { name: format!("{name}: {unit}"), points });
+    }
+    println!();
+    if let Some(memory) = curves.iter().find(|curve| curve.unit == "bytes per socket")
+        && let (Some((few, less)), Some((many, more))) = (memory.points.first(), memory.points.last())
+    {
+        let each = (more.median() - less.median()) / (many - few);
+        println!("M2: {each:.0} bytes for each further conversation of a connected user.\n");
+    }
+    plots.lines("growth", "cost, to that of the first point", "how many", &lines)
 }

@@ -1,6 +1,9 @@
 //! What processes use, from `/proc`.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use tokio::time::sleep;
 
 /// CPU seconds (user and system) that the processes have used so far.
 pub(crate) fn cpu_seconds(pids: &[u32]) -> Result<f64> {
@@ -42,4 +45,23 @@ pub(crate) fn pss_bytes(pids: &[u32]) -> Result<u64> {
         sum += line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1_024;
     }
     Ok(sum)
+}
+
+/// The same, once the allocator has given back what connecting took for a moment: it does so within some ten seconds.
+pub(crate) async fn settled_pss(pids: &[u32]) -> Result<u64> {
+    const LOOK: Duration = Duration::from_secs(1);
+    const MOST: u32 = 20;
+    let mut last = pss_bytes(pids)?;
+    let mut same = 0;
+    for _ in 0..MOST {
+        sleep(LOOK).await;
+        let now = pss_bytes(pids)?;
+        // Less than a thousandth: nothing is being given back any more.
+        same = if now.abs_diff(last) * 1_000 < last { same + 1 } else { 0 };
+        last = now;
+        if same == 3 {
+            break;
+        }
+    }
+    Ok(last)
 }

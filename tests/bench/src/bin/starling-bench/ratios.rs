@@ -112,10 +112,10 @@ async fn of_starling(plan: &Plan, apart: Option<&Apart>, number: usize) -> Resul
     let (target, pids) = (&stack.target, &stack.pids);
     let warm = idle::Idle { run: format!("warm-{number}"), sockets: 20, conversations: 5 };
     let warm = idle::open(target, &warm).await?;
-    let before = processes::pss_bytes(pids)?;
+    let before = processes::settled_pss(pids).await?;
     let wanted = idle::Idle { run: format!("idle-{number}"), sockets: plan.idle, conversations: 5 };
     let open = idle::open(target, &wanted).await?;
-    let bytes = processes::pss_bytes(pids)?.saturating_sub(before);
+    let bytes = processes::settled_pss(pids).await?.saturating_sub(before);
     drop((warm, open));
 
     let cpu = || processes::cpu_seconds(pids).unwrap_or(f64::NAN);

@@ -102,12 +102,13 @@ async fn cost(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Fi
     let mut seen: Vec<Seen> = Vec::new();
     let outcome = two
         .storm(plan, &format!("cost-{round}"), async |moment| {
-            // The last moment is told of with what was counted up to it; before the death nothing of that is missing.
             let now = Instant::now();
             let cpu = [pids[0], pids[1]].map(|pid| processes::cpu_seconds(&[pid]).unwrap_or(f64::NAN));
-            if moment == Moment::Back {
+            // What came before is not to be counted as what comes now.
+            if matches!(moment, Moment::Connected | Moment::Back) {
                 sleep(TOLD).await;
             }
+            let now = if moment == Moment::Connected { Instant::now() } else { now };
             seen.push((now, cpu, transactions(&mut database).await?));
             Ok(())
         })
@@ -139,12 +140,13 @@ async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut
         Ok::<_, anyhow::Error>(outcome.delivery_ms[1])
     };
     let before = steady("before", TIME / 2).await?;
-    // It begins when the others lose their gateway, and lasts about as long as they take to come back.
+    // It begins when the others lose their gateway, and lasts about as long as they take to come back: a longer one would
+    // hide them in its calm.
     let (dies, died) = tokio::sync::oneshot::channel();
     let mut dies = Some(dies);
     let name = format!("noticed-{round}");
     let storm = two.storm(plan, &name, async |moment| {
-        if moment == Moment::Connected
+        if moment == Moment::Dies
             && let Some(dies) = dies.take()
         {
             let _ = dies.send(());
@@ -153,7 +155,7 @@ async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut
     });
     let during = async {
         died.await.context("the storm did not begin")?;
-        steady("during", TIME).await
+        steady("during", TIME / 4).await
     };
     let (stormed, during) = tokio::join!(storm, during);
     stormed?;

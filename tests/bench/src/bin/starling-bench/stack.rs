@@ -86,6 +86,15 @@ impl Stack {
         Ok(Self { target, pids, database: url, nodes: running, _redis: redis, _postgres: postgres })
     }
 
+    /// The sum of a metric over its labels and over all nodes.
+    pub(crate) async fn metric(&self, name: &str) -> Result<f64> {
+        let mut sum = 0.0;
+        for node in &self.nodes {
+            sum += node.metric(name).await?;
+        }
+        Ok(sum)
+    }
+
     /// Kills the node that was started last.
     pub(crate) fn kill_last(&mut self) -> Result<()> {
         self.nodes.pop().context("there is no node")?.kill()
