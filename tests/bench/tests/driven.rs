@@ -15,7 +15,7 @@ fn started() -> Started {
 async fn outcome(load: &Load) -> Outcome {
     let server = started();
     let outcome = run(server.address(), load, || cpu_seconds(server.id())).await.unwrap();
-    assert!(outcome.faults.is_clean(), "{outcome:?}");
+    assert!(outcome.faults.is_clean(), "{:?}", outcome.faults);
     assert_eq!(outcome.delivered, outcome.expected);
     assert_eq!(outcome.delivered, outcome.sent * load.members as u64);
     assert_eq!((outcome.deliveries.len(), outcome.own.len()), (outcome.delivered, outcome.sent));
@@ -27,28 +27,27 @@ async fn outcome(load: &Load) -> Outcome {
 #[tokio::test]
 async fn one_room_hears_all_its_senders() {
     let outcome = outcome(&Load::fan_out(40, TIME)).await;
-    assert!(outcome.sent >= 16, "{outcome:?}");
+    assert!(outcome.sent >= 16, "{} sent", outcome.sent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pairs_talk_at_once() {
     let outcome = outcome(&Load::pairs(30, TIME)).await;
-    assert!(outcome.sent >= 60, "{outcome:?}");
+    assert!(outcome.sent >= 60, "{} sent", outcome.sent);
 }
 
 #[tokio::test]
 async fn steady_arrivals_are_as_many_as_the_rate_says() {
     let outcome = outcome(&Load::steady(5, 500.0, TIME)).await;
-    assert!((100..200).contains(&outcome.sent), "{outcome:?}");
+    assert!((100..200).contains(&outcome.sent), "{} sent", outcome.sent);
 }
 
 #[tokio::test]
 async fn long_texts_go_through_partial_reads_and_writes() {
-    // Under way together they are less than what one socket may have waiting: nobody is too slow.
-    let pace = Pace::Closed { senders: 6, in_flight: 2 };
-    let load = Load { pace, size: 60_000, ..Load::fan_out(8, TIME) };
+    // All of them together are less than what one socket may have waiting: nobody is too slow, however late they read.
+    let load = Load { pace: Pace::Open { rate: 30.0 }, size: 60_000, ..Load::fan_out(8, TIME) };
     let outcome = outcome(&load).await;
-    assert!(outcome.sent >= 12, "{outcome:?}");
+    assert!((4..15).contains(&outcome.sent), "{} sent", outcome.sent);
 }
 
 #[tokio::test]
