@@ -70,7 +70,8 @@ impl Plan {
             calm: Duration::from_millis(1_500),
             weaken: None,
             settle: Duration::from_secs(30),
-            // A hint that was lost is made up for by the look every 30 s; then there are a pause (5 s) and a lease (3 s).
+            // A hint that was lost is made up for by the look every 30 s; then there are a pause (5 s) and a lease (3
+            // s).
             presence: Duration::from_secs(45),
             keep: crate::node::binary()
                 .ok()

@@ -1,4 +1,5 @@
-//! A private Redis server on a free port, in a temporary folder, without persistence; a Sentinel set and a cluster of them.
+//! A private Redis server on a free port, in a temporary folder, without persistence; a Sentinel set and a cluster of
+//! them.
 //!
 //! Promises that it keeps its port over stop and start, and that it ends with the test.
 

@@ -154,8 +154,8 @@ impl World {
         Ok(())
     }
 
-    /// Of 500 people at once: after a node's death that is one read. Nobody has looked at the tables when they were filled
-    /// within minutes: without statistics too.
+    /// Of 500 people at once: after a node's death that is one read. Nobody has looked at the tables when they were
+    /// filled within minutes: without statistics too.
     async fn arrivals(&mut self) -> Result<()> {
         let store = self.store.clone();
         let users: Vec<uuid::Uuid> =

@@ -108,7 +108,8 @@ fn refusal(body: &[u8], path: &str, error: &serde_json::Error) -> ApiError {
     }
 }
 
-/// The refused field, dotted (`attachments.0.url`). Of one that is missing or unknown the path names the parent, and the text the field.
+/// The refused field, dotted (`attachments.0.url`). Of one that is missing or unknown the path names the parent, and
+/// the text the field.
 fn field(path: &str, message: &str) -> Option<String> {
     let named = ["missing field `", "unknown field `"].iter().find_map(|start| {
         let rest = message.strip_prefix(start)?;

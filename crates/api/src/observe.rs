@@ -1,5 +1,6 @@
 //! The outermost layer: each request gets an id, a span and its place in the metrics, and each refusal its request
-//! id and, when it is a defect, its one line in the log; an outage is one line, and one when it is over. Query strings, headers and bodies are never logged.
+//! id and, when it is a defect, its one line in the log; an outage is one line, and one when it is over. Query strings,
+//! headers and bodies are never logged.
 
 use std::{
     sync::Arc,

@@ -1,7 +1,7 @@
 //! The bus: carries events from the node that committed them to every node that has somebody listening.
 //!
-//! A hint, not a log. **Order per publisher and topic, no memory**: an event that is published while a node is cut off is
-//! gone, and the node hears [`Incoming::Lost`] instead, reads heads from the store and fills what is missing. An
+//! A hint, not a log. **Order per publisher and topic, no memory**: an event that is published while a node is cut off
+//! is gone, and the node hears [`Incoming::Lost`] instead, reads heads from the store and fills what is missing. An
 //! event arrives once, or twice when a connection broke or its topic moved while it was published. Presence is under a
 //! lease per node. Two implementations, [`redis::RedisBus`] (one server, a Sentinel set or a cluster) and
 //! [`local::LocalBus`], pass one conformance suite.
@@ -96,7 +96,8 @@ pub trait Bus: Send + Sync + 'static {
     async fn release_lease(&self, node: NodeId) -> Result<()>;
 
     /// Keeps what a node says of users, in one round trip, until it says otherwise or its lease ends: a node whose
-    /// lease ended says everything again when it holds one. What nobody says again for [`PRESENCE_TTL`] may be forgotten.
+    /// lease ended says everything again when it holds one. What nobody says again for [`PRESENCE_TTL`] may be
+    /// forgotten.
     async fn set_presence(&self, node: NodeId, users: &[NodePresence]) -> Result<()>;
 
     /// Of each of the users, in order, what nodes with a lease say. One round trip for up to 500.

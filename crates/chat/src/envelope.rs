@@ -26,9 +26,9 @@ pub struct ConversationEvent {
     /// Nobody takes part after this event: the conversation was deleted. False from nodes of a version that did not say
     /// it: then subscriptions stay until their connections end.
     pub ends: bool,
-    /// Of a change, or of a marker of a conversation: the epoch of the database that it was committed to, UTF-8. After a
-    /// restore the places of the lost future are given again, and this alone tells which of the two an event that comes
-    /// late is of. None where nothing is stored (typing) or it does not matter for long (profiles, the marker of
+    /// Of a change, or of a marker of a conversation: the epoch of the database that it was committed to, UTF-8. After
+    /// a restore the places of the lost future are given again, and this alone tells which of the two an event that
+    /// comes late is of. None where nothing is stored (typing) or it does not matter for long (profiles, the marker of
     /// announcements), and from nodes of a version that did not say it.
     pub epoch: Option<Bytes>,
     /// The frame, UTF-8 JSON.

@@ -110,22 +110,24 @@ impl Chat {
         changes.map(page::cut).ok_or_else(|| ChatError::not_found("conversation"))
     }
 
-    /// The first page of [`Self::changes`] of each of these conversations (≤ 1,000) that the caller takes part in, in one
-    /// read: at most `limit` changes each, and never more than 50. Pages are bounded together too: one that got nothing
-    /// because of that says that there is `more`.
+    /// The first page of [`Self::changes`] of each of these conversations (≤ 1,000) that the caller takes part in, in
+    /// one read: at most `limit` changes each, and never more than 50. Pages are bounded together too: one that got
+    /// nothing because of that says that there is `more`. `distance`: how many changes they are behind, as far as that
+    /// is known; what many ask at once is read in parts by it.
     pub async fn catch_up(
         &self,
         caller: &Caller,
         cursors: &[(ConversationId, Seq)],
+        distance: u64,
         limit: u32,
     ) -> Result<Vec<Missed>> {
         let behind = (caller.user.id, cursors.to_vec());
-        let pages = self.inner.arrivals.missed(behind, limit.min(CATCH_UP_LIMIT)).await?;
+        let pages = self.inner.arrivals.missed(behind, distance, limit.min(CATCH_UP_LIMIT)).await?;
         Ok(pages.into_iter().map(cut).collect())
     }
 
-    /// A page of [`Self::changes`], and from where on the caller may read, at one moment. None: they do not take part. A
-    /// cursor beyond the head stays where it is.
+    /// A page of [`Self::changes`], and from where on the caller may read, at one moment. None: they do not take part.
+    /// A cursor beyond the head stays where it is.
     pub async fn missed(
         &self,
         caller: &Caller,

@@ -99,8 +99,8 @@ struct Inner {
 }
 
 impl Chat {
-    /// Wires the domain to its store, bus and world, and starts the writer's tasks (inside a tokio runtime). Fails when a
-    /// key does not parse; the message is fit for an operator.
+    /// Wires the domain to its store, bus and world, and starts the writer's tasks (inside a tokio runtime). Fails when
+    /// a key does not parse; the message is fit for an operator.
     pub fn new(
         store: Arc<dyn store::Store>,
         bus: Arc<dyn bus::Bus>,

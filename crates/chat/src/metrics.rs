@@ -1,4 +1,5 @@
-//! The domain's metrics: how changes and markers are batched, committed and published. Labels come from fixed sets only.
+//! The domain's metrics: how changes and markers are batched, committed and published. Labels come from fixed sets
+//! only.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
 

@@ -1,7 +1,7 @@
 //! Who is typing: told to who is there now, never stored.
 //!
-//! Promises at most one start per 2.5 s, user and conversation from this node (after a stop, per 0.5 s), and a stop only
-//! after a start that is still shown. The store is asked only when something would be told, or to refuse somebody.
+//! Promises at most one start per 2.5 s, user and conversation from this node (after a stop, per 0.5 s), and a stop
+//! only after a start that is still shown. The store is asked only when something would be told, or to refuse somebody.
 
 use std::time::Duration;
 

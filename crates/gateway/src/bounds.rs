@@ -7,7 +7,8 @@ use protocol::UserSeq;
 pub struct Bounds {
     /// Changes of a conversation that are read at once, 1–500.
     pub page: u32,
-    /// Most events of a conversation that wait for a connection which is still reading the store; beyond it it reads again.
+    /// Most events of a conversation that wait for a connection which is still reading the store; beyond it it reads
+    /// again.
     pub held_events: usize,
     /// Most events of a conversation that wait for one before them; beyond it the hole is filled at once.
     pub early_events: usize,

@@ -37,7 +37,9 @@ impl Node {
                 }
             }
             let cursors: Vec<_> = behind.iter().map(|(item, cursor)| (item.conversation_id, *cursor)).collect();
-            let pages = self.chat.catch_up(&link.caller, &cursors, self.config.bounds.page).await?.into_iter();
+            let distance = behind.iter().map(|(item, cursor)| item.last_seq.saturating_sub(*cursor)).sum();
+            let pages =
+                self.chat.catch_up(&link.caller, &cursors, distance, self.config.bounds.page).await?.into_iter();
             let mut pages: Map<_, _> = pages.map(|missed| (missed.page.conversation_id, missed)).collect();
             for (item, cursor) in behind {
                 let id = item.conversation_id;

@@ -1,5 +1,5 @@
-//! The database's history as this node knows it. After a restore from a backup, or when a standby that lagged takes over,
-//! what was delivered here may be of a future that is lost, whose places are given again.
+//! The database's history as this node knows it. After a restore from a backup, or when a standby that lagged takes
+//! over, what was delivered here may be of a future that is lost, whose places are given again.
 //!
 //! Promises:
 //! - As soon as anything that this node reads tells of another epoch, every position that it holds is forgotten and every
@@ -166,8 +166,8 @@ impl Node {
         });
     }
 
-    /// The store has fewer announcements than were delivered here before it was asked. Who comes back goes on after those
-    /// that there are.
+    /// The store has fewer announcements than were delivered here before it was asked. Who comes back goes on after
+    /// those that there are.
     pub(crate) fn lost_announcements(&self, org: OrgId, delivered: u64) {
         self.lost("of an org's announcements", || {
             let ahead = self.hub.orgs.is_ahead(org, delivered);

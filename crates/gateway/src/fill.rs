@@ -106,9 +106,9 @@ impl Node {
         }
     }
 
-    /// A connection was told these heads. Where it was asked to fetch past one before that, it is asked again: of the two
-    /// the later one counts, and events go on from where the skip ended. What was over at that moment, and told so before,
-    /// is told again: a deletion is in no feed.
+    /// A connection was told these heads. Where it was asked to fetch past one before that, it is asked again: of the
+    /// two the later one counts, and events go on from where the skip ended. What was over at that moment, and told so
+    /// before, is told again: a deletion is in no feed.
     pub(crate) async fn told_heads(&self, link: &Arc<Link>, reply: &HelloReply) -> Result<()> {
         for (id, head) in &reply.heads {
             if self.hub.attachment(*id, link).is_none() {

@@ -1,8 +1,8 @@
 //! What waits to be written to one socket: bounded in bytes and events, never blocking who puts something in.
 //!
 //! Promise (invariant 9): a durable event is written or the connection is closed with a resumable code; ephemeral
-//! events are dropped first. One connection that does not read costs at most the bounds (a page of changes that is larger than
-//! them counts for half) and delays nobody.
+//! events are dropped first. One connection that does not read costs at most the bounds (a page of changes that is
+//! larger than them counts for half) and delays nobody.
 
 use std::{
     collections::VecDeque,
@@ -26,8 +26,8 @@ pub(crate) struct OutboxLimits {
 }
 
 impl OutboxLimits {
-    /// What a waiting frame counts for: a page of changes may be larger than all the bounds, and must leave room for what
-    /// comes after it, or whoever catches up would be cut off by it again and again.
+    /// What a waiting frame counts for: a page of changes may be larger than all the bounds, and must leave room for
+    /// what comes after it, or whoever catches up would be cut off by it again and again.
     fn cost(self, frame: &Utf8Bytes) -> usize {
         frame.len().min(self.bytes / 2) + OVERHEAD
     }
@@ -80,8 +80,8 @@ struct State {
     writing: usize,
     dropped: u64,
     close: Option<CloseCode>,
-    /// The connection's own task, while it waits for something to write or for its end. In here, and not a signal beside
-    /// it: who puts something in has the lock already.
+    /// The connection's own task, while it waits for something to write or for its end. In here, and not a signal
+    /// beside it: who puts something in has the lock already.
     writer: Option<Waker>,
     /// It waits for its end alone: it has enough to write.
     busy: bool,
@@ -162,8 +162,8 @@ impl Outbox {
         self.drained.notify_waiters();
     }
 
-    /// What there is to do; while there is nothing to write, the task of `context` is woken when there is. Only one task
-    /// waits, for this or for [`Outbox::closed`].
+    /// What there is to do; while there is nothing to write, the task of `context` is woken when there is. Only one
+    /// task waits, for this or for [`Outbox::closed`].
     pub(crate) fn poll(&self, context: &Context<'_>) -> Waiting {
         let mut state = self.state.lock();
         let writes = !state.queue.is_empty() || state.close.is_some();

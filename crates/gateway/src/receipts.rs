@@ -1,9 +1,9 @@
 //! Markers after a resume, and after the bus was away: read from the store and told, since they are state and nothing
 //! else would show it. Those of some hundred conversations at a time, however many there are.
 //!
-//! Promises that a connection that lived through an outage shows what is stored. One user at a time, at the pace of their
-//! connections. Twice: other nodes reach the bus a little later than this one, and what they could not tell until then
-//! was stored before it.
+//! Promises that a connection that lived through an outage shows what is stored. One user at a time, at the pace of
+//! their connections. Twice: other nodes reach the bus a little later than this one, and what they could not tell until
+//! then was stored before it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Resuming: what a client missed since its cursors goes out, then it is live (invariant 6). Nothing of it comes from
 //! this node's memory, so that any node can do it.
 //!
-//! Everything goes out at the pace of the reader. Promise: what is not told is asked for: beyond a distance, or from another history, the client gets
-//! `resync_required` with a reason, never a part in silence.
+//! Everything goes out at the pace of the reader. Promise: what is not told is asked for: beyond a distance, or from
+//! another history, the client gets `resync_required` with a reason, never a part in silence.
 
 use std::sync::Arc;
 
@@ -64,7 +64,8 @@ impl Node {
         for item in &items {
             let id = item.conversation_id;
             let head = shown.get(&id).map_or(item.last_seq, |seq| item.last_seq.max(*seq));
-            // Of one that is about to be shown anew, or is over, a client that did not name its cursors itself has none.
+            // Of one that is about to be shown anew, or is over, a client that did not name its cursors itself has
+            // none.
             let known = |_: &&Seq| link.mark.is_none() || !(shown.contains_key(&id) || over.contains(&id));
             match resume.cursors.get(&id).filter(known) {
                 Some(cursor) if *cursor <= item.last_seq && item.last_seq - cursor <= self.config.resume_distance => {

@@ -1,10 +1,11 @@
-//! `GET /v1/events`: the events of a socket as Server-Sent Events, for clients that no WebSocket reaches. Commands go by
-//! REST.
+//! `GET /v1/events`: the events of a socket as Server-Sent Events, for clients that no WebSocket reaches. Commands go
+//! by REST.
 //!
 //! One delivery core: a stream is a connection over another transport, as if a socket had said `hello` at once. It
 //! resumes on any node by a `Last-Event-ID` that no node keeps ([`position`]; when an id may go out: [`crate::marks`]).
 //! `EventSource` gives up on any answer but 200 and network failures, so here refusals are plain HTTP: 401 and 403 for
-//! what cannot succeed, 503 for what may later. A stream that ends says `close` with the code of a socket's close frame.
+//! what cannot succeed, 503 for what may later. A stream that ends says `close` with the code of a socket's close
+//! frame.
 
 mod encode;
 mod position;

@@ -50,8 +50,8 @@ pub(crate) struct Options {
     /// Seconds to load
     #[arg(long, global = true, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "Load")]
     pub(crate) seconds: u64,
-    /// Open loop: messages (of `rest`: calls) per second of all senders together, Poisson arrivals; latency counts from the
-    /// intended time. Without it a closed loop: each sender waits for its answers
+    /// Open loop: messages (of `rest`: calls) per second of all senders together, Poisson arrivals; latency counts from
+    /// the intended time. Without it a closed loop: each sender waits for its answers
     #[arg(long, global = true, value_name = "PER_SECOND", help_heading = "Load")]
     pub(crate) rate: Option<f64>,
     /// Closed loop: messages that each sender has under way at once [default: 1]
@@ -102,8 +102,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "NAME=VALUE", help_heading = "Nodes of its own")]
     pub(crate) node_env: Vec<String>,
     /// What is done to the spawned nodes while load goes on: `kill`, `drain`, `restart`, `freeze`, and how often:
-    /// `every=5s,kinds=kill+drain` [without SPEC: every=5s,kinds=kill+drain+restart; then another option or the end of the
-    /// line must follow it]. With sockets open it is gateways that are disturbed, without any the api node
+    /// `every=5s,kinds=kill+drain` [without SPEC: every=5s,kinds=kill+drain+restart; then another option or the end of
+    /// the line must follow it]. With sockets open it is gateways that are disturbed, without any the api node
     #[arg(long, global = true, num_args = 0..=1, default_missing_value = "every=5s", value_name = "SPEC", help_heading = "Nodes of its own")]
     pub(crate) chaos: Option<String>,
 

@@ -228,7 +228,8 @@ async fn told_to_stop() {
     }
 }
 
-/// Weighs the servers before the first socket and when all are there, and counts their CPU time anew when the load begins.
+/// Weighs the servers before the first socket and when all are there, and counts their CPU time anew when the load
+/// begins.
 fn weigher(run: &Arc<Run>, watched: &Arc<Mutex<Watched>>) -> JoinHandle<()> {
     let (mut connected, mut loading) = (run.connected.subscribe(), run.loading.subscribe());
     let (counted, watched) = (Arc::clone(watched), Arc::clone(watched));

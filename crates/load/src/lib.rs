@@ -1,9 +1,10 @@
-//! The load tester: a client only. It opens sockets by the thousand, sends in an open or a closed loop, and proves every
-//! single delivery.
+//! The load tester: a client only. It opens sockets by the thousand, sends in an open or a closed loop, and proves
+//! every single delivery.
 //!
-//! [`cli::run`] is `starling-load` and `starling load`; a run goes from [`plan`] through [`engine`], [`stage`] and one of
-//! [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`]. [`idle`],
-//! [`room`], [`pairs`], [`resume`] and [`steady`] are scenarios for benchmarks that look at servers from inside.
+//! [`cli::run`] is `starling-load` and `starling load`; a run goes from [`plan`] through [`engine`], [`stage`] and one
+//! of [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`].
+//! [`idle`], [`room`], [`pairs`], [`resume`] and [`steady`] are scenarios for benchmarks that look at servers from
+//! inside.
 
 #![allow(rustdoc::private_intra_doc_links)]
 

@@ -19,7 +19,8 @@ pub(crate) fn chance(seed: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed)
 }
 
-/// Calls `arrive` with each intended time (of the run's clock), `rate` times per second, until `end` or the word to stop.
+/// Calls `arrive` with each intended time (of the run's clock), `rate` times per second, until `end` or the word to
+/// stop.
 pub(crate) async fn open(
     run: &Run,
     rate: f64,
@@ -49,8 +50,8 @@ pub(crate) async fn open(
     }
 }
 
-/// One sender's closed loop: calls `begin` with a permit as soon as one is free, until `end`, the word to stop, or until
-/// nobody takes what is begun: who was sent away for good gives each permit back at once.
+/// One sender's closed loop: calls `begin` with a permit as soon as one is free, until `end`, the word to stop, or
+/// until nobody takes what is begun: who was sent away for good gives each permit back at once.
 pub(crate) async fn closed(
     run: &Run,
     in_flight: u32,

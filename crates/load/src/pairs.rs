@@ -1,5 +1,5 @@
-//! For benchmarks: direct conversations, both sides writing as fast as they are answered (a closed loop). Every delivery is
-//! checked, and something of the benchmark's own is measured meanwhile.
+//! For benchmarks: direct conversations, both sides writing as fast as they are answered (a closed loop). Every
+//! delivery is checked, and something of the benchmark's own is measured meanwhile.
 
 use std::{sync::Arc, time::Duration};
 

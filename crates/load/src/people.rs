@@ -60,7 +60,8 @@ impl Tokens {
         Self::Minted(Arc::new(EncodingKey::from_secret(secret.as_bytes())))
     }
 
-    /// One a line, `TOKEN` or `NAME TOKEN`; empty lines and those that begin with `#` are passed over. There must be so many.
+    /// One a line, `TOKEN` or `NAME TOKEN`; empty lines and those that begin with `#` are passed over. There must be so
+    /// many.
     pub(crate) fn listed(file: &Path, needed: usize) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -14,8 +14,9 @@ use crate::{
     meter::Kind,
     plan::Pace,
     report::model::Latency,
-    room::stage,
+    room::stage_with,
     scenario::dealt,
+    socket::Dialer,
     stage::{Crowd, Sender, Stage},
 };
 
@@ -72,7 +73,8 @@ pub async fn run(target: &Target, resume: &Resume, mut at: impl AsyncFnMut(Momen
     ensure!(target.gateways.len() > 1, "there must be a gateway to come back to");
     let count = resume.sockets;
     let scenario = Scenario::Storm { sockets: count, share: 1.0, waves: 1, within: 0 };
-    let mut stage = stage(target, &resume.run, scenario, Pace::Open { rate: resume.rate })?;
+    let pace = Pace::Open { rate: resume.rate };
+    let mut stage = stage_with(target, &resume.run, scenario, pace, Dialer::with_one_home)?;
     stage.plan.time = resume.time;
     let people = stage.people(count).await?;
     let members = count.min(10);

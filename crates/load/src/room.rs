@@ -108,12 +108,22 @@ pub(crate) async fn measure(
 
 /// A stage for a benchmark: its own servers, nothing shown and nothing recorded beside what is timed.
 pub(crate) fn stage(target: &Target, run: &str, scenario: Scenario, pace: Pace) -> Result<Stage> {
+    stage_with(target, run, scenario, pace, |dialer| dialer)
+}
+
+/// The same, with a say in how gateways are chosen.
+pub(crate) fn stage_with(
+    target: &Target,
+    run: &str,
+    scenario: Scenario,
+    pace: Pace,
+    choose: impl FnOnce(Dialer) -> Dialer,
+) -> Result<Stage> {
     let plan = Plan::for_benchmark(target, run, scenario, pace);
     fds::make_room(plan.sockets())?;
     let rest = Rest::new(&plan.api)?;
     let people = People::new(rest.clone(), Tokens::minted(&target.secret), run);
-    let dialer = Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?;
-    let dialer = if matches!(plan.scenario, Scenario::Storm { .. }) { dialer.with_one_home() } else { dialer };
+    let dialer = choose(Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?);
     let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience, time: plan.time };
     Ok(Stage { run: Run::new(run, parts), plan, people })
 }

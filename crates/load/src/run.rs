@@ -41,8 +41,8 @@ pub(crate) enum Progress {
 pub(crate) struct Run {
     /// Distinguishes its users and conversations.
     pub(crate) name: String,
-    /// Distinguishes its messages: the name, and what no other process has. A name that is used again would say again what
-    /// is stored already, and prove nothing.
+    /// Distinguishes its messages: the name, and what no other process has. A name that is used again would say again
+    /// what is stored already, and prove nothing.
     own: String,
     pub(crate) clock: Clock,
     pub(crate) ledger: Ledger,

@@ -98,7 +98,8 @@ impl Stage {
         Ok(self.run.ledger.room(id, head))
     }
 
-    /// Connects everybody at the pace of the ramp, and waits until all are live. `rooms(n)`: what the n-th takes part in.
+    /// Connects everybody at the pace of the ramp, and waits until all are live. `rooms(n)`: what the n-th takes part
+    /// in.
     pub(crate) async fn connect(
         &self,
         people: &[Person],
@@ -226,7 +227,8 @@ impl Stage {
         }
     }
 
-    /// Whether nothing is missing. It takes long for millions of deliveries, while the last ones are being timed: beside.
+    /// Whether nothing is missing. It takes long for millions of deliveries, while the last ones are being timed:
+    /// beside.
     async fn all_came(&self) -> bool {
         let run = Arc::clone(&self.run);
         tokio::task::spawn_blocking(move || run.ledger.verdict().faults.lost == 0).await.unwrap_or_default()

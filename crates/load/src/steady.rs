@@ -1,6 +1,6 @@
 //! For benchmarks: many conversations, and so many messages per second altogether, whatever comes back (an open loop of
-//! Poisson arrivals; latency counts from the intended time). Every delivery is checked, and something of the benchmark's
-//! own is measured meanwhile.
+//! Poisson arrivals; latency counts from the intended time). Every delivery is checked, and something of the
+//! benchmark's own is measured meanwhile.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! What connections ask when they begin, for many of them in one read: after a node's death thousands come to the others
-//! within seconds, and must not meet the database one by one.
+//! What connections ask when they begin, for many of them in one read: after a node's death thousands come to the
+//! others within seconds, and must not meet the database one by one.
 
 use async_trait::async_trait;
 use protocol::{ConversationId, OrgId, Receipt, Seq, SessionId, Timestamp, UserId};

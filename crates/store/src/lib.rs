@@ -194,8 +194,8 @@ pub trait Store: Library + Inbox + People + Arrivals + Send + Sync + 'static {
         only(self.memberships_of(&[user], limit).await?)
     }
     /// The conversations that changed after a watermark, with the cursors to replay them from, none of them more than
-    /// `limit` behind its head: of those that the user takes part in now or took part in at `user_seq` of their feed, also
-    /// when they were deleted. That they came or went meanwhile is [`Store::feed`]'s to tell.
+    /// `limit` behind its head: of those that the user takes part in now or took part in at `user_seq` of their feed,
+    /// also when they were deleted. That they came or went meanwhile is [`Store::feed`]'s to tell.
     async fn changed_since(&self, user: UserId, user_seq: UserSeq, since: &Watermark, limit: u32) -> Result<Since>;
     /// Heads of conversations, batched (≤ 2,000), with the epoch. Unknown ids are left out.
     async fn heads(&self, ids: &[ConversationId]) -> Result<Heads>;

@@ -214,8 +214,8 @@ pub struct Roll {
     /// Who may not see whom at that moment: what they show is not judged.
     #[serde(default)]
     pub unseen: BTreeSet<(UserId, UserId)>,
-    /// Who sees whom and perhaps did not all the time: they need not show them, since nothing brings back who was out of
-    /// sight when they were asked for.
+    /// Who sees whom and perhaps did not all the time: they need not show them, since nothing brings back who was out
+    /// of sight when they were asked for.
     #[serde(default)]
     pub seen_again: BTreeSet<(UserId, UserId)>,
 }

@@ -1,7 +1,8 @@
 //! Who watches others is shown them as they are, and is told of each change once.
 //!
 //! What a device showed is followed from its frames: the answer to its question, then events, anew on each connection.
-//! It is judged where the log has a [`Roll`]: in between, what is shown may be behind by as much as the protocol allows.
+//! It is judged where the log has a [`Roll`]: in between, what is shown may be behind by as much as the protocol
+//! allows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

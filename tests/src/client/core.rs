@@ -2,8 +2,8 @@
 //! `client_id`, leaves when it is asked to, and backs off.
 //!
 //! Sans-IO: whoever owns a socket, a real one or a simulated one, tells the [`Core`] what happened and does what
-//! [`Iterator::next`] says, until it says nothing more; at [`Core::wakes_at`] it calls [`Core::tick`]. Times are offsets
-//! from a moment of the owner's choice. It writes down all that it said and heard when it is told to.
+//! [`Iterator::next`] says, until it says nothing more; at [`Core::wakes_at`] it calls [`Core::tick`]. Times are
+//! offsets from a moment of the owner's choice. It writes down all that it said and heard when it is told to.
 
 mod replies;
 mod words;
@@ -252,8 +252,8 @@ impl Core {
         }
     }
 
-    /// Writes down what a fresh `GET conversations` gave just now, and when it was asked for, for who wants to know how a
-    /// list is kept from there on.
+    /// Writes down what a fresh `GET conversations` gave just now, and when it was asked for, for who wants to know how
+    /// a list is kept from there on.
     pub fn listed(&mut self, now: Duration, asked: Duration, conversations: Vec<Conversation>) {
         if self.log.is_some() {
             self.write(now, Happened::Listed { asked, conversations });

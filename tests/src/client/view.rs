@@ -139,8 +139,8 @@ impl View {
         self.loads.get(&load.id) == Some(load)
     }
 
-    /// Takes a command that the client said, for whoever follows it by its log: from which the number of a fetching comes
-    /// where the log does not begin with the client's life.
+    /// Takes a command that the client said, for whoever follows it by its log: from which the number of a fetching
+    /// comes where the log does not begin with the client's life.
     pub(crate) fn said(&mut self, frame: &Value) {
         if let Some(load) = frame["ref"].as_str().and_then(Load::of) {
             self.loads.insert(load.id, load);

@@ -65,8 +65,8 @@ impl Plan {
         }
     }
 
-    /// Somebody is removed from where newcomers see only what comes, misses something and is added again, while a client
-    /// of theirs resumes; later what was said changes.
+    /// Somebody is removed from where newcomers see only what comes, misses something and is added again, while a
+    /// client of theirs resumes; later what was said changes.
     fn out_and_in(&mut self, chance: &Chance, at: Duration) {
         let (conversation, by) = SINCE_JOIN;
         let said = || What::Send(conversation);

@@ -1,8 +1,8 @@
 //! A simulated bus: what Redis is to a cluster, with everything that can happen on the way.
 //!
 //! Without faults it keeps the contract of [`Bus`] (it passes the conformance suite). With faults, messages are late,
-//! lost, doubled or overtake each other, connections break without a word, and the whole server goes away and comes back
-//! without its memory. Keys and presence are the in-process bus's own.
+//! lost, doubled or overtake each other, connections break without a word, and the whole server goes away and comes
+//! back without its memory. Keys and presence are the in-process bus's own.
 
 mod broker;
 

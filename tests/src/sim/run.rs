@@ -28,12 +28,13 @@ use super::{
 };
 use crate::audit::{self, DeviceLog, Log, Own, SignedIn, Violation};
 
-/// After the faults everything is whole within this and the sweep: reconnects (2 s), holes filled, markers told again (7 s).
+/// After the faults everything is whole within this and the sweep: reconnects (2 s), holes filled, markers told again
+/// (7 s).
 const SETTLES: Duration = Duration::from_secs(20);
 /// And everybody is back after this, when their connection breaks.
 const RETURNS: Duration = Duration::from_secs(8);
-/// Whoever watches others is shown them as they are after this: a look of a node for what no hint told of (30 s), and the
-/// pause between two events of one user (5 s).
+/// Whoever watches others is shown them as they are after this: a look of a node for what no hint told of (30 s), and
+/// the pause between two events of one user (5 s).
 const SHOWS: Duration = Duration::from_secs(36);
 /// After everybody has left: the grace of a connection that ended, and what is said a little later.
 const EMPTIES: Duration = Duration::from_secs(15);
@@ -265,8 +266,8 @@ fn heal(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// What each device and stream heard, and as whom it was signed in: all of them want to be there in the end, and must be
-/// whole then. What was heard under sessions that are over comes last, as devices of their own.
+/// What each device and stream heard, and as whom it was signed in: all of them want to be there in the end, and must
+/// be whole then. What was heard under sessions that are over comes last, as devices of their own.
 fn device_logs(devices: &[Arc<Device>], listeners: &[Arc<Listener>]) -> (Vec<DeviceLog>, BTreeMap<usize, SignedIn>) {
     let devices = devices.iter().map(|device| (device.user.id, device.signed_in(), device.take_logs()));
     let listeners = listeners.iter().map(|listener| (listener.user.id, listener.signed_in(), listener.take_logs()));

@@ -298,9 +298,9 @@ impl World {
         Some(SignedIn { session: id, at: self.began.elapsed() })
     }
 
-    /// The database is put back to what it was when the backup was made, at that time, and has another epoch. Nodes that
-    /// sleep through it are killed and started again, as `docs/deploy.md` asks: what they committed to the lost future and
-    /// did not tell yet, they would tell when they wake.
+    /// The database is put back to what it was when the backup was made, at that time, and has another epoch. Nodes
+    /// that sleep through it are killed and started again, as `docs/deploy.md` asks: what they committed to the lost
+    /// future and did not tell yet, they would tell when they wake.
     pub fn restore(&self, backup: &Backup, saved: Duration) -> Result<()> {
         let asleep = |place: &usize| self.node(*place).is_some_and(|node| node.gate.is_paused());
         for place in (0..self.setting.nodes).filter(asleep).collect::<Vec<_>>() {

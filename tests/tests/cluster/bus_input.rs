@@ -1,5 +1,5 @@
-//! Other programs on the same Redis, by mistake or by malice: what they publish on our topics is counted and ignored, told
-//! to the operator once, and nobody misses anything by it.
+//! Other programs on the same Redis, by mistake or by malice: what they publish on our topics is counted and ignored,
+//! told to the operator once, and nobody misses anything by it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Slow consumers (invariant 9): two hundred connections that never read, among two thousand. They cost a bounded amount
-//! of memory, delay nobody, and resume with everything.
+//! Slow consumers (invariant 9): two hundred connections that never read, among two thousand. They cost a bounded
+//! amount of memory, delay nobody, and resume with everything.
 
 use std::time::Duration;
 
@@ -157,7 +157,8 @@ async fn wake(mut stream: Stream, first: u64) -> Result<u64> {
                 return Ok(next - 1);
             }
             Some(Ok(_)) => {}
-            // Its kernel had no room left for the close: to a client that is a broken connection, which resumes as well.
+            // Its kernel had no room left for the close: to a client that is a broken connection, which resumes as
+            // well.
             Some(Err(_)) | None => return Ok(next - 1),
         }
     }

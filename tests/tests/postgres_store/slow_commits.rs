@@ -16,8 +16,8 @@ use store::{
 /// More than a watermark names (16).
 const SLOW: usize = 20;
 
-/// From now on the commit of a message `slow` waits as long as somebody holds the lock 1, as it would for a slow disk or
-/// for a synchronous standby: everything is written, nothing can be seen.
+/// From now on the commit of a message `slow` waits as long as somebody holds the lock 1, as it would for a slow disk
+/// or for a synchronous standby: everything is written, nothing can be seen.
 async fn slow_down(connection: &mut PgConnection) {
     sqlx::raw_sql(
         "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$

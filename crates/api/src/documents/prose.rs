@@ -1,5 +1,5 @@
-//! Makes of what utoipa gives what people read: what is meant for rustdoc alone (links to Rust paths, breaks of lines in
-//! a paragraph) is taken out, and so are names that only Rust has.
+//! Makes of what utoipa gives what people read: what is meant for rustdoc alone (links to Rust paths, breaks of lines
+//! in a paragraph) is taken out, and so are names that only Rust has.
 
 use serde_json::{Map, Value};
 

@@ -91,8 +91,8 @@ async fn revoke_session(State(chat): State<Chat>, Auth(caller): Auth, Path(id): 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A ticket, for browsers: one that opens one socket within 30 s (`GET /v1/ws?ticket=…`), or one for events that is good
-/// until the token that bought it ends (`GET /v1/events?ticket=…`). The body may be absent.
+/// A ticket, for browsers: one that opens one socket within 30 s (`GET /v1/ws?ticket=…`), or one for events that is
+/// good until the token that bought it ends (`GET /v1/events?ticket=…`). The body may be absent.
 #[utoipa::path(post, path = "/tickets", tag = "auth", request_body = Option<TicketRequest>,
     responses((status = 201, description = "The ticket.", body = Ticket)), security(("bearer" = [])))]
 async fn issue_ticket(

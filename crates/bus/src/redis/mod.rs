@@ -1,8 +1,9 @@
 //! The bus over Redis pub/sub: to each server one connection that listens, one that publishes, and a pool for keys.
 //!
 //! There is one server, or the master of a Sentinel set, or the masters of a cluster: the directory finds them, the
-//! rest is the same. Promises what [`Bus`] promises, over restarts, kills, freezes and failovers of servers and slots that
-//! move; servers may be down at the start. Does not keep anything: what a node must not miss, it reads from the store.
+//! rest is the same. Promises what [`Bus`] promises, over restarts, kills, freezes and failovers of servers and slots
+//! that move; servers may be down at the start. Does not keep anything: what a node must not miss, it reads from the
+//! store.
 
 mod config;
 mod directory;

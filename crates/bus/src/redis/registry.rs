@@ -2,8 +2,8 @@
 //!
 //! A state machine without I/O: the link asks it for the next command of a lane (a connection to one server) and tells
 //! it what became of that. At most one command is under way on a lane at a time, so that for one topic "subscribe" and
-//! "unsubscribe" cannot overtake. A topic is on one lane; where, the owners of the slots say, of which there is one when
-//! the servers are no cluster.
+//! "unsubscribe" cannot overtake. A topic is on one lane; where, the owners of the slots say, of which there is one
+//! when the servers are no cluster.
 
 use std::{
     collections::{HashMap, VecDeque},

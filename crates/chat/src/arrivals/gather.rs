@@ -1,8 +1,8 @@
 //! Many who ask the same thing within a moment are answered by one read of the store.
 //!
-//! A question that comes alone is read at once. After each read the next one waits, for as long as there were questions in it
-//! (2 ms for each, at most 100 ms): below some 500 questions per second nobody notices, above it what comes is gathered,
-//! and ten thousand within seconds are a few dozen reads.
+//! A question that comes alone is read at once. After each read the next one waits, for as long as there were questions
+//! in it (2 ms for each, at most 100 ms): below some 500 questions per second nobody notices, above it what comes is
+//! gathered, and ten thousand within seconds are a few dozen reads.
 //!
 //! Promise: a read begins after its questions were put. What was true before that, it sees. How much one read brings is
 //! bounded by what answers have weighed so far; one that is too much for the database is followed by smaller ones.
@@ -25,7 +25,8 @@ use crate::{ChatError, Env, Result};
 /// How long the next read waits for each question of the last one, and at most.
 const EACH: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// Reads of one kind under way at once: one that is slow does not hold up the others. The store bounds how long one takes.
+/// Reads of one kind under way at once: one that is slow does not hold up the others. The store bounds how long one
+/// takes.
 const AT_ONCE: usize = 3;
 /// Most questions of one read.
 const MOST: usize = 512;

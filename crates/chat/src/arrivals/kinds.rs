@@ -51,26 +51,36 @@ impl Kind for WhereTo {
     }
 }
 
-/// What somebody missed: at most so many changes of each conversation.
+/// Cursors, and how many changes are behind them: as far as that is known, and of each conversation at most.
+#[derive(Clone)]
+pub(super) struct Missing {
+    pub(super) behind: Behind,
+    pub(super) distance: u64,
+    pub(super) limit: u32,
+}
+
+/// What somebody missed.
 pub(super) struct WhatMissed(pub(super) Arc<dyn Store>);
 
 impl Kind for WhatMissed {
-    type Question = (Behind, u32);
+    type Question = Missing;
     type Answer = Vec<Missed>;
 
-    fn expected(((_, cursors), _): &(Behind, u32)) -> usize {
-        cursors.len().max(1)
+    fn expected(Missing { behind: (_, cursors), distance, limit }: &Missing) -> usize {
+        let pages = cursors.len() as u64 * u64::from(*limit);
+        let changes = pages.min(*distance).min(u64::from(CATCH_UP_CHANGES));
+        cursors.len() + changes as usize
     }
 
     fn weight(missed: &Vec<Missed>) -> usize {
         missed.iter().map(|missed| 1 + missed.page.changes.len()).sum()
     }
 
-    fn read(&self, asked: Vec<(Behind, u32)>) -> Answers<Vec<Missed>> {
+    fn read(&self, asked: Vec<Missing>) -> Answers<Vec<Missed>> {
         let store = Arc::clone(&self.0);
         // Whoever wants less would get too much: a page may always hold less.
-        let limit = asked.iter().map(|(_, limit)| *limit).min().unwrap_or(CATCH_UP_LIMIT).min(CATCH_UP_CHANGES);
-        let behind: Vec<Behind> = asked.into_iter().map(|(behind, _)| behind).collect();
+        let limit = asked.iter().map(|missing| missing.limit).min().unwrap_or(CATCH_UP_LIMIT);
+        let behind: Vec<Behind> = asked.into_iter().map(|missing| missing.behind).collect();
         async move { store.catch_up_of(&behind, limit).await }.boxed()
     }
 }

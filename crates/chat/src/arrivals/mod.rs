@@ -1,6 +1,6 @@
-//! What connections ask when they begin. After a node's death its clients come to the others within seconds: what they ask is
-//! gathered, so that ten thousand of them are some hundred statements. Requests over REST ask one by one: a request lasts
-//! as long as its answer takes, and must not wait for others.
+//! What connections ask when they begin. After a node's death its clients come to the others within seconds: what they
+//! ask is gathered, so that ten thousand of them are some hundred statements. Requests over REST ask one by one: a
+//! request lasts as long as its answer takes, and must not wait for others.
 
 mod gather;
 mod kinds;
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use self::{
     gather::{Counts, Gather},
-    kinds::{WhatMissed, WhereTo, WhichMarkers, WhoComes},
+    kinds::{Missing, WhatMissed, WhereTo, WhichMarkers, WhoComes},
 };
 use crate::{ChatConfig, Env, metrics::Metrics};
 
@@ -61,8 +61,8 @@ impl Arrivals {
     }
 
     /// [`Store::catch_up`].
-    pub(crate) async fn missed(&self, behind: Behind, limit: u32) -> crate::Result<Vec<Missed>> {
-        self.missed.ask((behind, limit)).await
+    pub(crate) async fn missed(&self, behind: Behind, distance: u64, limit: u32) -> crate::Result<Vec<Missed>> {
+        self.missed.ask(Missing { behind, distance, limit }).await
     }
 
     /// [`Store::receipts`].

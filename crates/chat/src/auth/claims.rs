@@ -56,6 +56,23 @@ pub struct ExternalClaims {
     pub aud: Option<String>,
 }
 
+impl ExternalClaims {
+    /// Of this user until this moment (Unix seconds), and nothing besides.
+    pub fn of(sub: impl Into<String>, exp: u64) -> Self {
+        Self {
+            sub: sub.into(),
+            exp,
+            org: None,
+            preferred_username: None,
+            name: None,
+            picture: None,
+            role: None,
+            iss: None,
+            aud: None,
+        }
+    }
+}
+
 /// Mints an HS256 token as another system would (`starling token`, tests, the load tester).
 pub fn mint_external(secret: &[u8], claims: &ExternalClaims) -> std::result::Result<String, String> {
     sign(secret, claims).map_err(|e| format!("the token cannot be signed: {e}"))

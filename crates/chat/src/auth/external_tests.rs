@@ -21,16 +21,13 @@ fn node(world: &World) -> Chat {
 
 fn token(name: Option<&str>, picture: Option<&str>, role: Option<&str>) -> String {
     let now: Timestamp = time::OffsetDateTime::now_utc().into();
+    let exp = u64::try_from(now.unix_millis() / 1_000).unwrap() + 600;
     let claims = ExternalClaims {
-        sub: "sub-1".into(),
-        exp: u64::try_from(now.unix_millis() / 1_000).unwrap() + 600,
-        org: None,
         preferred_username: Some("ada".into()),
         name: name.map(Into::into),
         picture: picture.map(Into::into),
         role: role.map(Into::into),
-        iss: None,
-        aud: None,
+        ..ExternalClaims::of("sub-1", exp)
     };
     mint_external(&SECRET, &claims).unwrap()
 }

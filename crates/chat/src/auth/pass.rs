@@ -1,5 +1,5 @@
-//! Tickets for events: `EventSource` sends no headers and comes back to the same URL for as long as the page is open, so
-//! this one is good until the token that bought it ends, on every node.
+//! Tickets for events: `EventSource` sends no headers and comes back to the same URL for as long as the page is open,
+//! so this one is good until the token that bought it ends, on every node.
 //!
 //! Nothing is kept of it, so it works while Redis is down: it says whose it is and is signed with the secret that signs
 //! our tokens. It is no token: what is signed can be none, and no token is signed like it. It is revoked with its

@@ -1,7 +1,7 @@
 //! Tickets: what a browser puts into a URL instead of its token.
 //!
-//! One for a socket is random, single use, 30 s, kept on the bus (not in one node's memory), because the socket may open
-//! on another node than the one that sold the ticket. One for events is another thing: see [`super::pass`].
+//! One for a socket is random, single use, 30 s, kept on the bus (not in one node's memory), because the socket may
+//! open on another node than the one that sold the ticket. One for events is another thing: see [`super::pass`].
 
 use std::{fmt::Write, time::Duration};
 

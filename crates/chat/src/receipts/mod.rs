@@ -83,7 +83,8 @@ fn receipt(row: &MarkRow, marked: &Marked) -> Receipt {
     }
 }
 
-/// Tells who is to know of markers that moved, in the database of this epoch: said after a restore they are not believed.
+/// Tells who is to know of markers that moved, in the database of this epoch: said after a restore they are not
+/// believed.
 pub(crate) fn tell(writer: &Writer, row: &MarkRow, marked: &Marked, epoch: &str) {
     if !marked.moved {
         return;

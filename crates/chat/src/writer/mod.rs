@@ -1,8 +1,9 @@
 //! Commits changes: natural group commit in lanes.
 //!
-//! Changes of a conversation that are under way are in one lane, so that they keep their order of arrival; see [`places`]
-//! for which. A lane commits whatever waits as one transaction, then takes what came meanwhile; nothing waits for a timer. Callers are answered only
-//! after the commit. Queues are bounded: beyond them a change is refused at once with a time to try again.
+//! Changes of a conversation that are under way are in one lane, so that they keep their order of arrival; see
+//! [`places`] for which. A lane commits whatever waits as one transaction, then takes what came meanwhile; nothing
+//! waits for a timer. Callers are answered only after the commit. Queues are bounded: beyond them a change is refused
+//! at once with a time to try again.
 
 mod commit;
 mod lane;
@@ -69,8 +70,8 @@ impl Writer {
         let limits = Arc::new(config.limits.clone());
         let (count, max_batch) = (config.writer.lanes.max(1), config.writer.max_batch.max(1));
         let places = Places::new(count);
-        // One for all, so that what they commit at about the same time goes out together. It ends when the last lane does,
-        // having published what they gave it.
+        // One for all, so that what they commit at about the same time goes out together. It ends when the last lane
+        // does, having published what they gave it.
         let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, None);
         let lanes = (0..count).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));

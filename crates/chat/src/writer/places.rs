@@ -1,8 +1,8 @@
 //! Which lane a change waits in.
 //!
-//! A transaction for many changes costs hardly more than one for few, so one lane is filled before the next is opened: that
-//! is used when those before it have as much waiting as one transaction takes, or are held up in one. Changes of one
-//! conversation that are under way at once are all in one lane, so that they keep their order.
+//! A transaction for many changes costs hardly more than one for few, so one lane is filled before the next is opened:
+//! that is used when those before it have as much waiting as one transaction takes, or are held up in one. Changes of
+//! one conversation that are under way at once are all in one lane, so that they keep their order.
 
 use std::{collections::hash_map::Entry, sync::Arc, time::Duration};
 
@@ -40,8 +40,8 @@ impl Places {
         Arc::new(Self { state: Mutex::new(state) })
     }
 
-    /// A place for a change; `waiting` says how much waits in a lane, and with `full` no more goes there while another one
-    /// has room.
+    /// A place for a change; `waiting` says how much waits in a lane, and with `full` no more goes there while another
+    /// one has room.
     pub(super) fn take(
         self: &Arc<Self>,
         conversation: ConversationId,

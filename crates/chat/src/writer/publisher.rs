@@ -1,6 +1,6 @@
 //! Hands events to the bus, in order, off the lane's way. A hint, as the bus is: beyond its bound events are
-//! dropped, and what the bus refuses is not kept; nodes find the hole and fill it from the store. But for markers, which
-//! leave no hole: they are said again when the bus works.
+//! dropped, and what the bus refuses is not kept; nodes find the hole and fill it from the store. But for markers,
+//! which leave no hole: they are said again when the bus works.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -67,7 +67,8 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts its task; `outage` is of all publishers of the node together. It ends when the publisher is dropped, or `closing` says so, after publishing what waits.
+    /// Starts its task; `outage` is of all publishers of the node together. It ends when the publisher is dropped, or
+    /// `closing` says so, after publishing what waits.
     pub(super) fn start(
         bus: Arc<dyn Bus>,
         metrics: Metrics,

@@ -137,8 +137,8 @@ impl Channel {
         self.order = Sequencer::default();
     }
 
-    /// The store has less than this, which was delivered here before it was asked: forgets how far it was delivered. Who
-    /// follows it.
+    /// The store has less than this, which was delivered here before it was asked: forgets how far it was delivered.
+    /// Who follows it.
     pub(crate) fn is_ahead(&mut self, delivered: Seq) -> Vec<Arc<Link>> {
         if self.order.delivered().is_none_or(|now| now < delivered) {
             return Vec::new();
@@ -204,9 +204,10 @@ impl Channel {
         users.into_iter().collect()
     }
 
-    /// Gives up on a hole that is too wide to fill: who missed something fetches by REST. Of those of `asked`, `members`
-    /// take part at `head`, and may read what comes after their seq (they may have been out and in again in the hole); the
-    /// others are out, and are returned. `Err` when somebody went live who was not asked about: ask again.
+    /// Gives up on a hole that is too wide to fill: who missed something fetches by REST. Of those of `asked`,
+    /// `members` take part at `head`, and may read what comes after their seq (they may have been out and in again in
+    /// the hole); the others are out, and are returned. `Err` when somebody went live who was not asked about: ask
+    /// again.
     pub(crate) fn skip_to(
         &mut self,
         head: Seq,
@@ -245,8 +246,8 @@ impl Channel {
         Ok(gone)
     }
 
-    /// Nothing comes after `from`, though `head` was announced. Nobody missed anything. What was announced since the store
-    /// was asked may be so.
+    /// Nothing comes after `from`, though `head` was announced. Nobody missed anything. What was announced since the
+    /// store was asked may be so.
     pub(crate) fn void(&mut self, from: Seq, head: Seq) {
         if self.order.hole() == Some((from, head)) {
             self.order.restart(from);

@@ -95,7 +95,8 @@ impl Hub {
         self.with(id, |channel| channel.attachment(link))
     }
 
-    /// Takes a connection out if it is still attached so; then whether the caller is to give a reference back to the bus.
+    /// Takes a connection out if it is still attached so; then whether the caller is to give a reference back to the
+    /// bus.
     pub(crate) fn detach_attachment(&self, id: ConversationId, attachment: &Attachment) -> Option<bool> {
         let mut following = attachment.link.following.lock();
         let mut shard = self.shard(id).lock();
@@ -249,8 +250,8 @@ impl Hub {
         self.with(id, |channel| channel.is_ahead(delivered))
     }
 
-    /// Forgets how far everything was delivered: what comes next begins where the store is read next. Every connection is
-    /// about to be closed.
+    /// Forgets how far everything was delivered: what comes next begins where the store is read next. Every connection
+    /// is about to be closed.
     pub(crate) fn forget_positions(&self) {
         for shard in &self.shards {
             shard.lock().values_mut().for_each(Channel::forget_position);

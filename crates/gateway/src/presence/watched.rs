@@ -173,7 +173,8 @@ impl Watched {
         silent.into_values().collect()
     }
 
-    /// They were seen like this now: tells who knows otherwise, or may not have got what they were told. How many events that were.
+    /// They were seen like this now: tells who knows otherwise, or may not have got what they were told. How many
+    /// events that were.
     pub(super) fn look(&mut self, presences: &[Presence], now: Instant) -> u64 {
         let mut events = 0;
         for presence in presences {

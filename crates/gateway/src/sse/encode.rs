@@ -1,8 +1,8 @@
 //! Frames as an event stream (HTML standard, "Server-sent events"). Pure: bytes out, nothing kept.
 //!
-//! `event:` is the frame's `type`, `data:` the frame itself. The `heartbeat` that only says that the server is there is a
-//! comment, which `EventSource` swallows; so is a ping. A new `id:` goes out with the last frame, or alone: an
-//! event without data moves a client's last event id and calls nobody.
+//! `event:` is the frame's `type`, `data:` the frame itself. The `heartbeat` that only says that the server is there is
+//! a comment, which `EventSource` swallows; so is a ping. A new `id:` goes out with the last frame, or alone: an event
+//! without data moves a client's last event id and calls nobody.
 
 use std::{fmt::Write, time::Duration};
 

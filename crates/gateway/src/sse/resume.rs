@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Node {
-    /// Replays what was missed and goes live. The reply, which names every conversation of the user and where its events
-    /// go on: what a client has and is not among them is not theirs any more.
+    /// Replays what was missed and goes live. The reply, which names every conversation of the user and where its
+    /// events go on: what a client has and is not among them is not theirs any more.
     pub(crate) async fn stream(
         self: &Arc<Self>,
         link: &Arc<Link>,
@@ -52,11 +52,11 @@ impl Node {
         Ok(live)
     }
 
-    /// From where on each conversation is to be replayed; or why nothing can be: the watermark is of another history, or
-    /// of a future that this database does not have (it was restored, and nobody has said so by a new epoch).
+    /// From where on each conversation is to be replayed; or why nothing can be: the watermark is of another history,
+    /// or of a future that this database does not have (it was restored, and nobody has said so by a new epoch).
     ///
-    /// Asked after the start read `heads` (and the feed at `user_seq`): what has not changed by now had not changed then,
-    /// and its head is the cursor. That holds also for what is not theirs any more.
+    /// Asked after the start read `heads` (and the feed at `user_seq`): what has not changed by now had not changed
+    /// then, and its head is the cursor. That holds also for what is not theirs any more.
     async fn cursors(
         &self,
         link: &Link,

@@ -1,8 +1,8 @@
 //! A response's body as transport: what goes out is text, and nothing comes in.
 //!
-//! The body takes one batch at a time and is asked for the next when the connection has room, so whoever does not read is
-//! as slow here as on a socket. A client shows no sign of life of its own: one that is gone without a word shows when the
-//! kernel gives its connection up, or when nothing more can be written for two heartbeats.
+//! The body takes one batch at a time and is asked for the next when the connection has room, so whoever does not read
+//! is as slow here as on a socket. A client shows no sign of life of its own: one that is gone without a word shows
+//! when the kernel gives its connection up, or when nothing more can be written for two heartbeats.
 
 use std::{
     pin::Pin,

@@ -1,8 +1,9 @@
 //! A WebSocket as transport.
 //!
-//! Reading, control frames and the closing handshake are tungstenite's. What goes out does not pass through its buffer: a
-//! frame's bytes are those that came from the bus, shared by all sockets; only headers (unmasked, 2 to 10 bytes) are made
-//! here, on the stack, and a batch is one `writev` without a copy. An idle socket has a small read buffer and no other.
+//! Reading, control frames and the closing handshake are tungstenite's. What goes out does not pass through its buffer:
+//! a frame's bytes are those that came from the bus, shared by all sockets; only headers (unmasked, 2 to 10 bytes) are
+//! made here, on the stack, and a batch is one `writev` without a copy. An idle socket has a small read buffer and no
+//! other.
 
 mod io;
 

@@ -1,4 +1,5 @@
-//! What is lost is looked for at once when there is a reason to: here, no comparison would come by itself within the test.
+//! What is lost is looked for at once when there is a reason to: here, no comparison would come by itself within the
+//! test.
 
 use std::{sync::Arc, time::Duration};
 

@@ -182,8 +182,8 @@ impl Drop for Peer {
     }
 }
 
-/// HTTP/1.1 as the server's own listener speaks it: a socket is plain TCP after its upgrade. (`axum::serve` puts something in
-/// between, and would test another way of writing.)
+/// HTTP/1.1 as the server's own listener speaks it: a socket is plain TCP after its upgrade. (`axum::serve` puts
+/// something in between, and would test another way of writing.)
 async fn serve(listener: tokio::net::TcpListener, router: axum::Router) {
     while let Ok((stream, peer)) = listener.accept().await {
         stream.set_nodelay(true).unwrap();
@@ -241,17 +241,8 @@ pub(crate) fn token(name: &str, seconds: u64) -> String {
 
 fn token_with(name: &str, seconds: u64, org: Option<&str>, role: Option<&str>) -> String {
     let exp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
-    let claims = ExternalClaims {
-        sub: name.into(),
-        exp,
-        org: org.map(Into::into),
-        preferred_username: None,
-        name: None,
-        picture: None,
-        role: role.map(Into::into),
-        iss: None,
-        aud: None,
-    };
+    let (org, role) = (org.map(Into::into), role.map(Into::into));
+    let claims = ExternalClaims { org, role, ..ExternalClaims::of(name, exp) };
     mint_external(SECRET, &claims).unwrap()
 }
 

@@ -1,8 +1,8 @@
 //! The rule of ids: everything that could be seen at an id's watermark was sent before it.
 //!
-//! Checked from outside, against the store: the bus loses most of the news (the writers are another node's, whose events do
-//! not come through), conversations are joined and left all the while, and of each id that came it is asked what the
-//! store would replay after it. What it would not replay must have been told.
+//! Checked from outside, against the store: the bus loses most of the news (the writers are another node's, whose
+//! events do not come through), conversations are joined and left all the while, and of each id that came it is asked
+//! what the store would replay after it. What it would not replay must have been told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

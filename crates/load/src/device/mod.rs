@@ -85,7 +85,8 @@ impl Device {
         Self { person, receiver, run: Arc::clone(run), orders, phase, task }
     }
 
-    /// Tells it what to do; it does so as soon as it is connected. False: it was sent away for good and does nothing more.
+    /// Tells it what to do; it does so as soon as it is connected. False: it was sent away for good and does nothing
+    /// more.
     pub(crate) fn order(&self, order: Order) -> bool {
         self.orders.send(order).is_ok()
     }

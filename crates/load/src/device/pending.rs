@@ -85,8 +85,8 @@ impl Pending {
         before - self.waiting.len()
     }
 
-    /// What is to be said again now, in the order in which it was said first. `live`: also what waited for a connection.
-    /// Commands that are no messages and got no answer are given up: how many.
+    /// What is to be said again now, in the order in which it was said first. `live`: also what waited for a
+    /// connection. Commands that are no messages and got no answer are given up: how many.
     pub(super) fn due(&mut self, patience: Duration, live: bool) -> (Vec<(u64, &Message)>, usize) {
         let now = Instant::now();
         let before = self.waiting.len();

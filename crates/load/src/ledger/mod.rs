@@ -1,7 +1,7 @@
 //! The proof: what was sent, what was acknowledged, and what every single receiver got of it.
 //!
-//! Promises that each fault is counted as often as it happened, and under what was done to the cluster when it happened.
-//! A message that was delivered and never acknowledged is none: its answer may have been lost.
+//! Promises that each fault is counted as often as it happened, and under what was done to the cluster when it
+//! happened. A message that was delivered and never acknowledged is none: its answer may have been lost.
 
 mod book;
 mod order;
@@ -122,7 +122,8 @@ impl Ledger {
         let parsed = Stamp::parse(content);
         let who = to.person;
         let Some(room) = to.room(id) else {
-            // A user of `--tokens` may have conversations of their own: what nobody here wrote there is not ours to judge.
+            // A user of `--tokens` may have conversations of their own: what nobody here wrote there is not ours to
+            // judge.
             if parsed == Parsed::Foreign {
                 return Came::Known;
             }

@@ -153,8 +153,8 @@ impl Order {
     }
 
     fn due(&self, key: Key, seq: Seq, chapter: u32) -> Expected {
-        // A receiver that has the place has the message, or another, which is diverged. Where the place is another's by an
-        // earlier acknowledgement, it counts where it was delivered.
+        // A receiver that has the place has the message, or another, which is diverged. Where the place is another's by
+        // an earlier acknowledgement, it counts where it was delivered.
         if self.claims.get(&seq) == Some(&key) {
             return Expected { key, seq, there: true, chapter };
         }

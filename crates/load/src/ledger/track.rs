@@ -49,7 +49,8 @@ struct Track {
     early: BTreeSet<Seq>,
     /// Everything up to here was told.
     cursor: Seq,
-    /// Up to here what comes may be a repetition: cursor at the start of this connection, or end of a page that was asked for.
+    /// Up to here what comes may be a repetition: cursor at the start of this connection, or end of a page that was
+    /// asked for.
     resumed: Seq,
     /// The greatest place of this connection.
     last: Seq,
@@ -169,8 +170,8 @@ impl Receiver {
         }
     }
 
-    /// Events flow: conversations that the server did not name begin where the run made them, so that what never comes of
-    /// them is lost. How many there are.
+    /// Events flow: conversations that the server did not name begin where the run made them, so that what never comes
+    /// of them is lost. How many there are.
     pub(crate) fn welcomed(&self) -> usize {
         let mut tracks = self.tracks.lock();
         let untold = tracks.values_mut().filter(|track| track.member && track.base.is_none());

@@ -19,11 +19,11 @@ pub struct Verdict {
     pub unsent: u64,
     /// Of them, those that the server said are stored.
     pub acknowledged: u64,
-    /// Of those that were said, those of which nobody knows: refused for good, or never answered, however often they were
-    /// repeated.
+    /// Of those that were said, those of which nobody knows: refused for good, or never answered, however often they
+    /// were repeated.
     pub unknown: u64,
-    /// Deliveries that there should have been: of acknowledged messages, and of those that came to anybody, to everybody
-    /// who takes part.
+    /// Deliveries that there should have been: of acknowledged messages, and of those that came to anybody, to
+    /// everybody who takes part.
     pub expected: u64,
     /// Deliveries that there were, each once; of unacknowledged messages too.
     pub delivered: u64,

@@ -1,5 +1,5 @@
-//! `--chaos`: kills, drains, restarts and freezes the nodes that the run started, one after the other, while load goes on.
-//! Each deed is a mark in the plots and a chapter in the book of faults.
+//! `--chaos`: kills, drains, restarts and freezes the nodes that the run started, one after the other, while load goes
+//! on. Each deed is a mark in the plots and a chapter in the book of faults.
 
 use std::{
     sync::Arc,

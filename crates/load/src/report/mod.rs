@@ -1,5 +1,5 @@
-//! What a run leaves behind: a summary for the terminal, JSON for programs, one HTML file with plots for people, and two
-//! runs side by side.
+//! What a run leaves behind: a summary for the terminal, JSON for programs, one HTML file with plots for people, and
+//! two runs side by side.
 
 pub(crate) mod compare;
 pub(crate) mod html;

@@ -51,8 +51,8 @@ pub(crate) async fn dealt(
     Ok((stage.groups(&groups).await?, of))
 }
 
-/// Who is in which of so many conversations, both ways. Neighbours meet in one conversation of each round, and others in
-/// the next.
+/// Who is in which of so many conversations, both ways. Neighbours meet in one conversation of each round, and others
+/// in the next.
 fn deal(people: usize, rooms: usize, members: usize) -> (Vec<Vec<usize>>, Vec<Vec<usize>>) {
     let mut of = vec![Vec::new(); people];
     let mut groups = Vec::with_capacity(rooms);

@@ -1,5 +1,5 @@
-//! The self-test: a server that loses, doubles, reorders, misroutes, swaps and changes deliveries on purpose, and a load
-//! tester that must find exactly as many of each.
+//! The self-test: a server that loses, doubles, reorders, misroutes, swaps and changes deliveries on purpose, and a
+//! load tester that must find exactly as many of each.
 
 use std::{path::Path, process::Command};
 

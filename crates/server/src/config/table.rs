@@ -195,7 +195,8 @@ settings! {
         /// Life of a refresh token.
         refresh_ttl: Duration = parse::duration::<60_000, 31_536_000_000>, "STARLING_REFRESH_TTL", Duration, Open,
             Same("30d");
-        /// Accept `?token=` in the URL of a socket or a stream of events. URLs end up in logs of proxies: tickets are better.
+        /// Accept `?token=` in the URL of a socket or a stream of events. URLs end up in logs of proxies: tickets are
+        /// better.
         allow_query_token: bool = parse::boolean, "STARLING_ALLOW_QUERY_TOKEN", Switch, Open, Same("false");
     }
     "Limits" {
@@ -226,8 +227,8 @@ settings! {
         resume_distance: u32 = parse::whole::<0, 1_000_000>, "STARLING_RESUME_DISTANCE", Number, Open, Same("10000");
     }
     "Times" {
-        /// Between two heartbeats; silence of two closes a connection with 4002. For as long any connection, also of REST
-        /// and of the admin port, may take nothing of what is sent to it before the kernel ends it.
+        /// Between two heartbeats; silence of two closes a connection with 4002. For as long any connection, also of
+        /// REST and of the admin port, may take nothing of what is sent to it before the kernel ends it.
         heartbeat: Duration = parse::duration::<1_000, 600_000>, "STARLING_HEARTBEAT", Duration, Open, Same("25s");
         /// Within this a socket that was not authenticated at its upgrade says `hello`.
         hello_timeout: Duration = parse::duration::<100, 600_000>, "STARLING_HELLO_TIMEOUT", Duration, Open,

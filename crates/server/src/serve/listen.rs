@@ -31,8 +31,8 @@ const BACKLOG: u32 = 4_096;
 /// that it sends at that moment is lost.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// So many connections are accepted in a row; then it is others' turn: each brings a handshake's work, and the events of those
-/// who are connected wait behind it.
+/// So many connections are accepted in a row; then it is others' turn: each brings a handshake's work, and the events
+/// of those who are connected wait behind it.
 const IN_A_ROW: u32 = 8;
 
 /// After a failure to accept (no file descriptors, say).

@@ -95,8 +95,8 @@ pub struct StoredMessage {
 /// What was read after the locks were held. Rows that do not exist are absent.
 #[derive(Debug, Clone, Default)]
 pub struct Locked {
-    /// The database's epoch: of which history the change is that this decision makes. Empty where no conversation of the
-    /// scope is there.
+    /// The database's epoch: of which history the change is that this decision makes. Empty where no conversation of
+    /// the scope is there.
     pub epoch: String,
     /// The locked rows.
     pub conversations: HashMap<ConversationId, LockedConversation>,

@@ -8,10 +8,10 @@
 //! To be slow is not to be away. While a search goes on, connections of the pool that are older than it are asked as
 //! they come back, and one that is idle at its beginning: an answer ends the search, and nothing was wrong. Nor was
 //! Postgres away when the search was merely late to connect: a *return*, which ends calls and costs the pool, is
-//! counted only if an attempt was refused, or if one hung, as did all that began within a second after it, when one that
-//! began later is answered in less than half the time ([`Found::returned`]). New calls wait in either case, as long as
-//! for a place in the pool and no longer. Attempts that fail here, for want of file descriptors or of an address for
-//! Postgres' name, are no sign of either.
+//! counted only if an attempt was refused, or if one hung, as did all that began within a second after it, when one
+//! that began later is answered in less than half the time ([`Found::returned`]). New calls wait in either case, as
+//! long as for a place in the pool and no longer. Attempts that fail here, for want of file descriptors or of an
+//! address for Postgres' name, are no sign of either.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Conversations as one viewer sees them. However many are asked for, the statements are a handful: the rows, their
-//! last messages (and what those show from other tables), the other ones of direct conversations and unread mentions, in
-//! one snapshot.
+//! last messages (and what those show from other tables), the other ones of direct conversations and unread mentions,
+//! in one snapshot.
 
 use std::collections::HashMap;
 

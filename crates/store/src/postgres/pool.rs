@@ -7,9 +7,9 @@
 //!
 //! # How many connections
 //!
-//! While Postgres answers there are at most [`PostgresConfig::max_connections`] (`N`); one more of the search when calls
-//! are slow (up to eight where to connect takes long as well), and one more when somebody asks for the state and no
-//! place is free. During an outage and after it there are, besides the `N` of the present pool:
+//! While Postgres answers there are at most [`PostgresConfig::max_connections`] (`N`); one more of the search when
+//! calls are slow (up to eight where to connect takes long as well), and one more when somebody asks for the state and
+//! no place is free. During an outage and after it there are, besides the `N` of the present pool:
 //!
 //! - up to eight attempts of the search that hang ([`super::search`]);
 //! - up to `N` of the pool before. Idle ones are ended at once, those in calls together with these: within a second

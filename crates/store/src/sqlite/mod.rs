@@ -1,8 +1,9 @@
 //! The embedded store: SQLite in a data directory, for one process that needs nothing else installed.
 //!
 //! Promises what the trait promises: a call that wrote returns after its commit is on disk (WAL, `synchronous=FULL`,
-//! unless it is opened to forget: [`SqliteConfig::durable`]). One connection writes, in `begin immediate` transactions: it is the lock that Postgres has
-//! in its rows. Others read, each call in one snapshot. It is no store for a second process: the lock file refuses it.
+//! unless it is opened to forget: [`SqliteConfig::durable`]). One connection writes, in `begin immediate` transactions:
+//! it is the lock that Postgres has in its rows. Others read, each call in one snapshot. It is no store for a second
+//! process: the lock file refuses it.
 
 mod arrivals;
 mod change;

@@ -1,10 +1,11 @@
-//! Drives a server that speaks as the limit server does (see [`crate::server`]) through the shapes of the benchmark, and
-//! checks every delivery.
+//! Drives a server that speaks as the limit server does (see [`crate::server`]) through the shapes of the benchmark,
+//! and checks every delivery.
 //!
-//! [`Load`] says what to run and [`run`] runs it: each member gets each message of its room once, whole and under the same
-//! number as everybody else, or it is counted in [`Faults`]. [`hold`] opens sockets that do nothing. [`Started`] is a
-//! limit server as a process of its own, with its CPU time and memory. Nothing here is spared for speed: the driver costs
-//! more than the server it drives, so what counts is the server's CPU time, not what goes through per second.
+//! [`Load`] says what to run and [`run`] runs it: each member gets each message of its room once, whole and under the
+//! same number as everybody else, or it is counted in [`Faults`]. [`hold`] opens sockets that do nothing. [`Started`]
+//! is a limit server as a process of its own, with its CPU time and memory. Nothing here is spared for speed: the
+//! driver costs more than the server it drives, so what counts is the server's CPU time, not what goes through per
+//! second.
 
 mod clock;
 mod dial;

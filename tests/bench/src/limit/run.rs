@@ -1,4 +1,5 @@
-//! One run: sockets are opened, messages sent for a time, and the end waited for until all has come or patience is over.
+//! One run: sockets are opened, messages sent for a time, and the end waited for until all has come or patience is
+//! over.
 
 use std::{
     net::SocketAddr,
@@ -49,8 +50,8 @@ pub struct Outcome {
     pub sampled: f64,
 }
 
-/// Runs the load. `sample` (CPU seconds of the server, for instance) is called when all sockets are open and when all has
-/// been delivered; the difference is reported.
+/// Runs the load. `sample` (CPU seconds of the server, for instance) is called when all sockets are open and when all
+/// has been delivered; the difference is reported.
 pub async fn run(to: SocketAddr, load: &Load, mut sample: impl FnMut() -> Result<f64>) -> Result<Outcome> {
     check(load)?;
     fds::make_room(load.sockets())?;

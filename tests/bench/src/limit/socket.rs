@@ -1,5 +1,5 @@
-//! One socket of a run: sends what it is told to, hears everything, and in a closed loop answers its own messages with the
-//! next.
+//! One socket of a run: sends what it is told to, hears everything, and in a closed loop answers its own messages with
+//! the next.
 
 use std::{sync::Arc, time::Duration};
 

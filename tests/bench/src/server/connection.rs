@@ -17,8 +17,8 @@ pub(super) enum Stage {
     Asking,
     /// Frames go both ways.
     Open,
-    /// Its last frame waits or is written. What it still says is thrown away until it hangs up: closing over unread bytes
-    /// would reset the connection, and the last frame could be lost.
+    /// Its last frame waits or is written. What it still says is thrown away until it hangs up: closing over unread
+    /// bytes would reset the connection, and the last frame could be lost.
     Leaving,
     /// To be forgotten at the end of this turn.
     Gone,

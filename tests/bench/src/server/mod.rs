@@ -2,15 +2,15 @@
 //!
 //! **Promises**: whatever a client sends as a text or binary frame `ROOM TEXT` goes to every member of that room, the
 //! sender included, as `ROOM NUMBER TEXT`: once, in one order for all, numbered from 1 without gaps. A client is in the
-//! rooms that the path of its request names: `/room/7` or `/rooms/1,2,3`. The protocol is kept (RFC 6455: upgrade, masks,
-//! UTF-8, ping, close), every buffer is bounded, and a reader that is too slow is closed.
+//! rooms that the path of its request names: `/room/7` or `/rooms/1,2,3`. The protocol is kept (RFC 6455: upgrade,
+//! masks, UTF-8, ping, close), every buffer is bounded, and a reader that is too slow is closed.
 //!
 //! **Leaves out on purpose**: authentication, storage, JSON, TLS, compression, HTTP beside the upgrade, fragmented
 //! messages, heartbeats of its own, history (numbers of a room that everybody left begin anew), a second thread.
 //!
 //! **How**: one thread on epoll. It asks epoll by `mio`, which is what tokio asks it by: well kept, safe, and nothing
-//! above the system call but the registration. A message's frame is encoded once, header and all, and shared by all who get
-//! it; what came up for a socket in one turn of the loop is written with one `writev`.
+//! above the system call but the registration. A message's frame is encoded once, header and all, and shared by all who
+//! get it; what came up for a socket in one turn of the loop is written with one `writev`.
 
 mod connection;
 mod deadlines;

@@ -1,5 +1,5 @@
-//! The loop: in each turn, whatever epoll tells of is read and dealt out, then everybody who got something is written to,
-//! once.
+//! The loop: in each turn, whatever epoll tells of is read and dealt out, then everybody who got something is written
+//! to, once.
 
 use std::{
     io::{ErrorKind, Write},
@@ -138,8 +138,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Something happened to a client. It may be another one's event who had its place a moment ago: then there is nothing
-    /// to be read, and nothing comes of it.
+    /// Something happened to a client. It may be another one's event who had its place a moment ago: then there is
+    /// nothing to be read, and nothing comes of it.
     fn event(&mut self, member: Member, event: &Event) {
         let Some(client) = self.clients.all.get_mut(member) else { return };
         if event.is_writable() && client.writable() {

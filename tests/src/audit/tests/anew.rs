@@ -1,5 +1,5 @@
-//! What was forgiven too easily: who is told to fetch everything had what came before that, and a list loses no more than
-//! the conversation that is to be fetched.
+//! What was forgiven too easily: who is told to fetch everything had what came before that, and a list loses no more
+//! than the conversation that is to be fetched.
 
 use protocol::ConversationId;
 use serde_json::{Value, json};

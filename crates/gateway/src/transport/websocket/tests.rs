@@ -1,5 +1,6 @@
-//! What a client of another library hears, however little is taken at once: by a kernel with a small buffer, and by a pipe
-//! with room for a few bytes, where a write stops within headers, between them and their payloads, and between frames.
+//! What a client of another library hears, however little is taken at once: by a kernel with a small buffer, and by a
+//! pipe with room for a few bytes, where a write stops within headers, between them and their payloads, and between
+//! frames.
 
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{Behind, CATCH_UP_CHANGES, CATCH_UP_CURSORS, Missed};
 
-/// Room is given out before anything is read, to each asker in the order of their cursors: no conversation has more changes
-/// than its head is ahead of the cursor. (An outer column may bound a lateral subquery.)
+/// Room is given out before anything is read, to each asker in the order of their cursors: no conversation has more
+/// changes than its head is ahead of the cursor. (An outer column may bound a lateral subquery.)
 const CATCH_UP: &str = concat!(
     "WITH here AS MATERIALIZED (
          SELECT k.place, k.asker, k.after, c.id, c.last_seq, v.access_since_seq,

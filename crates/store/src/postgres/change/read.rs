@@ -149,9 +149,9 @@ struct Key<'a> {
 /// A send, by conversation, sender and client id.
 type Send = (ConversationId, UserId, String);
 
-/// In one round trip, however many: participants' rows, those of them who are among `users` as users too, whether one of
-/// the two in a direct conversation blocked the other (for any of its participants, be there such a row or not), and which
-/// of the sends are there already.
+/// In one round trip, however many: participants' rows, those of them who are among `users` as users too, whether one
+/// of the two in a direct conversation blocked the other (for any of its participants, be there such a row or not), and
+/// which of the sends are there already.
 async fn participants(
     tx: &mut PgConnection,
     wanted: &[(ConversationId, UserId)],

@@ -39,8 +39,8 @@ pub(super) async fn thread(
     Ok(Some((root, replies)))
 }
 
-/// All of them: there is a limit on how many may be pinned. (`+m.seq`: else the messages are gone through instead of the
-/// pins.)
+/// All of them: there is a limit on how many may be pinned. (`+m.seq`: else the messages are gone through instead of
+/// the pins.)
 pub(super) async fn pins(
     conn: &mut SqliteConnection,
     viewer: UserId,

@@ -1,4 +1,5 @@
-//! `limit-bench [quick]`: the limit server alone, through C1, C2, C3 and M1, in interleaved rounds. Prints a Markdown table.
+//! `limit-bench [quick]`: the limit server alone, through C1, C2, C3 and M1, in interleaved rounds. Prints a Markdown
+//! table.
 //!
 //! The server is pinned to the first core and the load to the others; with one core alone nothing is pinned, and the
 //! table says so. A run in which one delivery was wrong fails. `limit-server` is taken from this program's own folder.

@@ -1,5 +1,5 @@
-//! G1 and M2, as curves: what a delivery costs as what lies idle grows (sockets, conversations of a user, stored messages), and
-//! as a conversation grows. One node; each curve on a stack of its own, a point after the other.
+//! G1 and M2, as curves: what a delivery costs as what lies idle grows (sockets, conversations of a user, stored
+//! messages), and as a conversation grows. One node; each curve on a stack of its own, a point after the other.
 
 use anyhow::{Context, Result, ensure};
 use bench::table::Samples;

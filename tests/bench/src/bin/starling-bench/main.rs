@@ -61,8 +61,8 @@ pub(crate) struct Growth {
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `resume`, `reads`, `writer`, `scale`, `growth`) one part
-    /// alone.
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `resume`, `reads`, `writer`, `scale`,
+    /// `growth`) one part alone.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
             Self {

@@ -17,6 +17,9 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
+type Chart<'a, 'b, 'c> = ChartBuilder<'a, 'b, SVGBackend<'c>>;
+type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
+
 const SIZE: (u32, u32) = (720, 360);
 const FONT: (&str, u32) = ("sans-serif", 14);
 const COLOURS: [RGBColor; 4] =
@@ -33,14 +36,9 @@ impl Plots {
 
     /// Bars with their spread, and a mark at what each is meant to be at most.
     pub(crate) fn bars(&self, file: &str, title: &str, bars: &[(&str, &Samples, f64)]) -> Result<()> {
-        let Some(path) = self.path(file) else { return Ok(()) };
         let most = bars.iter().map(|(_, samples, target)| samples.most().max(*target)).fold(1.0, f64::max) * 1.1;
-        let root = SVGBackend::new(&path, SIZE).into_drawing_area();
-        let draw = || -> std::result::Result<(), Box<dyn std::error::Error>> {
-            root.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&root)
-                .caption(title, ("sans-serif", 18))
-                .margin(12)
+        self.draw(file, title, |chart| {
+            let mut chart = chart
                 .x_label_area_size(30)
                 .y_label_area_size(48)
                 .build_cartesian_2d(-0.5..bars.len() as f64 - 0.5, 0.0..most)?;
@@ -68,25 +66,18 @@ impl Plots {
                 let mark = vec![(x - 0.38, *target), (x + 0.38, *target)];
                 chart.draw_series([PathElement::new(mark, COLOURS[1].stroke_width(3))])?;
             }
-            root.present()?;
             Ok(())
-        };
-        draw().map_err(|error| anyhow!("drawing {}: {error}", path.display()))
+        })
     }
 
     /// Lines over a logarithmic axis.
     pub(crate) fn lines(&self, file: &str, title: &str, over: &str, lines: &[Line]) -> Result<()> {
-        let Some(path) = self.path(file) else { return Ok(()) };
         let all = || lines.iter().flat_map(|line| &line.points);
         let first = all().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
         let last = all().map(|(x, _)| *x).fold(1.0, f64::max) * 1.05;
         let most = all().map(|(_, y)| *y).fold(1.5, f64::max) * 1.1;
-        let root = SVGBackend::new(&path, SIZE).into_drawing_area();
-        let draw = || -> std::result::Result<(), Box<dyn std::error::Error>> {
-            root.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&root)
-                .caption(title, ("sans-serif", 18))
-                .margin(12)
+        self.draw(file, title, |chart| {
+            let mut chart = chart
                 .x_label_area_size(40)
                 .y_label_area_size(48)
                 .build_cartesian_2d((first..last).log_scale(), 0.0..most)?;
@@ -104,13 +95,19 @@ impl Plots {
                 .background_style(WHITE.mix(0.8))
                 .label_font(FONT)
                 .draw()?;
-            root.present()?;
             Ok(())
-        };
-        draw().map_err(|error| anyhow!("drawing {}: {error}", path.display()))
+        })
     }
 
-    fn path(&self, file: &str) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join(format!("{file}.svg")))
+    fn draw(&self, file: &str, title: &str, chart: impl FnOnce(&mut Chart<'_, '_, '_>) -> Drawn) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = folder.join(format!("{file}.svg"));
+        let root = SVGBackend::new(&path, SIZE).into_drawing_area();
+        let draw = || -> Drawn {
+            root.fill(&WHITE)?;
+            chart(ChartBuilder::on(&root).caption(title, ("sans-serif", 18)).margin(12))?;
+            Ok(root.present()?)
+        };
+        draw().map_err(|error| anyhow!("drawing {}: {error}", path.display()))
     }
 }

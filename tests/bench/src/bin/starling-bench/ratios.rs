@@ -1,8 +1,8 @@
 //! Starling beside the limit server, in interleaved rounds of one run: the shapes C1 (fan-out), C2 (pairs), C3 (steady)
 //! and idle sockets, all deliveries checked on both sides.
 //!
-//! Starling stores each message in Postgres before it delivers it, through Redis; the limit server does neither. Each is
-//! kept on the first core, and the load, Postgres and Redis on the others; with one core alone nothing is pinned.
+//! Starling stores each message in Postgres before it delivers it, through Redis; the limit server does neither. Each
+//! is kept on the first core, and the load, Postgres and Redis on the others; with one core alone nothing is pinned.
 
 use std::time::Duration;
 

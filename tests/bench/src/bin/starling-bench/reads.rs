@@ -218,16 +218,5 @@ async fn sample<F: Future<Output = Result<()>>>(
 
 fn token(sub: &str) -> Result<String> {
     let exp = (std::time::SystemTime::now() + Duration::from_hours(1)).duration_since(std::time::UNIX_EPOCH)?;
-    let claims = ExternalClaims {
-        sub: sub.to_owned(),
-        exp: exp.as_secs(),
-        org: None,
-        preferred_username: None,
-        name: None,
-        picture: None,
-        role: None,
-        iss: None,
-        aud: None,
-    };
-    mint_external(SECRET.as_bytes(), &claims).map_err(|error| anyhow!(error))
+    mint_external(SECRET.as_bytes(), &ExternalClaims::of(sub, exp.as_secs())).map_err(|error| anyhow!(error))
 }

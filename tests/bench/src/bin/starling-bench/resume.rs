@@ -1,5 +1,6 @@
-//! R1 and R2: everybody on a gateway loses it and resumes on the other one, while messages flow. What that costs beside plain
-//! connecting, how often the database was asked, and what those noticed who were on the other gateway all the time.
+//! R1 and R2: everybody on a gateway loses it and resumes on the other one, while messages flow. What that costs beside
+//! plain connecting, how often the database was asked, and what those noticed who were on the other gateway all the
+//! time.
 
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,11 @@ use crate::{
 /// What was measured.
 #[derive(Default)]
 pub(crate) struct Figures {
-    /// Transactions (a statement alone is one) per client, from the death to when the last one was back, beyond those that
-    /// the messages take.
+    /// Transactions (a statement alone is one) per client, from the death to when the last one was back, beyond those
+    /// that the messages take.
     pub(crate) queries: Samples,
-    /// CPU-µs of the gateway that they came to, for each of them; those of the other one when they connected; their ratio.
+    /// CPU-µs of the gateway that they came to, for each of them; those of the other one when they connected; their
+    /// ratio.
     pub(crate) resume_micros: Samples,
     pub(crate) connect_micros: Samples,
     pub(crate) to_connect: Samples,
@@ -140,8 +142,8 @@ async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut
         Ok::<_, anyhow::Error>(outcome.delivery_ms[1])
     };
     let before = steady("before", TIME / 2).await?;
-    // It begins when the others lose their gateway, and lasts about as long as they take to come back: a longer one would
-    // hide them in its calm.
+    // It begins when the others lose their gateway, and lasts about as long as they take to come back: a longer one
+    // would hide them in its calm.
     let (dies, died) = tokio::sync::oneshot::channel();
     let mut dies = Some(dies);
     let name = format!("noticed-{round}");

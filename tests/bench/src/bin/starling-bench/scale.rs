@@ -1,5 +1,5 @@
-//! S1 and S2: the steady shape on one, two and four nodes whose processes share the same core, people spread over them at
-//! random. What a delivery costs all of them together, and how many events Redis hands to a node for each message.
+//! S1 and S2: the steady shape on one, two and four nodes whose processes share the same core, people spread over them
+//! at random. What a delivery costs all of them together, and how many events Redis hands to a node for each message.
 
 use anyhow::{Context, Result, ensure};
 use bench::table::Samples;
@@ -19,7 +19,8 @@ pub(crate) struct Figures {
     pub(crate) steady_to_one: Samples,
     pub(crate) room: Samples,
     pub(crate) room_to_one: Samples,
-    /// Events from Redis per message, all nodes together. With members in ten places drawn at random, nearly every node has one.
+    /// Events from Redis per message, all nodes together. With members in ten places drawn at random, nearly every node
+    /// has one.
     pub(crate) events: Samples,
     pub(crate) p99: Samples,
 }

@@ -20,8 +20,8 @@ pub(crate) struct Apart {
 }
 
 impl Apart {
-    /// Servers on the first core and everything else, this process included, on the others; with one core alone nothing is
-    /// kept apart. All cores too, to be given back to this process afterwards.
+    /// Servers on the first core and everything else, this process included, on the others; with one core alone nothing
+    /// is kept apart. All cores too, to be given back to this process afterwards.
     pub(crate) fn of_this_machine() -> Result<(Option<Self>, Vec<usize>)> {
         let all = cores()?;
         let apart = match all.as_slice() {

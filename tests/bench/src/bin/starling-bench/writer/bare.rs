@@ -1,5 +1,5 @@
-//! The bound of the writer: the same rows into the same tables by the same driver, in batches of one statement, with nobody
-//! asking, deciding or answering.
+//! The bound of the writer: the same rows into the same tables by the same driver, in batches of one statement, with
+//! nobody asking, deciding or answering.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ struct Head {
     last_number: i64,
 }
 
-/// Inserts for so long into the conversations that are there: `loops` transactions at once, each of `batch` messages and of
-/// its own conversations. Messages per second.
+/// Inserts for so long into the conversations that are there: `loops` transactions at once, each of `batch` messages
+/// and of its own conversations. Messages per second.
 pub(super) async fn rate(url: &str, loops: usize, batch: usize, time: Duration) -> Result<f64> {
     let pool = PgPoolOptions::new().max_connections(loops as u32).connect(url).await?;
     let heads: Vec<Head> = sqlx::query_as(

@@ -37,8 +37,8 @@ pub(crate) struct Rates {
     pub(crate) batched: Samples,
     /// One commit per message, as many connections as senders.
     pub(crate) single: Samples,
-    /// Batches of as many messages as there are senders: one transaction at a time, or four with a quarter of them each,
-    /// whichever is faster.
+    /// Batches of as many messages as there are senders: one transaction at a time, or four with a quarter of them
+    /// each, whichever is faster.
     pub(crate) bare: Samples,
     /// Of each round: batched to single, and batched to bare.
     pub(crate) to_single: Samples,
@@ -128,17 +128,8 @@ fn mean(registry: &prometheus::Registry, name: &str) -> Result<f64> {
 
 /// Sends in a closed loop, to its conversations in turn.
 async fn sender(chat: Chat, n: usize, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>) -> Result<()> {
-    let claims = ExternalClaims {
-        sub: format!("sender-{n}"),
-        exp: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 3_600,
-        org: None,
-        preferred_username: None,
-        name: None,
-        picture: None,
-        role: None,
-        iss: None,
-        aud: None,
-    };
+    let exp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 3_600;
+    let claims = ExternalClaims::of(format!("sender-{n}"), exp);
     let token = mint_external(SECRET, &claims).map_err(|error| anyhow!(error))?;
     let caller = chat.authenticate(&token).await.context("signing in")?;
     let mut conversations: Vec<ConversationId> = Vec::new();
