@@ -40,11 +40,12 @@ CREATE INDEX messages_attachments ON messages (conversation_id, created_at, id) 
 -- The words of a text: runs of letters and digits. Left to itself, the parser would take an address, a hyphened word or
 -- a decimal number for one word, and drop what looks like markup; and where the locale is C it takes every other
 -- character for a letter. 'simple': no language's stemming or stop words, so that every language is found alike.
+-- A regular expression with nothing but characters in it, which needs no locale: `translate` with as many is five times
+-- as slow, and took a third of what it costs to store a message.
 CREATE FUNCTION search_words(content text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT to_tsvector('simple', translate(content,
-        '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~'
-        || chr(160) || '¡¢£§©«°·»¿×‐‑–—―‘’‚“”„†•…‹›€、。「」『』！（），．：；？',
-        repeat(' ', 75)))
+    SELECT to_tsvector('simple', regexp_replace(content,
+        '[!"#$%&''()*+,\-./:;<=>?@[\\\]^_`{|}~'
+        || '\u00a0¡¢£§©«°·»¿×‐‑–—―‘’‚“”„†•…‹›€、。「」『』！（），．：；？]+' COLLATE "C", ' ', 'g'))
 $$;
 CREATE INDEX messages_search ON messages USING gin (search_words(content))
     WHERE kind = 'text' AND deleted_at IS NULL;

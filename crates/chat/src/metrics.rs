@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     pub(crate) wait_seconds: Histogram,
     /// Changes that wait now, all lanes.
     pub(crate) queue: IntGauge,
+    /// Lanes to which more comes than they can write.
+    pub(crate) congested: IntGauge,
     /// Messages that people sent, committed.
     pub(crate) messages: IntCounter,
     /// Committed changes by kind.
@@ -66,6 +68,10 @@ impl Metrics {
                     )?,
                 )?,
                 queue: add(registry, IntGauge::new("starling_writer_queue", "Changes that wait for a transaction")?)?,
+                congested: add(
+                    registry,
+                    IntGauge::new("starling_writer_congested", "Lanes to which more comes than they can write")?,
+                )?,
                 messages: add(registry, IntCounter::new("starling_messages_total", "Messages that people sent")?)?,
                 changes: add(
                     registry,

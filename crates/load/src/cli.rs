@@ -72,6 +72,10 @@ pub(crate) struct Options {
     /// Longest wait for a connection, and for an answer before a message is sent again, seconds
     #[arg(long, global = true, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300), help_heading = "Load")]
     pub(crate) patience: u64,
+    /// A message that is refused for now is given up, not said again: what comes is what was to come, also when it is too
+    /// much
+    #[arg(long, global = true, help_heading = "Load")]
+    pub(crate) no_retry: bool,
 
     /// Start so many gateways and an api node first, and end them afterwards. 1 without --database-url: one embedded
     /// server. The binary is `$STARLING_BIN`, or the `starling` that this is, or is beside this

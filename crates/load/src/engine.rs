@@ -116,8 +116,7 @@ async fn with_target(
         () = told_to_stop() => return Err(Stopped.into()),
     }
     let dialer = Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?;
-    let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience, time: plan.time };
-    let run = Run::new(&plan.run, parts);
+    let run = Run::new(&plan.run, Parts::of(&plan, rest, dialer));
     let started_at = OffsetDateTime::now_utc().format(&Rfc3339)?;
     let recorder = Recorder::start(&run, Arc::clone(watched));
     let view = live.then(|| Live::start(&run, Arc::clone(&recorder.record)));

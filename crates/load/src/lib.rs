@@ -32,8 +32,10 @@ mod run;
 mod scenario;
 mod socket;
 mod source;
+mod spread;
 mod stage;
 pub mod steady;
+pub mod surge;
 mod target;
 mod watch;
 

@@ -12,9 +12,9 @@ use crate::{
     cli::Scenario,
     device::Line,
     meter::Kind,
-    plan::Pace,
+    plan::{Pace, Plan},
     report::model::Latency,
-    room::stage_with,
+    room::stage_of,
     scenario::dealt,
     socket::Dialer,
     stage::{Crowd, Sender, Stage},
@@ -74,8 +74,8 @@ pub async fn run(target: &Target, resume: &Resume, mut at: impl AsyncFnMut(Momen
     let count = resume.sockets;
     let scenario = Scenario::Storm { sockets: count, share: 1.0, waves: 1, within: 0 };
     let pace = Pace::Open { rate: resume.rate };
-    let mut stage = stage_with(target, &resume.run, scenario, pace, Dialer::with_one_home)?;
-    stage.plan.time = resume.time;
+    let plan = Plan { time: resume.time, ..Plan::for_benchmark(target, &resume.run, scenario, pace) };
+    let stage = stage_of(target, plan, Dialer::with_one_home)?;
     let people = stage.people(count).await?;
     let members = count.min(10);
     let (rooms, of) = dealt(&stage, &people, (count * resume.conversations).div_ceil(members), members).await?;

@@ -61,6 +61,8 @@ pub struct Outcome {
     pub ack_ms: [f64; 2],
     /// Send (in an open loop: its intended time) to each delivery, milliseconds at p50 and p99.
     pub delivery_ms: [f64; 2],
+    /// Acknowledgement to when the last who should have it does, milliseconds at p50 and p99.
+    pub spread_ms: [f64; 2],
     /// What `sample` gave for the measured part (CPU seconds of the servers, for instance).
     pub sampled: f64,
 }
@@ -102,28 +104,22 @@ pub(crate) async fn measure(
         seconds,
         ack_ms: of(Kind::Ack),
         delivery_ms: of(Kind::Delivery),
+        spread_ms: of(Kind::Spread),
         sampled,
     })
 }
 
 /// A stage for a benchmark: its own servers, nothing shown and nothing recorded beside what is timed.
 pub(crate) fn stage(target: &Target, run: &str, scenario: Scenario, pace: Pace) -> Result<Stage> {
-    stage_with(target, run, scenario, pace, |dialer| dialer)
+    stage_of(target, Plan::for_benchmark(target, run, scenario, pace), |dialer| dialer)
 }
 
-/// The same, with a say in how gateways are chosen.
-pub(crate) fn stage_with(
-    target: &Target,
-    run: &str,
-    scenario: Scenario,
-    pace: Pace,
-    choose: impl FnOnce(Dialer) -> Dialer,
-) -> Result<Stage> {
-    let plan = Plan::for_benchmark(target, run, scenario, pace);
+/// The same of any plan, with a say in how gateways are chosen.
+pub(crate) fn stage_of(target: &Target, plan: Plan, choose: impl FnOnce(Dialer) -> Dialer) -> Result<Stage> {
     fds::make_room(plan.sockets())?;
     let rest = Rest::new(&plan.api)?;
-    let people = People::new(rest.clone(), Tokens::minted(&target.secret), run);
+    let people = People::new(rest.clone(), Tokens::minted(&target.secret), &plan.run);
     let dialer = choose(Dialer::new(&plan.gateways, plan.sockets(), plan.patience)?);
-    let parts = Parts { rest, dialer, size: plan.size, patience: plan.patience, time: plan.time };
-    Ok(Stage { run: Run::new(run, parts), plan, people })
+    let run = Run::new(&plan.run, Parts::of(&plan, rest, dialer));
+    Ok(Stage { run, plan, people })
 }

@@ -15,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
+    content::Stamp,
     ledger::{Key, Ledger, Room},
     meter::{Kind, Meter},
+    plan::Plan,
     report::model::Loaded,
     rest::Rest,
     socket::Dialer,
+    spread::Spread,
 };
 
 /// How far what it does just now has come.
@@ -47,12 +50,15 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
+    pub(crate) spread: Spread,
     pub(crate) rest: Rest,
     pub(crate) dialer: Dialer,
     /// Characters of a message.
     pub(crate) size: usize,
     /// A command without an answer after this is said again (a message) or forgotten (anything else).
     pub(crate) patience: Duration,
+    /// What is refused for now is said again.
+    pub(crate) retries: bool,
     /// Nothing new is to be begun.
     pub(crate) stop: CancellationToken,
     /// Nor is anything to be waited for.
@@ -88,6 +94,14 @@ pub(crate) struct Parts {
     pub(crate) size: usize,
     pub(crate) patience: Duration,
     pub(crate) time: Duration,
+    pub(crate) retries: bool,
+}
+
+impl Parts {
+    pub(crate) fn of(plan: &Plan, rest: Rest, dialer: Dialer) -> Self {
+        let &Plan { size, patience, time, retries, .. } = plan;
+        Self { rest, dialer, size, patience, time, retries }
+    }
 }
 
 impl Run {
@@ -99,10 +113,12 @@ impl Run {
             ledger: Ledger::new(&own),
             own,
             meter: Meter::default(),
+            spread: Spread::default(),
             rest: parts.rest,
             dialer: parts.dialer,
             size: parts.size,
             patience: parts.patience,
+            retries: parts.retries,
             stop: CancellationToken::new(),
             give_up: CancellationToken::new(),
             under_way: AtomicI64::new(0),
@@ -184,11 +200,27 @@ impl Run {
 
     /// A message was answered: it is stored at this place.
     pub(crate) fn acknowledged(&self, room: &Room, key: Key, intended: u64, seq: Seq) {
-        let took = self.clock.now().saturating_sub(intended);
+        let now = self.clock.now();
         if self.ledger.acknowledged(room, key, seq) {
-            self.meter.record(key.sender, Kind::Ack, took);
+            self.meter.record(key.sender, Kind::Ack, now.saturating_sub(intended));
+            let took = self.spread.acknowledged(key, room.size(), now);
+            self.spread_to_all(key, took);
         }
         self.over(1);
+    }
+
+    /// A message came to one of those who should have it.
+    pub(crate) fn delivered(&self, to: u32, stamp: Stamp) {
+        let (now, key) = (self.clock.now(), Key { sender: stamp.sender, number: stamp.number });
+        self.meter.record(to, Kind::Delivery, now.saturating_sub(stamp.sent));
+        let took = self.spread.heard(key, now);
+        self.spread_to_all(key, took);
+    }
+
+    fn spread_to_all(&self, key: Key, took: Option<u64>) {
+        if let Some(took) = took {
+            self.meter.record(key.sender, Kind::Spread, took);
+        }
     }
 
     /// Sockets that were open at once, at most.

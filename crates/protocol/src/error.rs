@@ -87,7 +87,7 @@ codes! {
     RateLimited = "rate_limited",
     /// Slow mode: wait before the next message.
     SlowMode = "slow_mode",
-    /// The server's queue is full; try again after `retry_after_ms` with the same `client_id`.
+    /// More comes than the server can write; try again after `retry_after_ms` with the same `client_id`.
     Overloaded = "overloaded",
     /// A part that this needs is out of reach; try again with the same `client_id`.
     Unavailable = "unavailable",

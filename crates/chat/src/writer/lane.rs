@@ -11,7 +11,8 @@ use tokio::{
 };
 
 use super::{
-    commit::Committer,
+    commit::{Commit, Committer},
+    congestion::Turn,
     places::{Place, Places},
     publisher::Publisher,
 };
@@ -35,9 +36,9 @@ pub(super) struct Job {
 }
 
 /// See the module.
-pub(super) struct Lane {
+pub(super) struct Lane<S: ?Sized = dyn store::Store> {
     pub(super) number: usize,
-    pub(super) store: Arc<dyn store::Store>,
+    pub(super) store: Arc<S>,
     pub(super) env: Env,
     pub(super) limits: Arc<Limits>,
     pub(super) places: Arc<Places>,
@@ -47,7 +48,7 @@ pub(super) struct Lane {
     pub(super) outage: Arc<Outage>,
 }
 
-impl Lane {
+impl<S: Commit + ?Sized> Lane<S> {
     /// Until the queue is closed and empty. When `closing` says so (or is gone), the queue is closed.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<Job>, mut closing: watch::Receiver<bool>) {
         let committer = Committer {
@@ -75,13 +76,28 @@ impl Lane {
                 continue;
             }
             self.metrics.batch_size.observe(batch.len() as f64);
-            self.places.works(self.number, true);
+            let waited = batch.iter().map(|job| job.queued_at.elapsed()).max().unwrap_or_default();
+            tell(self.number, self.places.begins(self.number, waited, !queue.is_empty()), &self.metrics);
             // Should it panic, its callers are told (their answers are dropped) and the lane goes on.
             if AssertUnwindSafe(committer.commit(batch)).catch_unwind().await.is_err() {
                 tracing::error!(lane = self.number, "a batch of changes ended in a panic");
             }
-            self.places.works(self.number, false);
+            self.places.ends(self.number);
         }
+    }
+}
+
+fn tell(lane: usize, turn: Option<Turn>, metrics: &Metrics) {
+    match turn {
+        Some(Turn::Begins) => {
+            metrics.congested.inc();
+            tracing::warn!(lane, "more comes than can be written: changes are refused");
+        }
+        Some(Turn::Ends) => {
+            metrics.congested.dec();
+            tracing::info!(lane, "what comes can be written again");
+        }
+        None => {}
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Changes of a conversation that are under way are in one lane, so that they keep their order of arrival; see
 //! [`places`] for which. A lane commits whatever waits as one transaction, then takes what came meanwhile; nothing
-//! waits for a timer. Callers are answered only after the commit. Queues are bounded: beyond them a change is refused
-//! at once with a time to try again.
+//! waits for a timer. Callers are answered only after the commit. Queues are bounded, in number and in the time that
+//! one waits in them (see [`congestion`]): beyond that a change is refused at once with a time to try again.
 
 mod commit;
+mod congestion;
 mod lane;
 mod places;
 mod publisher;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bus::Topic;
 use bytes::Bytes;
@@ -35,8 +36,13 @@ use crate::{
 /// A caller is answered within this, whatever happens below: shorter than a transport's own limit, so that the
 /// answer says what is known.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+/// With so much waiting in a lane the next one is used: what many changes share in a transaction (round trips, the lock,
+/// the flush) is little for each by then, and several transactions get more done than one.
+const FULL: usize = 64;
 /// When to try again after a full queue: a few batches later.
 const OVERLOADED_RETRY_MS: u64 = 500;
+/// When to try again while more comes than can be written.
+const CONGESTED_RETRY: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(3);
 /// An outage is over when nothing has failed for so long.
 const QUIET: Duration = Duration::from_secs(1);
 /// When to try again while this node ends: another one takes over.
@@ -46,12 +52,13 @@ const CLOSING_RETRY_MS: u64 = 1_000;
 pub(crate) struct Writer {
     lanes: Vec<mpsc::Sender<Job>>,
     places: Arc<Places>,
-    /// With so much waiting a lane is full: as much as one transaction takes.
+    /// With so much waiting a lane is full.
     full: usize,
     /// For what is published outside of a change: feeds after a creation or a revoked session, receipts.
     aside: Publisher,
     closing: watch::Sender<bool>,
     tasks: TaskTracker,
+    env: Env,
     metrics: Metrics,
 }
 
@@ -69,7 +76,7 @@ impl Writer {
         let (outage, silence) = (Arc::new(Outage::new(QUIET)), Arc::new(Outage::new(QUIET)));
         let limits = Arc::new(config.limits.clone());
         let (count, max_batch) = (config.writer.lanes.max(1), config.writer.max_batch.max(1));
-        let places = Places::new(count);
+        let places = Places::new(count, max_batch);
         // One for all, so that what they commit at about the same time goes out together. It ends when the last lane
         // does, having published what they gave it.
         let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, None);
@@ -92,9 +99,9 @@ impl Writer {
         let lanes = lanes.collect();
         drop(publisher);
         let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, Some(closed));
-        // A queue may have less room than a transaction takes.
-        let full = max_batch.min(config.writer.queue.max(1));
-        Self { lanes, places, full, aside, closing, tasks, metrics }
+        // A queue may have less room than that.
+        let full = FULL.min(max_batch).min(config.writer.queue.max(1));
+        Self { lanes, places, full, aside, closing, tasks, env: env.clone(), metrics }
     }
 
     /// Commits one change with whatever else is waiting. An error with code `timeout` or `unavailable` does not say
@@ -103,7 +110,12 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let waiting =
             |lane: usize| self.lanes.get(lane).map_or(usize::MAX, |lane| lane.max_capacity() - lane.capacity());
-        let place = self.places.take(request.conversation, self.full, waiting);
+        let Some(place) = self.places.take(request.conversation, self.full, waiting) else {
+            // Not all at the same time: they come on top of what is too much already.
+            let after = self.env.spread(CONGESTED_RETRY).as_millis() as u64;
+            let error = ChatError::new(ErrorCode::Overloaded, "more comes than can be written; try again");
+            return Err(self.refuse(error.retry_after(after)));
+        };
         let lane = &self.lanes[place.lane];
         self.metrics.queue.inc();
         if let Err(refused) = lane.try_send(Job { request, reply, queued_at: Instant::now(), _place: Some(place) }) {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use protocol::ConversationId;
 use tokio::time::Instant;
 
+use super::congestion::{Congestion, Turn};
 use crate::Map;
 
 /// A transaction that takes longer waits for something: for another node's lock, or for a database that is busy.
@@ -18,6 +19,8 @@ const HELD_UP: Duration = Duration::from_millis(25);
 /// See the module.
 pub(super) struct Places {
     state: Mutex<State>,
+    /// As many changes as one transaction takes.
+    batch: usize,
 }
 
 struct State {
@@ -25,6 +28,7 @@ struct State {
     under_way: Map<ConversationId, (usize, usize)>,
     /// When each lane's transaction began, if one is under way.
     since: Vec<Option<Instant>>,
+    congestion: Vec<Congestion>,
 }
 
 /// A change's place in a lane, until the change is done with.
@@ -35,22 +39,28 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(lanes: usize) -> Arc<Self> {
-        let state = State { under_way: Map::default(), since: vec![None; lanes] };
-        Arc::new(Self { state: Mutex::new(state) })
+    pub(super) fn new(lanes: usize, batch: usize) -> Arc<Self> {
+        let state = State {
+            under_way: Map::default(),
+            since: vec![None; lanes],
+            congestion: std::iter::repeat_with(Congestion::default).take(lanes).collect(),
+        };
+        Arc::new(Self { state: Mutex::new(state), batch })
     }
 
     /// A place for a change; `waiting` says how much waits in a lane, and with `full` no more goes there while another
-    /// one has room.
+    /// one has room. None: more comes than can be written.
     pub(super) fn take(
         self: &Arc<Self>,
         conversation: ConversationId,
         full: usize,
         waiting: impl Fn(usize) -> usize,
-    ) -> Place {
+    ) -> Option<Place> {
         let mut state = self.state.lock();
-        let State { under_way, since } = &mut *state;
+        let State { under_way, since, congestion } = &mut *state;
+        let mut refuses = |lane: usize| waiting(lane) >= self.batch && congestion[lane].refuses();
         let lane = match under_way.entry(conversation) {
+            Entry::Occupied(entry) if refuses(entry.get().0) => return None,
             Entry::Occupied(mut entry) => {
                 entry.get_mut().1 += 1;
                 entry.get().0
@@ -60,18 +70,27 @@ impl Places {
                 let free = |lane: &usize| !held_up(&since[*lane]) && waiting(*lane) < full;
                 let shortest = || (0..since.len()).min_by_key(|lane| waiting(*lane)).unwrap_or_default();
                 let lane = (0..since.len()).find(free).unwrap_or_else(shortest);
+                if refuses(lane) {
+                    return None;
+                }
                 entry.insert((lane, 1));
                 lane
             }
         };
-        Place { places: Arc::clone(self), conversation, lane }
+        Some(Place { places: Arc::clone(self), conversation, lane })
     }
 
-    /// A transaction of this lane begins (true) or has ended.
-    pub(super) fn works(&self, lane: usize, works: bool) {
-        if let Some(since) = self.state.lock().since.get_mut(lane) {
-            *since = works.then(Instant::now);
-        }
+    /// A transaction of this lane begins, of changes that have waited so long at most, and leaves others behind or does
+    /// not; what that tells of the load.
+    pub(super) fn begins(&self, lane: usize, waited: Duration, leaves: bool) -> Option<Turn> {
+        let mut state = self.state.lock();
+        state.since[lane] = Some(Instant::now());
+        state.congestion[lane].took(waited, leaves)
+    }
+
+    /// It has ended.
+    pub(super) fn ends(&self, lane: usize) {
+        self.state.lock().since[lane] = None;
     }
 }
 
@@ -93,37 +112,56 @@ mod tests {
 
     const FULL: usize = 10;
 
+    fn take(places: &Arc<Places>, id: ConversationId, waiting: impl Fn(usize) -> usize) -> Place {
+        places.take(id, FULL, waiting).expect("nothing is too much")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_lane_is_filled_before_the_next_and_a_conversation_stays_where_it_is_under_way() {
-        let places = Places::new(3);
+        let places = Places::new(3, FULL);
         let (one, two) = (ConversationId::generate(), ConversationId::generate());
         let nothing = |_| 0;
-        let first = places.take(one, FULL, nothing);
-        assert_eq!((first.lane, places.take(two, FULL, nothing).lane), (0, 0));
+        let first = take(&places, one, nothing);
+        assert_eq!((first.lane, take(&places, two, nothing).lane), (0, 0));
         let full = |lane| if lane == 0 { FULL } else { 0 };
-        assert_eq!(places.take(two, FULL, full).lane, 1, "two is not under way any more");
-        let again = places.take(one, FULL, full);
+        assert_eq!(take(&places, two, full).lane, 1, "two is not under way any more");
+        let again = take(&places, one, full);
         assert_eq!(again.lane, 0, "behind the first, however full");
         drop(first);
-        assert_eq!(places.take(one, FULL, full).lane, 0, "another one is still there");
+        assert_eq!(take(&places, one, full).lane, 0, "another one is still there");
         drop(again);
-        assert_eq!(places.take(one, FULL, full).lane, 1);
+        assert_eq!(take(&places, one, full).lane, 1);
         assert!(places.state.lock().under_way.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_is_held_up_gets_nothing_new_and_when_all_are_busy_the_shortest_queue_gets_it() {
-        let places = Places::new(2);
+        let places = Places::new(2, FULL);
         let id = ConversationId::generate;
-        places.works(0, true);
-        assert_eq!(places.take(id(), FULL, |_| 0).lane, 0);
+        places.begins(0, Duration::ZERO, false);
+        assert_eq!(take(&places, id(), |_| 0).lane, 0);
         tokio::time::advance(HELD_UP * 2).await;
-        assert_eq!(places.take(id(), FULL, |_| 0).lane, 1);
-        places.works(1, true);
+        assert_eq!(take(&places, id(), |_| 0).lane, 1);
+        places.begins(1, Duration::ZERO, false);
         tokio::time::advance(HELD_UP * 2).await;
-        assert_eq!(places.take(id(), FULL, |lane| [5, 3][lane]).lane, 1);
-        assert_eq!(places.take(id(), FULL, |lane| [FULL, FULL + 1][lane]).lane, 0);
-        places.works(0, false);
-        assert_eq!(places.take(id(), FULL, |lane| [5, 3][lane]).lane, 0);
+        assert_eq!(take(&places, id(), |lane| [5, 3][lane]).lane, 1);
+        assert_eq!(take(&places, id(), |lane| [FULL, FULL + 1][lane]).lane, 0);
+        places.ends(0);
+        assert_eq!(take(&places, id(), |lane| [5, 3][lane]).lane, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_to_a_congested_lane_is_refused_and_takes_no_place() {
+        let places = Places::new(1, FULL);
+        let (id, wait) = (ConversationId::generate(), Duration::from_millis(600));
+        let first = take(&places, id, |_| FULL);
+        assert_eq!(places.begins(0, wait, true), None);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(places.begins(0, wait, true), Some(Turn::Begins));
+        assert!(places.take(id, FULL, |_| FULL).is_none());
+        drop(first);
+        assert!(places.state.lock().under_way.is_empty());
+        assert!(places.take(id, FULL, |_| FULL).is_none());
+        assert_eq!(take(&places, id, |_| FULL - 1).lane, 0, "the next transaction takes it");
     }
 }

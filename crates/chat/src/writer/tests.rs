@@ -314,3 +314,63 @@ async fn when_answers_stay_lost_the_callers_hear_unavailable_and_their_retry_fin
     let (found, new) = world.chat.send(&ann, room, text("a", Some("c-1"))).await.unwrap();
     assert_eq!((found.id, new), (request.message_id, false));
 }
+
+/// A store that takes a tenth of a second to refuse one change.
+struct Slow;
+
+#[async_trait]
+impl Commit for Slow {
+    async fn commit(&self, _: &Scope, _: Decide<'_>) -> store::Result<Committed> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Err(StoreError::Refused("slow".into()))
+    }
+}
+
+/// One lane over it.
+fn slow_writer(metrics: &Metrics) -> Writer {
+    let (env, tasks) = (Env::system(), TaskTracker::new());
+    let bus: Arc<dyn bus::Bus> = Arc::new(bus::local::LocalBus::start());
+    let (closing, closed) = watch::channel(false);
+    let silence = Arc::new(Outage::new(QUIET));
+    let publisher = Publisher::start(bus, metrics.clone(), &env, &silence, &tasks, None);
+    let places = Places::new(1, 1);
+    let (sender, receiver) = mpsc::channel(100);
+    let lane = Lane {
+        number: 0,
+        store: Arc::new(Slow),
+        env: env.clone(),
+        limits: Arc::new(protocol::Limits::default()),
+        places: Arc::clone(&places),
+        publisher: publisher.clone(),
+        max_batch: 1,
+        metrics: metrics.clone(),
+        outage: silence,
+    };
+    env.spawn(tasks.track_future(lane.run(receiver, closed)));
+    let metrics = metrics.clone();
+    Writer { lanes: vec![sender], places, full: 1, aside: publisher, closing, tasks, env, metrics }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_more_comes_than_can_be_written_who_would_only_wait_is_refused_at_once_until_it_is_over() {
+    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let writer = Arc::new(slow_writer(&metrics));
+    let (room, ann) = (ConversationId::generate(), UserId::generate());
+    let submit = || {
+        let (writer, request) = (Arc::clone(&writer), send(room, ann, "a"));
+        async move { writer.submit(request).await.unwrap_err() }
+    };
+    let mut burst = JoinSet::new();
+    (0..20).for_each(|_| drop(burst.spawn(submit())));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(metrics.congested.get(), 1);
+    let asked = Instant::now();
+    let error = submit().await;
+    assert_eq!((error.code, asked.elapsed()), (ErrorCode::Overloaded, Duration::ZERO));
+    assert!(error.retry_after_ms.is_some_and(|after| (1_000..3_000).contains(&after)), "{error:?}");
+    // What was accepted is written, each in its turn.
+    assert!(burst.join_all().await.iter().all(|error| error.code != ErrorCode::Overloaded));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_ne!(submit().await.code, ErrorCode::Overloaded);
+    assert_eq!(metrics.congested.get(), 0);
+}

@@ -81,8 +81,7 @@ impl Session {
 
     fn came(&mut self, id: ConversationId, seq: Seq, content: &str, paged: bool) {
         if let Came::New(stamp) = self.run.ledger.came(&self.receiver, id, seq, content, paged) {
-            let took = self.run.clock.now().saturating_sub(stamp.sent);
-            self.run.meter.record(self.person.index, Kind::Delivery, took);
+            self.run.delivered(self.person.index, stamp);
         }
     }
 
@@ -155,7 +154,7 @@ impl Session {
             None => self.done(waiting, data.and_then(|data| data.seq)),
             Some(error) => {
                 self.run.meter.error(error.code.as_str());
-                if waiting.message.is_some() && is_passing(error) {
+                if waiting.message.is_some() && is_passing(error) && self.run.retries {
                     let after = error.retry_after_ms.map_or(RETRY, Duration::from_millis);
                     self.pending.later(number, waiting, after);
                 } else if waiting.message.is_some() {

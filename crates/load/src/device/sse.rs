@@ -149,7 +149,7 @@ async fn say(run: Arc<Run>, token: Arc<str>, intended: u64, message: Message) {
             Ok(stored) => return run.acknowledged(&message.room, message.key, intended, stored.seq),
             Err(refused) => {
                 run.meter.error(&*refused.code);
-                if !refused.passing {
+                if !refused.passing || !run.retries {
                     break;
                 }
                 sleep(refused.retry_after.unwrap_or(Duration::from_millis(200))).await;

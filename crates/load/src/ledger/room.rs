@@ -52,6 +52,11 @@ impl Room {
         self.members.lock().push(member);
     }
 
+    /// How many receive it.
+    pub(crate) fn size(&self) -> usize {
+        self.members.lock().len()
+    }
+
     pub(super) fn members(&self) -> Vec<Arc<Receiver>> {
         self.members.lock().clone()
     }

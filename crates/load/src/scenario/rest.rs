@@ -150,7 +150,7 @@ async fn send(run: &Run, caller: &Caller, room: &Room, intended: u64) {
             }
             Err(refused) => {
                 run.meter.error(format!("send: {}", refused.code));
-                if !refused.passing || Instant::now() > give_up {
+                if !refused.passing || !run.retries || Instant::now() > give_up {
                     break;
                 }
                 sleep(refused.retry_after.unwrap_or(Duration::from_millis(200))).await;

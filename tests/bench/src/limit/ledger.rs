@@ -62,8 +62,25 @@ pub(super) struct Ledger {
 #[derive(Debug, Default)]
 struct Room {
     sent: AtomicU64,
-    /// By number, from 1: whose message has it, and which of theirs.
-    log: Mutex<Vec<Option<(u32, u32)>>>,
+    /// By number, from 1.
+    log: Mutex<Vec<Option<Logged>>>,
+}
+
+/// A message that has a number.
+#[derive(Debug, Clone, Copy)]
+struct Logged {
+    /// Whose it is, and which of theirs.
+    message: (u32, u32),
+    /// How many have heard it.
+    heard: usize,
+}
+
+/// A delivery that is right and new.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) text: Text,
+    /// All others have it already.
+    pub(super) is_last: bool,
 }
 
 /// What one member has seen.
@@ -114,7 +131,7 @@ impl Ledger {
     }
 
     /// A frame has come to a member: what it says, when it is right and new. [`Ledger::count`] it then.
-    pub(super) fn hear(&self, member: &mut Member, frame: &str) -> Option<Text> {
+    pub(super) fn hear(&self, member: &mut Member, frame: &str) -> Option<Heard> {
         let Some((room, number, text)) = text::numbered(frame) else {
             member.faults.altered += 1;
             return None;
@@ -136,15 +153,24 @@ impl Ledger {
             return None;
         }
         match member.track.see(number) {
-            Seen::InOrder => Some(text),
-            Seen::Late => {
-                member.faults.reordered += 1;
-                Some(text)
-            }
+            Seen::InOrder => {}
+            Seen::Late => member.faults.reordered += 1,
             Seen::Again => {
                 member.faults.doubled += 1;
-                None
+                return None;
             }
+        }
+        Some(Heard { text, is_last: self.note(room, number) == self.members })
+    }
+
+    /// One more has heard this number: how many have.
+    fn note(&self, room: usize, number: u64) -> usize {
+        match self.rooms[room].log.lock().get_mut(number as usize - 1) {
+            Some(Some(logged)) => {
+                logged.heard += 1;
+                logged.heard
+            }
+            _ => 0,
         }
     }
 
@@ -179,7 +205,7 @@ impl Ledger {
         if log.len() <= place {
             log.resize(place + 1, None);
         }
-        *log[place].get_or_insert(message) == message
+        log[place].get_or_insert(Logged { message, heard: 0 }).message == message
     }
 
     /// What is wrong at the end, these members' own faults included.
@@ -192,7 +218,7 @@ impl Ledger {
         for room in &self.rooms {
             // In the order of numbers, each sender's own messages are in the order in which it sent them.
             let mut senders: Vec<_> = std::iter::repeat_with(Track::default).take(self.members).collect();
-            for (sender, turn) in room.log.lock().iter().flatten() {
+            for Logged { message: (sender, turn), .. } in room.log.lock().iter().flatten() {
                 match senders[*sender as usize % self.members].see(u64::from(*turn) + 1) {
                     Seen::InOrder => {}
                     Seen::Late => faults.reordered += 1,

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub deliveries: Histogram<u64>,
     /// From a message's intended time to its sender's own delivery, microseconds.
     pub own: Histogram<u64>,
+    /// From a message's intended time to when the last of its room has it, microseconds.
+    pub last: Histogram<u64>,
     /// What `sample` rose by in that time.
     pub sampled: f64,
 }
@@ -60,6 +62,7 @@ pub async fn run(to: SocketAddr, load: &Load, mut sample: impl FnMut() -> Result
         clock: Clock::start(),
         deliveries: Meter::new(),
         own: Meter::new(),
+        last: Meter::new(),
         size: load.size,
         answer_until: AtomicU64::new(0),
         patience: load.patience,
@@ -107,6 +110,7 @@ pub async fn run(to: SocketAddr, load: &Load, mut sample: impl FnMut() -> Result
         seconds,
         deliveries: shared.deliveries.collect(),
         own: shared.own.collect(),
+        last: shared.last.collect(),
         sampled,
     })
 }

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::{
     clock::Clock,
     dial::Socket,
-    ledger::{Ledger, Member},
+    ledger::{Heard, Ledger, Member},
     meter::Meter,
     text::Text,
 };
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) deliveries: Meter,
     /// Intended time to the sender's own delivery.
     pub(super) own: Meter,
+    /// Intended time to the delivery after which all members have it.
+    pub(super) last: Meter,
     /// Bytes of a text.
     pub(super) size: usize,
     /// In a closed loop, until when (of the clock) own messages are answered with the next; in an open one 0.
@@ -97,8 +99,11 @@ impl Worker {
     async fn hear(&mut self, message: Message) -> tungstenite::Result<()> {
         let Message::Text(frame) = message else { return Ok(()) };
         let now = self.shared.clock.now();
-        let Some(text) = self.shared.ledger.hear(&mut self.member, &frame) else { return Ok(()) };
+        let Some(Heard { text, is_last }) = self.shared.ledger.hear(&mut self.member, &frame) else { return Ok(()) };
         self.shared.deliveries.record(self.member.index, now.saturating_sub(text.due));
+        if is_last {
+            self.shared.last.record(self.member.index, now.saturating_sub(text.due));
+        }
         let is_own = text.sender as usize == self.member.index;
         if is_own {
             self.shared.own.record(self.member.index, now.saturating_sub(text.due));

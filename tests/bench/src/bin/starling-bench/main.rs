@@ -5,6 +5,7 @@
 //! checked, and a run in which one was wrong fails.
 
 mod growth;
+mod loaded;
 mod plots;
 mod processes;
 mod ratios;
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     /// Members of the one room beside the limit server, and conversations of two.
     pub(crate) fan_out: usize,
     pub(crate) pairs: usize,
+    /// How long twice as much comes as can be carried.
+    pub(crate) surge: Duration,
     /// Rows that reads are measured on, and requests of each kind and run.
     pub(crate) size: Size,
     pub(crate) requests: usize,
@@ -61,7 +64,7 @@ pub(crate) struct Growth {
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `resume`, `reads`, `writer`, `scale`,
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `loaded`, `resume`, `reads`, `writer`, `scale`,
     /// `growth`) one part alone.
     fn chosen() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
@@ -72,6 +75,7 @@ impl Plan {
                 resume: 2_000,
                 fan_out: 500,
                 pairs: 500,
+                surge: Duration::from_secs(10),
                 size: SMALL,
                 requests: 100,
                 growth: Growth {
@@ -90,6 +94,7 @@ impl Plan {
                 resume: 10_000,
                 fan_out: 500,
                 pairs: 500,
+                surge: Duration::from_mins(1),
                 size: Size::FULL,
                 requests: 400,
                 growth: Growth {
@@ -116,6 +121,9 @@ async fn main() -> Result<()> {
     if wanted("limit") {
         print_ratios(&plan, &plots).await?;
     }
+    if wanted("loaded") {
+        print_loaded(&plan).await?;
+    }
     if wanted("resume") {
         print_resume(&plan).await?;
     }
@@ -132,6 +140,12 @@ async fn main() -> Result<()> {
         print_growth(&plan, &plots).await?;
     }
     Ok(())
+}
+
+/// One line of a table.
+fn print_row<'a>(name: &str, cells: impl IntoIterator<Item = &'a Samples>) {
+    let cells: Vec<_> = cells.into_iter().map(Samples::to_string).collect();
+    println!("| {name} | {} |", cells.join(" | "));
 }
 
 /// Starling beside the least that a correct server can do.
@@ -161,6 +175,32 @@ async fn print_ratios(plan: &Plan, plots: &Plots) -> Result<()> {
     )
 }
 
+/// Half of what saturates, and twice as much.
+async fn print_loaded(plan: &Plan) -> Result<()> {
+    let (apart, all) = Apart::of_this_machine()?;
+    let figures = loaded::measure(plan, apart.as_ref()).await.context("measuring under load")?;
+    pin(std::process::id(), &all)?;
+    println!("| one conversation of {}, at half of the load that saturates | |", plan.fan_out);
+    println!("|---|---|");
+    print_row("messages per second that saturate", [&figures.saturates]);
+    print_row("ms from the acknowledgement to the last member, p99", [&figures.last_p99]);
+    print_row("limit server at the same rate: ms from the intended time to the last member, p99", [&figures.limit_p99]);
+    print_row("L1: the one ÷ the other", [&figures.to_limit]);
+    let seconds = plan.surge.as_secs();
+    println!("\n| {} conversations of two, {seconds} s of twice the load that saturates | |", plan.pairs);
+    println!("|---|---|");
+    print_row("messages per second that saturate (server, Postgres and Redis on one core)", [&figures.pairs_saturate]);
+    print_row("L2: accepted per second", [&figures.accepted]);
+    print_row("L2: refused per second", [&figures.refused]);
+    print_row("ms to acknowledgement at p99, at half of the load, before", [&figures.before_p99]);
+    print_row("L2: the same of what is accepted", [&figures.during_p99]);
+    print_row("L2: the same at half of the load, from 5 s after the end", [&figures.after_p99]);
+    print_row("MiB (PSS) of the server before", [&figures.memory]);
+    print_row("L2: at most", [&figures.most_memory]);
+    println!();
+    Ok(())
+}
+
 /// A gateway dies, and its clients come to the other one.
 async fn print_resume(plan: &Plan) -> Result<()> {
     let (apart, all) = Apart::of_this_machine()?;
@@ -179,7 +219,7 @@ async fn print_resume(plan: &Plan) -> Result<()> {
         ("who stayed: the same over the 3 s after the death", &figures.during_p99),
         ("R2: during ÷ before", &figures.to_before),
     ] {
-        println!("| {name} | {figure} |");
+        print_row(name, [figure]);
     }
     println!();
     Ok(())
@@ -207,15 +247,21 @@ async fn print_reads(plan: &Plan) -> Result<()> {
 
 /// The batch writer against one commit per message, and against bare batches.
 async fn print_writer(plan: &Plan) -> Result<()> {
-    let rates = writer::measure(plan.rounds, plan.time).await.context("measuring the writer")?;
-    println!("| durable messages per second, {} senders, Postgres with fsync | |", writer::SENDERS);
-    println!("|---|---|");
-    println!("| through the batch writer (default: up to 4 lanes, 16 connections) | {} |", rates.batched);
-    println!("| messages of one of its transactions | {} |", rates.batch);
-    println!("| bare UNNEST batches of the same rows by the same driver | {} |", rates.bare);
-    println!("| one commit per message, {} connections | {} |", writer::SENDERS, rates.single);
-    println!("| W1: batch writer ÷ bare batches | {} |", rates.to_bare);
-    println!("| W2: batch writer ÷ one commit per message | {} |\n", rates.to_single);
+    let mut columns = Vec::new();
+    for senders in writer::SENDERS {
+        columns.push(writer::measure(senders, plan.rounds, plan.time).await.context("measuring the writer")?);
+    }
+    let [few, many] = writer::SENDERS;
+    println!("| durable messages per second, Postgres with fsync | {few} senders | {many} senders |");
+    println!("|---|---|---|");
+    let row = |name: &str, of: fn(&writer::Rates) -> &Samples| print_row(name, columns.iter().map(of));
+    row("through the batch writer (default: up to 4 lanes, 16 connections)", |rates| &rates.batched);
+    row("messages of one of its transactions", |rates| &rates.batch);
+    row("bare UNNEST batches of the same rows by the same driver", |rates| &rates.bare);
+    row("one commit per message, as many connections as senders", |rates| &rates.single);
+    row("W1: batch writer ÷ bare batches", |rates| &rates.to_bare);
+    row("W2: batch writer ÷ one commit per message", |rates| &rates.to_single);
+    println!();
     Ok(())
 }
 
@@ -227,10 +273,7 @@ async fn print_scale(plan: &Plan, plots: &Plots) -> Result<()> {
     let names: Vec<_> = columns.iter().map(|column| format!("{} node(s)", column.nodes)).collect();
     println!("| all nodes together, on one core | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(columns.len()));
-    let row = |name: &str, figure: fn(&scale::Figures) -> &Samples| {
-        let cells: Vec<_> = columns.iter().map(|column| figure(column).to_string()).collect();
-        println!("| {name} | {} |", cells.join(" | "));
-    };
+    let row = |name: &str, figure: fn(&scale::Figures) -> &Samples| print_row(name, columns.iter().map(figure));
     row("steady, 1,000/s over 100 conversations of 10: CPU-µs per delivery", |of| &of.steady);
     row("S1: ÷ one node", |of| &of.steady_to_one);
     row("steady: ms to delivery at p99", |of| &of.p99);

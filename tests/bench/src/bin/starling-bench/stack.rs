@@ -15,6 +15,8 @@ const SECRET: &str = "a secret of the benchmark, 32 bytes+";
 pub(crate) struct Apart {
     /// The nodes'.
     pub(crate) servers: Vec<usize>,
+    /// Postgres' and Redis'.
+    pub(crate) services: Vec<usize>,
     /// Everybody else's.
     pub(crate) others: Vec<usize>,
 }
@@ -27,7 +29,7 @@ impl Apart {
         let apart = match all.as_slice() {
             [server, others @ ..] if !others.is_empty() => {
                 pin(std::process::id(), others)?;
-                Some(Self { servers: vec![*server], others: others.to_vec() })
+                Some(Self { servers: vec![*server], services: others.to_vec(), others: others.to_vec() })
             }
             _ => None,
         };
@@ -52,11 +54,14 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts so many nodes that do both roles; kept apart from everything else, where it is said how.
     pub(crate) async fn start(nodes: usize, apart: Option<&Apart>) -> Result<Self> {
+        let own = std::process::id();
+        apart.map_or(Ok(()), |apart| pin(own, &apart.services))?;
         let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
         let url = postgres.url();
         let (code, _, log) = node::run(&["migrate"], [("DATABASE_URL", url.as_str())]).await?;
         ensure!(code == Some(0), "`starling migrate` failed: {log}");
         let redis = Redis::start().await?;
+        apart.map_or(Ok(()), |apart| pin(own, &apart.others))?;
         let redis_url = redis.url();
         let env = [
             ("DATABASE_URL", url.as_str()),
@@ -69,7 +74,6 @@ impl Stack {
         let mut running = Vec::new();
         for _ in 0..nodes {
             // Put there before it begins, by way of its parent: a node has as many threads as it finds cores.
-            let own = std::process::id();
             apart.map_or(Ok(()), |apart| pin(own, &apart.servers))?;
             let started = Node::start(Role::Serve, env).await;
             apart.map_or(Ok(()), |apart| pin(own, &apart.others))?;

@@ -24,8 +24,8 @@ use tokio::time::Instant;
 
 use bench::table::Samples;
 
-/// Concurrent senders, and connections of the one-commit-per-message loop.
-pub(crate) const SENDERS: usize = 64;
+/// Concurrent senders.
+pub(crate) const SENDERS: [usize; 2] = [64, 256];
 /// Conversations of each sender.
 const CONVERSATIONS: usize = 2;
 const SECRET: &[u8] = b"a secret of the benchmark, 32 bytes+";
@@ -47,21 +47,21 @@ pub(crate) struct Rates {
     pub(crate) batch: Samples,
 }
 
-/// Measures all of them, interleaved, `rounds` times for `time` each.
-pub(crate) async fn measure(rounds: usize, time: Duration) -> Result<Rates> {
+/// Measures all of them with so many senders, interleaved, `rounds` times for `time` each.
+pub(crate) async fn measure(senders: usize, rounds: usize, time: Duration) -> Result<Rates> {
     let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
     let mut rates = Rates::default();
     for round in 0..rounds {
         let (config, database) = (WriterConfig::default(), format!("batched-{round}"));
-        let batched = one(&postgres, &database, config, 16, time).await?;
+        let batched = one(&postgres, &database, senders, config, 16, time).await?;
         // Into what the writer has just filled: the same conversations, the same indexes, no smaller tables.
         let mut bare = 0.0_f64;
-        for (loops, batch) in [(1, SENDERS), (4, SENDERS / 4)] {
+        for (loops, batch) in [(1, senders), (4, senders / 4)] {
             bare = bare.max(bare::rate(&postgres.url_of(&database), loops, batch, time).await?);
         }
         // As many lanes as senders, one change per transaction: what a server without group commit does.
-        let config = WriterConfig { lanes: SENDERS, max_batch: 1, ..WriterConfig::default() };
-        let single = one(&postgres, &format!("single-{round}"), config, SENDERS as u32, time).await?;
+        let config = WriterConfig { lanes: senders, max_batch: 1, ..WriterConfig::default() };
+        let single = one(&postgres, &format!("single-{round}"), senders, config, senders as u32, time).await?;
         rates.batched.add(batched.rate);
         rates.batch.add(batched.batch);
         rates.single.add(single.rate);
@@ -81,6 +81,7 @@ struct One {
 async fn one(
     postgres: &PrivatePostgres,
     database: &str,
+    senders: usize,
     writer: WriterConfig,
     connections: u32,
     time: Duration,
@@ -96,12 +97,12 @@ async fn one(
     let chat = Chat::new(Arc::clone(&store), bus, Env::system(), config, &registry).map_err(|error| anyhow!(error))?;
     let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
-    for n in 0..SENDERS {
+    for n in 0..senders {
         tasks.push(tokio::spawn(sender(chat.clone(), n, Arc::clone(&stop), Arc::clone(&sent))));
     }
     // Past the making of users and conversations.
     let warm = Instant::now() + Duration::from_mins(1);
-    while sent.load(Ordering::Relaxed) < (SENDERS * 4) as u64 {
+    while sent.load(Ordering::Relaxed) < (senders * 4) as u64 {
         anyhow::ensure!(Instant::now() < warm, "the senders do not get going");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
