@@ -65,8 +65,17 @@ pub(crate) struct Growth {
 
 impl Plan {
     /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `loaded`, `resume`, `reads`, `writer`, `scale`,
-    /// `growth`) one part alone.
-    fn chosen() -> Self {
+    /// `growth`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
+    fn chosen() -> Result<Self> {
+        let mut plan = Self::of_this_size();
+        if let Ok(rounds) = std::env::var("STARLING_BENCH_ROUNDS") {
+            let rounds = rounds.parse().ok().filter(|rounds| (1..=100).contains(rounds));
+            plan.rounds = rounds.context("STARLING_BENCH_ROUNDS is not a number from 1 to 100")?;
+        }
+        Ok(plan)
+    }
+
+    fn of_this_size() -> Self {
         if std::env::var("STARLING_BENCH").is_ok_and(|value| value == "quick") {
             Self {
                 rounds: 1,
@@ -111,7 +120,7 @@ impl Plan {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let plan = Plan::chosen();
+    let plan = Plan::chosen()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{} rounds of {:?} on {cores} cores, median (least–most)\n", plan.rounds, plan.time);
 
