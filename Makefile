@@ -19,7 +19,7 @@ SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 ARGS ?=
 
 .PHONY: help run cluster build test test-rust test-simulation test-web test-guide test-schema check check-format check-lints \
-	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench bench-quick load
+	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench bench-quick bench-micro load
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -110,6 +110,10 @@ bench: ## Speed and memory, side by side in one run, printed with the command
 bench-quick: ## The same in one short round
 	@scripts/install-deps cluster
 	@scripts/bench quick
+
+bench-micro: ## Instructions that single parts take, counted by valgrind, beside what was noted (ARGS=--note notes them)
+	@scripts/install-deps micro
+	cargo run --release -p bench --bin micro -- count $(ARGS)
 
 # As a part of the server's binary, so that `--spawn` has nodes to start.
 load: ## The load tester: make load ARGS='room --spawn 1' (see docs/load-testing.md)

@@ -11,7 +11,8 @@ pub struct WriterConfig {
     pub lanes: usize,
     /// Most changes in one transaction.
     pub max_batch: usize,
-    /// Most changes that wait in one lane; beyond it a command gets `overloaded`.
+    /// Most changes that wait in one lane for a moment; beyond it, and sooner where more comes than can be written, a
+    /// command gets `overloaded`.
     pub queue: usize,
 }
 

@@ -26,6 +26,8 @@ mod mentions;
 mod message_tests;
 mod messages;
 mod metrics;
+#[cfg(feature = "micro")]
+pub mod micro;
 mod moderation;
 #[cfg(test)]
 mod moderation_tests;

@@ -34,6 +34,11 @@ impl Outage {
         Self { quiet, under_way: AtomicBool::new(false), failures: Mutex::default() }
     }
 
+    /// Whether one is under way.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.load(Ordering::Acquire)
+    }
+
     /// Something failed. True when that is news: the caller tells it.
     pub fn failed(&self) -> bool {
         let mut failures = self.failures.lock();

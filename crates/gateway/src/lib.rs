@@ -22,6 +22,8 @@ mod hub;
 mod link;
 mod marks;
 mod metrics;
+#[cfg(feature = "micro")]
+pub mod micro;
 mod node;
 mod outbox;
 mod presence;
@@ -33,7 +35,7 @@ mod resume;
 mod serve;
 mod sse;
 mod sweep;
-#[cfg(test)]
+#[cfg(any(test, feature = "micro"))]
 mod testing;
 mod transport;
 mod unprotected;

@@ -72,8 +72,8 @@ pub(crate) struct Options {
     /// Longest wait for a connection, and for an answer before a message is sent again, seconds
     #[arg(long, global = true, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=300), help_heading = "Load")]
     pub(crate) patience: u64,
-    /// A message that is refused for now is given up, not said again: what comes is what was to come, also when it is too
-    /// much
+    /// Open loop: a message that is refused is given up and not said again, so that what comes is what was to come,
+    /// also when it is too much
     #[arg(long, global = true, help_heading = "Load")]
     pub(crate) no_retry: bool,
 

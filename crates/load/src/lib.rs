@@ -3,8 +3,8 @@
 //!
 //! [`cli::run`] is `starling-load` and `starling load`; a run goes from [`plan`] through [`engine`], [`stage`] and one
 //! of [`scenario`] to a [`Report`]. What was sent and what came is in [`ledger`], what was timed in [`meter`].
-//! [`idle`], [`room`], [`pairs`], [`resume`] and [`steady`] are scenarios for benchmarks that look at servers from
-//! inside.
+//! [`idle`], [`room`], [`pairs`], [`resume`], [`steady`] and [`surge`] are scenarios for benchmarks that look at
+//! servers from inside.
 
 #![allow(rustdoc::private_intra_doc_links)]
 
@@ -16,6 +16,7 @@ mod engine;
 mod fds;
 mod frame;
 pub mod idle;
+mod last;
 mod ledger;
 mod live;
 mod meter;
@@ -32,7 +33,6 @@ mod run;
 mod scenario;
 mod socket;
 mod source;
-mod spread;
 mod stage;
 pub mod steady;
 pub mod surge;

@@ -23,8 +23,8 @@ pub(crate) enum Kind {
     Ack,
     /// From when a message was to be sent to each receiver.
     Delivery,
-    /// From a message's acknowledgement to when the last who should have it does.
-    Spread,
+    /// From when a message was to be sent to the last of its receivers; not of one that was not acknowledged.
+    Last,
     /// From opening a socket to when its events flow.
     Connect,
     /// From the loss of a connection to when events flow again, everything that was missed included.
@@ -45,7 +45,7 @@ impl Kind {
     pub(crate) const ALL: [Self; 10] = [
         Self::Ack,
         Self::Delivery,
-        Self::Spread,
+        Self::Last,
         Self::Connect,
         Self::Back,
         Self::Command,
@@ -60,7 +60,7 @@ impl Kind {
         match self {
             Self::Ack => "acknowledgement",
             Self::Delivery => "delivery",
-            Self::Spread => "to the last",
+            Self::Last => "to the last",
             Self::Connect => "connect",
             Self::Back => "reconnect",
             Self::Command => "command",

@@ -9,8 +9,8 @@ use crate::{
     Target,
     cli::Scenario,
     device::Line,
-    plan::Pace,
-    room::{Outcome, measure, stage},
+    plan::{Pace, Plan},
+    room::{Outcome, measure, stage_of},
     stage::Sender,
 };
 
@@ -33,9 +33,9 @@ pub struct Pairs {
 pub async fn run(target: &Target, pairs: &Pairs, sample: impl FnMut() -> f64) -> Result<Outcome> {
     ensure!(pairs.pairs > 0 && pairs.in_flight > 0, "there must be a pair, and a message under way");
     let scenario = Scenario::Pairs { pairs: pairs.pairs };
-    let mut stage = stage(target, &pairs.run, scenario, Pace::Closed { in_flight: pairs.in_flight as u32 })?;
-    stage.plan.time = pairs.time;
-    stage.plan.size = pairs.size;
+    let pace = Pace::Closed { in_flight: pairs.in_flight as u32 };
+    let plan = Plan::for_benchmark(target, &pairs.run, scenario, pace);
+    let stage = stage_of(target, Plan { time: pairs.time, size: pairs.size, ..plan }, |dialer| dialer)?;
     let people = stage.people(2 * pairs.pairs).await?;
     let couples: Vec<_> = people.chunks_exact(2).map(|two| [two[0].clone(), two[1].clone()]).collect();
     let rooms = stage.pairs(&couples).await?;

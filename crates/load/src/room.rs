@@ -61,8 +61,8 @@ pub struct Outcome {
     pub ack_ms: [f64; 2],
     /// Send (in an open loop: its intended time) to each delivery, milliseconds at p50 and p99.
     pub delivery_ms: [f64; 2],
-    /// Acknowledgement to when the last who should have it does, milliseconds at p50 and p99.
-    pub spread_ms: [f64; 2],
+    /// Send (in an open loop: its intended time) to the last member, milliseconds at p50 and p99.
+    pub last_ms: [f64; 2],
     /// What `sample` gave for the measured part (CPU seconds of the servers, for instance).
     pub sampled: f64,
 }
@@ -71,9 +71,9 @@ pub struct Outcome {
 pub async fn run(target: &Target, room: &Room, sample: impl FnMut() -> f64) -> Result<Outcome> {
     ensure!(room.senders <= room.members && room.senders > 0, "senders must be 1 to the number of members");
     let scenario = Scenario::Room { members: room.members, senders: room.senders };
-    let mut stage = stage(target, &room.run, scenario, Pace::Closed { in_flight: room.in_flight as u32 })?;
-    stage.plan.time = room.time;
-    stage.plan.size = room.size;
+    let pace = Pace::Closed { in_flight: room.in_flight as u32 };
+    let plan = Plan::for_benchmark(target, &room.run, scenario, pace);
+    let stage = stage_of(target, Plan { time: room.time, size: room.size, ..plan }, |dialer| dialer)?;
     let people = stage.people(room.members).await?;
     let place = stage.one_room(ConversationKind::Group, &people).await?;
     let crowd = stage.connect(&people, Line::Socket, |_| vec![Arc::clone(&place)]).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn measure(
         seconds,
         ack_ms: of(Kind::Ack),
         delivery_ms: of(Kind::Delivery),
-        spread_ms: of(Kind::Spread),
+        last_ms: of(Kind::Last),
         sampled,
     })
 }

@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     content::Stamp,
+    last::Last,
     ledger::{Key, Ledger, Room},
     meter::{Kind, Meter},
     plan::Plan,
     report::model::Loaded,
     rest::Rest,
     socket::Dialer,
-    spread::Spread,
 };
 
 /// How far what it does just now has come.
@@ -50,7 +50,7 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
-    pub(crate) spread: Spread,
+    pub(crate) last: Last,
     pub(crate) rest: Rest,
     pub(crate) dialer: Dialer,
     /// Characters of a message.
@@ -113,7 +113,7 @@ impl Run {
             ledger: Ledger::new(&own),
             own,
             meter: Meter::default(),
-            spread: Spread::default(),
+            last: Last::default(),
             rest: parts.rest,
             dialer: parts.dialer,
             size: parts.size,
@@ -203,8 +203,8 @@ impl Run {
         let now = self.clock.now();
         if self.ledger.acknowledged(room, key, seq) {
             self.meter.record(key.sender, Kind::Ack, now.saturating_sub(intended));
-            let took = self.spread.acknowledged(key, room.size(), now);
-            self.spread_to_all(key, took);
+            let took = self.last.acknowledged(key, room.size(), intended);
+            self.came_to_all(key, took);
         }
         self.over(1);
     }
@@ -213,13 +213,13 @@ impl Run {
     pub(crate) fn delivered(&self, to: u32, stamp: Stamp) {
         let (now, key) = (self.clock.now(), Key { sender: stamp.sender, number: stamp.number });
         self.meter.record(to, Kind::Delivery, now.saturating_sub(stamp.sent));
-        let took = self.spread.heard(key, now);
-        self.spread_to_all(key, took);
+        let took = self.last.heard(key, now);
+        self.came_to_all(key, took);
     }
 
-    fn spread_to_all(&self, key: Key, took: Option<u64>) {
+    fn came_to_all(&self, key: Key, took: Option<u64>) {
         if let Some(took) = took {
-            self.meter.record(key.sender, Kind::Spread, took);
+            self.meter.record(key.sender, Kind::Last, took);
         }
     }
 

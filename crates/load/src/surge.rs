@@ -1,6 +1,6 @@
-//! For benchmarks: a load that the server carries, then one that it does not, then the first again, over the same sockets.
-//! Messages that are refused are given up: what comes is what was to come (an open loop of Poisson arrivals), whatever the
-//! server says to it.
+//! For benchmarks: a load that the server carries, then one that it does not, then the first again, over the same
+//! sockets. Messages that are refused are given up: what comes is what was to come (an open loop of Poisson arrivals),
+//! whatever the server says to it.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -43,7 +43,7 @@ pub struct Surge {
 pub struct Part {
     /// Messages that were acknowledged.
     pub acknowledged: u64,
-    /// Refusals by code.
+    /// Refusals, and whatever else went wrong, by code.
     pub refused: BTreeMap<String, u64>,
     /// Intended time to acknowledgement, milliseconds at p50 and p99.
     pub ack_ms: [f64; 2],
@@ -86,21 +86,18 @@ pub async fn run(target: &Target, surge: &Surge, begins: impl FnOnce(), ends: im
     Ok(Outcome { before, during, after, findings: stage.run.ledger.verdict().faults })
 }
 
-/// Sends at this rate for so long: what was answered meanwhile.
+/// Sends at this rate for so long: what was answered meanwhile. What is answered later counts for the next part.
 async fn part(stage: &mut Stage, crowd: &Crowd, senders: &[Sender], rate: f64, time: Duration) -> Result<Part> {
     stage.plan.pace = Pace::Open { rate };
     stage.plan.time = time;
-    let mut refused = stage.run.meter.errors();
+    let before = stage.run.meter.errors();
     stage.send(crowd, senders.to_vec()).await?;
     let timed = stage.run.meter.collect();
-    let errors = stage.run.meter.errors();
-    let before = std::mem::take(&mut refused);
-    for (code, count) in errors {
+    let since = |(code, count): (String, u64)| {
         let new = count - before.get(&code).copied().unwrap_or_default();
-        if new > 0 {
-            refused.insert(code, new);
-        }
-    }
+        (new > 0).then_some((code, new))
+    };
+    let refused = stage.run.meter.errors().into_iter().filter_map(since).collect();
     let acks = timed.get(&Kind::Ack);
     let ack_ms = acks.map(Latency::of).map(|latency| [latency.p50, latency.p99]).unwrap_or_default();
     Ok(Part { acknowledged: acks.map_or(0, Histogram::len), refused, ack_ms })

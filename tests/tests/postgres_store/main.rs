@@ -12,7 +12,7 @@ use protocol::{
     ConversationFilter, ConversationId, ConversationKind, History, MessageId, Posting, Role, SystemChange, Timestamp,
     User, UserId,
 };
-use sqlx::Connection;
+use sqlx::{Connection, Executor, PgConnection};
 use starling_tests::{
     postgres::{PrivatePostgres, TestDatabase},
     process::eventually,
@@ -154,6 +154,20 @@ async fn what_was_committed_outlives_a_killed_server_and_the_store_finds_it_agai
         assert_eq!(answered.await, vec![(room, head + 3)]);
     }
     send(&store, &user, &[room], 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_another_encoding_is_refused_before_anything_is_made_in_it() {
+    let server = PrivatePostgres::start().await.unwrap();
+    let mut admin = PgConnection::connect(&server.url()).await.unwrap();
+    admin
+        .execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        .await
+        .unwrap();
+    let store = PostgresStore::connect(PostgresConfig::new(server.url_of("ascii"))).unwrap();
+    let Err(StoreError::Schema(reason)) = store.migrate().await else { panic!("it was migrated") };
+    assert!(reason.contains("SQL_ASCII") && reason.contains("ENCODING 'UTF8'"), "{reason}");
+    assert!(!store.health().await.unwrap().migrated);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,11 @@
 //!
 //! A question that comes alone is read at once. After each read the next one waits, for as long as there were questions
 //! in it (2 ms for each, at most 100 ms): below some 500 questions per second nobody notices, above it what comes is
-//! gathered, and ten thousand within seconds are a few dozen reads.
+//! gathered, and ten thousand within seconds are a few dozen reads; more where each brings much.
 //!
 //! Promise: a read begins after its questions were put. What was true before that, it sees. How much one read brings is
-//! bounded by what answers have weighed so far; one that is too much for the database is followed by smaller ones.
+//! bounded by what its questions tell of themselves and by what answers have weighed so far; one that is too much for
+//! the database is followed by smaller ones.
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 

@@ -1,14 +1,14 @@
 //! When more comes to a lane than it can write.
 //!
-//! A queue that is long for a moment is a burst; one that stays long is too much load, and makes everybody wait who joins
-//! it. What tells them apart is how long those waited that are taken from it, over time. More than [`TARGET`] for
-//! [`INTERVAL`] on end, and each time more was left behind than one transaction takes: the lane is congested. From then
-//! on, who would come behind a whole transaction of others is refused at once, until nobody had to be for
-//! [`INTERVAL`]. Waiting alone does not count: where each transaction takes all that waits, they are slow, and refusing
-//! somebody would not help the others.
+//! A queue that is long for a moment is a burst; one that stays long is too much load, and makes everybody wait who
+//! joins it. What tells them apart is how long those waited that are taken from it, over time. The longest wait more
+//! than [`TARGET`] for [`INTERVAL`] on end, and each time more left behind than the next transaction takes: the lane is
+//! congested. From then on, who would come behind a whole transaction of others is refused at once, until nobody had to
+//! be for [`INTERVAL`]. Waiting alone does not count: where the next transaction takes all that waits, they are slow,
+//! and refusing somebody would not help the others.
 //!
 //! The two times are those of CoDel (RFC 8289), and so is the exemption; what differs is that new changes are refused,
-//! and none that was accepted is given up.
+//! and none that was accepted is given up for it.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 /// One lane's. See the module.
 #[derive(Default)]
 pub(super) struct Congestion {
-    /// Since when everything that was taken had waited too long.
+    /// Since when the longest wait of what was taken has been too long each time.
     above: Option<Instant>,
     /// It is congested: when somebody was refused last, or it began.
     refused: Option<Instant>,
@@ -36,32 +36,36 @@ pub(super) enum Turn {
 }
 
 impl Congestion {
-    /// What was taken just now had waited so long, and left others behind or did not.
+    /// Something was taken just now: how long the first of it had waited, and whether more is left behind than is taken
+    /// next time.
     pub(super) fn took(&mut self, waited: Duration, leaves: bool) -> Option<Turn> {
-        let now = Instant::now();
-        if let Some(refused) = self.refused {
-            let ends = now.duration_since(refused) >= INTERVAL;
-            if ends {
-                *self = Self::default();
-            }
-            return ends.then_some(Turn::Ends);
+        if self.refused.is_some() {
+            return self.rested();
         }
         if waited <= TARGET || !leaves {
             self.above = None;
             return None;
         }
+        let now = Instant::now();
         let above = *self.above.get_or_insert(now);
         let begins = now.duration_since(above) >= INTERVAL;
         self.refused = begins.then_some(now);
         begins.then_some(Turn::Begins)
     }
 
+    /// Ends it when nobody was refused for long enough.
+    pub(super) fn rested(&mut self) -> Option<Turn> {
+        let ends = self.refused.is_some_and(|refused| refused.elapsed() >= INTERVAL);
+        if ends {
+            *self = Self::default();
+        }
+        ends.then_some(Turn::Ends)
+    }
+
     /// Whether a change is refused that comes now, behind more than one transaction takes.
     pub(super) fn refuses(&mut self) -> bool {
-        if let Some(refused) = &mut self.refused {
-            *refused = Instant::now();
-        }
-        self.refused.is_some()
+        let refused = self.refused.as_mut().filter(|refused| refused.elapsed() < INTERVAL);
+        refused.map(|refused| *refused = Instant::now()).is_some()
     }
 }
 
@@ -115,5 +119,17 @@ mod tests {
         assert_eq!(take(&mut lane, STEP, 3).await, [(1, Turn::Ends)]);
         assert!(!lane.refuses());
         assert_eq!(take(&mut lane, LONG, 5).await, [], "it begins as it did at first");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_over_also_where_nothing_comes_any_more() {
+        let mut lane = Congestion::default();
+        take(&mut lane, LONG, 6).await;
+        assert!(lane.refuses());
+        advance(INTERVAL.saturating_sub(STEP)).await;
+        assert_eq!(lane.rested(), None);
+        advance(STEP).await;
+        assert!(!lane.refuses(), "what comes long after is not refused for what was");
+        assert_eq!((lane.rested(), lane.rested()), (Some(Turn::Ends), None));
     }
 }

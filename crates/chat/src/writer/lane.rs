@@ -7,12 +7,12 @@ use futures_util::FutureExt;
 use protocol::{ErrorCode, Limits};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use super::{
     commit::{Commit, Committer},
-    congestion::Turn,
+    congestion::{INTERVAL, Turn},
     places::{Place, Places},
     publisher::Publisher,
 };
@@ -57,8 +57,10 @@ impl<S: Commit + ?Sized> Lane<S> {
             limits: self.limits,
             publisher: self.publisher,
             metrics: self.metrics.clone(),
-            outage: self.outage,
+            outage: Arc::clone(&self.outage),
         };
+        let (metrics, outage) = (&self.metrics, &self.outage);
+        let mut is_congested = false;
         loop {
             let mut batch = Vec::new();
             tokio::select! {
@@ -69,15 +71,23 @@ impl<S: Commit + ?Sized> Lane<S> {
                     continue;
                 }
                 count = queue.recv_many(&mut batch, self.max_batch) => if count == 0 { break },
+                () = sleep(INTERVAL), if is_congested => {
+                    is_congested = tell(self.number, self.places.rests(self.number), metrics).unwrap_or(is_congested);
+                    continue;
+                }
             }
+            let leaves = queue.len() >= self.max_batch;
+            let waited = batch.first().map(|job| job.queued_at.elapsed()).unwrap_or_default();
             self.metrics.queue.sub(batch.len() as i64);
             let batch = in_time(batch, &self.metrics);
             if batch.is_empty() {
                 continue;
             }
             self.metrics.batch_size.observe(batch.len() as f64);
-            let waited = batch.iter().map(|job| job.queued_at.elapsed()).max().unwrap_or_default();
-            tell(self.number, self.places.begins(self.number, waited, !queue.is_empty()), &self.metrics);
+            // An outage makes everything wait, and is told as what it is.
+            let waits = !outage.is_under_way();
+            let turn = self.places.begins(self.number, if waits { waited } else { Duration::ZERO }, leaves);
+            is_congested = tell(self.number, turn, metrics).unwrap_or(is_congested);
             // Should it panic, its callers are told (their answers are dropped) and the lane goes on.
             if AssertUnwindSafe(committer.commit(batch)).catch_unwind().await.is_err() {
                 tracing::error!(lane = self.number, "a batch of changes ended in a panic");
@@ -87,17 +97,19 @@ impl<S: Commit + ?Sized> Lane<S> {
     }
 }
 
-fn tell(lane: usize, turn: Option<Turn>, metrics: &Metrics) {
-    match turn {
-        Some(Turn::Begins) => {
+/// Tells the operator; whether the lane is congested now, when that has changed.
+fn tell(lane: usize, turn: Option<Turn>, metrics: &Metrics) -> Option<bool> {
+    match turn? {
+        Turn::Begins => {
             metrics.congested.inc();
             tracing::warn!(lane, "more comes than can be written: changes are refused");
+            Some(true)
         }
-        Some(Turn::Ends) => {
+        Turn::Ends => {
             metrics.congested.dec();
             tracing::info!(lane, "what comes can be written again");
+            Some(false)
         }
-        None => {}
     }
 }
 

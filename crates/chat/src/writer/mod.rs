@@ -22,6 +22,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+#[cfg(feature = "micro")]
+pub(crate) use self::publisher::encode_change;
 use self::{
     lane::{Job, Lane},
     places::Places,
@@ -36,8 +38,8 @@ use crate::{
 /// A caller is answered within this, whatever happens below: shorter than a transport's own limit, so that the
 /// answer says what is known.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
-/// With so much waiting in a lane the next one is used: what many changes share in a transaction (round trips, the lock,
-/// the flush) is little for each by then, and several transactions get more done than one.
+/// With so much waiting in a lane the next one is used: what many changes share in a transaction (round trips, the
+/// lock, the flush) is little for each by then, and several transactions get more done than one.
 const FULL: usize = 64;
 /// When to try again after a full queue: a few batches later.
 const OVERLOADED_RETRY_MS: u64 = 500;

@@ -1,8 +1,8 @@
 //! Which lane a change waits in.
 //!
 //! A transaction for many changes costs hardly more than one for few, so one lane is filled before the next is opened:
-//! that is used when those before it have as much waiting as one transaction takes, or are held up in one. Changes of
-//! one conversation that are under way at once are all in one lane, so that they keep their order.
+//! that is used when enough wait in those before it that a further one costs each of them little, or they are held up.
+//! Changes of one conversation that are under way at once are all in one lane, so that they keep their order.
 
 use std::{collections::hash_map::Entry, sync::Arc, time::Duration};
 
@@ -80,12 +80,17 @@ impl Places {
         Some(Place { places: Arc::clone(self), conversation, lane })
     }
 
-    /// A transaction of this lane begins, of changes that have waited so long at most, and leaves others behind or does
-    /// not; what that tells of the load.
+    /// A transaction of this lane begins, of changes the first of which has waited so long; it leaves more behind than
+    /// the next one takes, or does not. What that tells of the load.
     pub(super) fn begins(&self, lane: usize, waited: Duration, leaves: bool) -> Option<Turn> {
         let mut state = self.state.lock();
         state.since[lane] = Some(Instant::now());
         state.congestion[lane].took(waited, leaves)
+    }
+
+    /// Of a lane that does nothing just now: whether what was too much is over.
+    pub(super) fn rests(&self, lane: usize) -> Option<Turn> {
+        self.state.lock().congestion[lane].rested()
     }
 
     /// It has ended.

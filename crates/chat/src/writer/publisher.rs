@@ -176,7 +176,7 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
 
 /// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes
 /// out as `message.updated`, with the same place and state.
-fn encode_change(message: &Message, reaction: Option<Reacted>, epoch: &str) -> serde_json::Result<Bytes> {
+pub(crate) fn encode_change(message: &Message, reaction: Option<Reacted>, epoch: &str) -> serde_json::Result<Bytes> {
     let (conversation_id, seq, place) = (message.conversation_id, message.changed_seq, message.seq);
     let removed = match &message.system {
         Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),

@@ -27,6 +27,7 @@ const FRAMES_PER_COMMAND: usize = 8;
 const MARKERS_MAX: usize = 256;
 /// By then those that wait were written.
 const MARKERS_WAIT_MS: u64 = 1_000;
+
 impl<T: Transport> Connection<T> {
     pub(super) async fn command(&mut self, text: &str) -> std::result::Result<(), End> {
         let decoded = Command::decode(text);

@@ -17,8 +17,6 @@ use crate::{
 const WRITE_BATCH: usize = 64 * 1024;
 
 impl<T: Transport> Connection<T> {
-    // ---- writing
-
     pub(super) fn push(&self, frame: Utf8Bytes) {
         self.link.outbox.push(frame, Class::Durable);
     }

@@ -7,7 +7,7 @@
 pub(crate) mod channel;
 mod feeds;
 mod orgs;
-mod sequencer;
+pub(crate) mod sequencer;
 
 use std::{collections::hash_map::Entry, sync::Arc};
 

@@ -269,9 +269,16 @@ fn refuse_idle_options(options: &Options, scenario: &Scenario) -> Result<()> {
         let open = matches!(scenario, Scenario::Storm { .. } | Scenario::Joins { .. } | Scenario::Mixed { .. });
         ensure!(!open, "--in-flight does nothing in `{name}`, an open loop: use --rate");
     }
+    if options.no_retry && !matches!(scenario, Scenario::Idle { .. }) {
+        let open = matches!(scenario, Scenario::Storm { .. } | Scenario::Joins { .. } | Scenario::Mixed { .. });
+        ensure!(
+            open || options.rate.is_some(),
+            "--no-retry needs --rate: in a closed loop who is refused says the next"
+        );
+    }
     if matches!(scenario, Scenario::Idle { .. }) {
-        let said = [options.rate.is_some(), options.in_flight.is_some(), options.size.is_some()];
-        for (said, option) in said.into_iter().zip(["--rate", "--in-flight", "--size"]) {
+        let said = [options.rate.is_some(), options.in_flight.is_some(), options.size.is_some(), options.no_retry];
+        for (said, option) in said.into_iter().zip(["--rate", "--in-flight", "--size", "--no-retry"]) {
             ensure!(!said, "{option} does nothing in `{name}`, which sends nothing");
         }
     }

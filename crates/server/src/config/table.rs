@@ -152,7 +152,8 @@ settings! {
         /// up. SQLite writes one at a time.
         writer_lanes: u32 = parse::whole::<1, 64>, "STARLING_WRITER_LANES", Number, Open,
             ByMode { embedded: "1", cluster: "4" };
-        /// Changes that may wait in one lane; beyond it a client gets `overloaded`.
+        /// Changes that may wait in one lane for a moment; beyond it, and sooner where more comes than can be written,
+        /// a client gets `overloaded`.
         writer_queue: u32 = parse::whole::<1, 1_000_000>, "STARLING_WRITER_QUEUE", Number, Open, Same("10000");
         /// Folder of the embedded server: database, secret and attachments. One process at a time.
         data_dir: PathBuf = parse::folder, "STARLING_DATA_DIR", Text, Open,

@@ -28,9 +28,22 @@ pub(super) async fn migrate(config: &PostgresConfig) -> Outcome<()> {
     let options = config.migration_options().map_err(|reason| StoreError::Internal(reason.into()))?;
     let pool =
         PgPoolOptions::new().max_connections(1).acquire_timeout(config.acquire_timeout).connect_with(options).await?;
-    let outcome = migrator().run(&pool).await.map_err(explain);
+    let outcome = match encoding(&pool).await {
+        Ok(()) => migrator().run(&pool).await.map_err(explain),
+        Err(fault) => Err(fault),
+    };
     pool.close().await;
     outcome
+}
+
+/// Texts are sorted, searched and counted as UTF-8.
+async fn encoding(pool: &PgPool) -> Outcome<()> {
+    let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(pool).await?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    let reason = format!("the database's encoding is {encoding}: make one with ENCODING 'UTF8' TEMPLATE template0");
+    Err(StoreError::Schema(reason).into())
 }
 
 fn explain(error: MigrateError) -> Fault {

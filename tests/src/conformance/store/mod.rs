@@ -189,6 +189,7 @@ macro_rules! store_conformance {
             ],
             search: [
                 a_message_is_found_by_the_beginnings_of_its_words,
+                what_is_no_letter_and_no_digit_stands_between_words,
                 only_what_the_viewer_may_see_is_found,
                 edits_and_deletes_are_found_as_they_are_now,
                 a_search_is_narrowed_by_its_filters,

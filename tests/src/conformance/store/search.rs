@@ -31,6 +31,25 @@ async fn found(world: &World, viewer: &User, search: &MessageSearch) -> Vec<Stri
     page(world, viewer, search).await.items.into_iter().map(|hit| hit.message.content).collect()
 }
 
+/// Punctuation, spaces and symbols of whatever script, emoji among them; in one word, nothing stands but letters and
+/// digits.
+pub async fn what_is_no_letter_and_no_digit_stands_between_words(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let ada = world.user("ada").await;
+    let group = world.group(&[&ada]).await;
+    let between = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\u{a0}¡¢§©«°·»¿×÷‐–—―‘’“”„†•…‹›€ \u{2009}\u{200b}→−′≠★♥☂、。・「」《》【】\u{3000}\
+                   ！（），～｜：？؟،।😀🚀";
+    let within = "éßяשا日カ한5ª";
+    for (n, character) in between.chars().chain(within.chars()).enumerate() {
+        world.send(group, &ada, &format!("left{character}right{n}")).await;
+    }
+    for (n, character) in between.chars().chain(within.chars()).enumerate() {
+        let texts = found(&world, &ada, &words(&format!("right{n}"))).await;
+        let separate = texts.iter().any(|text| *text == format!("left{character}right{n}"));
+        assert_eq!(separate, !within.contains(character), "{character:?} (U+{:04X})", character as u32);
+    }
+}
+
 /// All of them, each at the beginning of a word, in any case and order, whatever stands between.
 pub async fn a_message_is_found_by_the_beginnings_of_its_words(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -20,9 +20,9 @@ pub(crate) enum Io {
     Tcp(TcpStream),
     /// Whatever else somebody serves this router on.
     Other(Box<TokioIo<Upgraded>>),
-    /// A pipe that takes as little at once as a test wants.
-    #[cfg(test)]
-    Narrow(tokio::io::DuplexStream),
+    /// A pipe that takes as little, or as much, at once as a test wants.
+    #[cfg(any(test, feature = "micro"))]
+    Pipe(tokio::io::DuplexStream),
 }
 
 impl Io {
@@ -43,8 +43,8 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Other(stream) => Pin::new(stream).poll_read(context, buffer),
-            #[cfg(test)]
-            Self::Narrow(stream) => Pin::new(stream).poll_read(context, buffer),
+            #[cfg(any(test, feature = "micro"))]
+            Self::Pipe(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -54,8 +54,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Other(stream) => Pin::new(stream).poll_write(context, bytes),
-            #[cfg(test)]
-            Self::Narrow(stream) => Pin::new(stream).poll_write(context, bytes),
+            #[cfg(any(test, feature = "micro"))]
+            Self::Pipe(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -67,8 +67,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, parts),
             Self::Other(stream) => Pin::new(stream).poll_write_vectored(context, parts),
-            #[cfg(test)]
-            Self::Narrow(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            #[cfg(any(test, feature = "micro"))]
+            Self::Pipe(stream) => Pin::new(stream).poll_write_vectored(context, parts),
         }
     }
 
@@ -76,8 +76,8 @@ impl AsyncWrite for Io {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Other(stream) => stream.is_write_vectored(),
-            #[cfg(test)]
-            Self::Narrow(stream) => stream.is_write_vectored(),
+            #[cfg(any(test, feature = "micro"))]
+            Self::Pipe(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -85,8 +85,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Self::Other(stream) => Pin::new(stream).poll_flush(context),
-            #[cfg(test)]
-            Self::Narrow(stream) => Pin::new(stream).poll_flush(context),
+            #[cfg(any(test, feature = "micro"))]
+            Self::Pipe(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -94,8 +94,8 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Other(stream) => Pin::new(stream).poll_shutdown(context),
-            #[cfg(test)]
-            Self::Narrow(stream) => Pin::new(stream).poll_shutdown(context),
+            #[cfg(any(test, feature = "micro"))]
+            Self::Pipe(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -31,7 +31,7 @@ async fn pair() -> (WsTransport, WebSocketStream<TcpStream>) {
 async fn narrow(bytes: usize) -> (WsTransport, WebSocketStream<DuplexStream>) {
     let (server, client) = duplex(bytes);
     let client = WebSocketStream::from_raw_socket(client, Role::Client, None).await;
-    (WsTransport::new(Io::Narrow(server), &[], FRAME_BYTES), client)
+    (WsTransport::new(Io::Pipe(server), &[], FRAME_BYTES), client)
 }
 
 fn frames(texts: impl IntoIterator<Item = String>) -> Batch {

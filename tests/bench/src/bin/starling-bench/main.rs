@@ -64,8 +64,8 @@ pub(crate) struct Growth {
 }
 
 impl Plan {
-    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `loaded`, `resume`, `reads`, `writer`, `scale`,
-    /// `growth`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
+    /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `loaded`, `resume`, `reads`, `writer`,
+    /// `scale`, `growth`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
     fn chosen() -> Result<Self> {
         let mut plan = Self::of_this_size();
         if let Ok(rounds) = std::env::var("STARLING_BENCH_ROUNDS") {
@@ -192,8 +192,8 @@ async fn print_loaded(plan: &Plan) -> Result<()> {
     println!("| one conversation of {}, at half of the load that saturates | |", plan.fan_out);
     println!("|---|---|");
     print_row("messages per second that saturate", [&figures.saturates]);
-    print_row("ms from the acknowledgement to the last member, p99", [&figures.last_p99]);
-    print_row("limit server at the same rate: ms from the intended time to the last member, p99", [&figures.limit_p99]);
+    print_row("ms from the intended time to the last member, p99", [&figures.last_p99]);
+    print_row("the same of the limit server at the same rate", [&figures.limit_p99]);
     print_row("L1: the one ÷ the other", [&figures.to_limit]);
     let seconds = plan.surge.as_secs();
     println!("\n| {} conversations of two, {seconds} s of twice the load that saturates | |", plan.pairs);
@@ -225,7 +225,7 @@ async fn print_resume(plan: &Plan) -> Result<()> {
         ("ms from the loss to when events flow again, p50", &figures.back_p50),
         ("ms from the loss to when events flow again, p99", &figures.back_p99),
         ("who stayed: ms from send to delivery at p99, before", &figures.before_p99),
-        ("who stayed: the same over the 3 s after the death", &figures.during_p99),
+        ("who stayed: the same from the death to when all were back", &figures.during_p99),
         ("R2: during ÷ before", &figures.to_before),
     ] {
         print_row(name, [figure]);

@@ -22,8 +22,8 @@ use crate::{
 /// What was measured.
 #[derive(Default)]
 pub(crate) struct Figures {
-    /// Transactions (a statement alone is one) per client, from the death to when the last one was back, beyond those
-    /// that the messages take.
+    /// Transactions (a statement alone is one) per client, from the death to when the last one was back: all, but those
+    /// that messages take.
     pub(crate) queries: Samples,
     /// CPU-µs of the gateway that they came to, for each of them; those of the other one when they connected; their
     /// ratio.
@@ -45,6 +45,8 @@ const RATE: f64 = 20.0;
 const STAYING: (usize, f64) = (20, 200.0);
 /// Long enough for everybody to come back, and for a rate before.
 const TIME: Duration = Duration::from_secs(12);
+/// By then the storm is over, whatever comes between.
+const LONGEST: Duration = Duration::from_mins(5);
 /// By then Postgres tells what it has counted.
 const TOLD: Duration = Duration::from_millis(1_500);
 
@@ -94,7 +96,7 @@ impl Two {
     }
 }
 
-/// What was seen at a moment: when, CPU seconds of both nodes, transactions.
+/// What was seen at a moment: when, CPU seconds of both nodes, transactions that are no messages'.
 type Seen = (Instant, [f64; 2], f64);
 
 async fn cost(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Figures) -> Result<()> {
@@ -117,9 +119,7 @@ async fn cost(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Fi
         .await?;
     let [connecting, connected, dies, back] = seen.as_slice() else { anyhow::bail!("a moment was missed") };
     let clients = plan.resume as f64;
-    let calm = (dies.2 - connected.2) / (dies.0 - connected.0).as_secs_f64();
-    let storm = (back.0 + TOLD - dies.0).as_secs_f64();
-    figures.queries.add(((back.2 - dies.2) - calm * storm) / clients);
+    figures.queries.add((back.2 - dies.2) / clients);
     let calm = (dies.1[0] - connected.1[0]) / (dies.0 - connected.0).as_secs_f64();
     let resumed = (back.1[0] - dies.1[0] - calm * (back.0 - dies.0).as_secs_f64()) * 1e6 / clients;
     let connected = (connected.1[1] - connecting.1[1]) * 1e6 / clients;
@@ -133,43 +133,31 @@ async fn cost(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Fi
 
 async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut Figures) -> Result<()> {
     let mut two = Two::start(apart).await?;
-    let staying = two.staying.clone();
-    let steady = async |name: &str, time| {
-        let (rooms, rate) = STAYING;
-        let wanted = steady::Steady { run: format!("{name}-{round}"), rooms, members: 10, rate, size: 128, time };
-        let outcome = steady::run(&staying, &wanted, || 0.0).await?;
-        ensure!(outcome.findings.is_clean(), "deliveries were wrong: {outcome:?}");
-        Ok::<_, anyhow::Error>(outcome.delivery_ms[1])
-    };
-    let before = steady("before", TIME / 2).await?;
-    // It begins when the others lose their gateway, and lasts about as long as they take to come back: a longer one
-    // would hide them in its calm.
-    let (dies, died) = tokio::sync::oneshot::channel();
-    let mut dies = Some(dies);
-    let name = format!("noticed-{round}");
-    let storm = two.storm(plan, &name, async |moment| {
-        if moment == Moment::Dies
-            && let Some(dies) = dies.take()
-        {
-            let _ = dies.send(());
-        }
+    let (rooms, rate) = STAYING;
+    let run = format!("staying-{round}");
+    let wanted = steady::Steady { run, rooms, members: 10, rate, size: 128, time: LONGEST };
+    let staying = steady::Running::start(&two.staying, &wanted).await?;
+    let mut parts = Vec::new();
+    two.storm(plan, &format!("noticed-{round}"), async |moment| {
+        parts.push((moment, staying.part()));
         Ok(())
-    });
-    let during = async {
-        died.await.context("the storm did not begin")?;
-        steady("during", TIME / 4).await
+    })
+    .await?;
+    let faults = staying.end().await?;
+    ensure!(faults.is_clean(), "deliveries to who stayed were wrong: {faults:?}");
+    let until = |end| parts.iter().find(|(moment, _)| *moment == end).and_then(|(_, part)| *part);
+    let (Some([_, before]), Some([_, during])) = (until(Moment::Dies), until(Moment::Back)) else {
+        anyhow::bail!("nothing was delivered to who stayed");
     };
-    let (stormed, during) = tokio::join!(storm, during);
-    stormed?;
-    let during = during?;
     figures.before_p99.add(before);
     figures.during_p99.add(during);
     figures.to_before.add(during / before);
     Ok(())
 }
 
-/// How many transactions this database has seen.
+/// How many transactions this database has seen, without those of messages: they are so few that each has its own.
 async fn transactions(database: &mut PgConnection) -> Result<f64> {
-    let sql = "SELECT (xact_commit + xact_rollback)::float8 FROM pg_stat_database WHERE datname = current_database()";
+    let sql = "SELECT (xact_commit + xact_rollback - (SELECT count(*) FROM messages))::float8
+               FROM pg_stat_database WHERE datname = current_database()";
     Ok(sqlx::query_scalar(sql).fetch_one(database).await?)
 }
