@@ -103,7 +103,9 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
         // Something of everything that reads look at.
         "INSERT INTO reactions (conversation_id, seq, emoji, user_id, changed_seq, created_at)
          SELECT id_of(2, c), s, '👍', id_of(1, 1 + s % 5), s, date_trunc('milliseconds', now())
-         FROM generate_series(1, 200) c, generate_series(1, 40, 4) s"
+         FROM generate_series(1, 200) c, generate_series(1, 40, 4) s
+         -- A small database has fewer conversations, and shorter ones.
+         WHERE EXISTS (SELECT FROM messages m WHERE m.conversation_id = id_of(2, c) AND m.seq = s)"
             .to_owned(),
         "UPDATE messages SET reaction_count = 1
          WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM reactions)"
