@@ -4,7 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::{Target, cli::Scenario, device::Line, plan::Pace, room::stage, scenario::dealt, stage::Crowd};
+use crate::{
+    Target,
+    cli::Scenario,
+    device::Line,
+    plan::{Pace, Plan},
+    room::stage,
+    scenario::dealt,
+    stage::Crowd,
+};
 
 /// What to open.
 #[derive(Debug, Clone)]
@@ -33,7 +41,7 @@ impl Open {
 /// Opens the sockets; returns when all are live.
 pub async fn open(target: &Target, idle: &Idle) -> Result<Open> {
     let scenario = Scenario::Idle { sockets: idle.sockets, conversations: idle.conversations };
-    let stage = stage(target, &idle.run, scenario, Pace::Closed { in_flight: 1 })?;
+    let stage = stage(target, Plan::for_benchmark(target, &idle.run, scenario, Pace::Closed { in_flight: 1 }))?;
     let people = stage.people(idle.sockets).await?;
     let members = idle.sockets.min(10);
     let count = (idle.sockets * idle.conversations).div_ceil(members.max(1));

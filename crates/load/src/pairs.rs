@@ -10,8 +10,8 @@ use crate::{
     cli::Scenario,
     device::Line,
     plan::{Pace, Plan},
-    room::{Outcome, measure, stage_of},
-    stage::Sender,
+    room::{Outcome, measure, stage},
+    stage::{Crowd, Sender, Stage},
 };
 
 /// What to run.
@@ -35,11 +35,17 @@ pub async fn run(target: &Target, pairs: &Pairs, sample: impl FnMut() -> f64) ->
     let scenario = Scenario::Pairs { pairs: pairs.pairs };
     let pace = Pace::Closed { in_flight: pairs.in_flight as u32 };
     let plan = Plan::for_benchmark(target, &pairs.run, scenario, pace);
-    let stage = stage_of(target, Plan { time: pairs.time, size: pairs.size, ..plan }, |dialer| dialer)?;
-    let people = stage.people(2 * pairs.pairs).await?;
-    let couples: Vec<_> = people.chunks_exact(2).map(|two| [two[0].clone(), two[1].clone()]).collect();
+    let stage = stage(target, Plan { time: pairs.time, size: pairs.size, ..plan })?;
+    let (crowd, senders) = connected(&stage, pairs.pairs).await?;
+    measure(&stage, &crowd, senders, sample).await
+}
+
+/// So many pairs, live; everybody writes.
+pub(crate) async fn connected(stage: &Stage, pairs: usize) -> Result<(Crowd, Vec<Sender>)> {
+    let people = stage.people(2 * pairs).await?;
+    let couples: Vec<_> = people.as_chunks::<2>().0.to_vec();
     let rooms = stage.pairs(&couples).await?;
     let crowd = stage.connect(&people, Line::Socket, |n| vec![Arc::clone(&rooms[n / 2])]).await?;
     let senders = (0..people.len()).map(|n| Sender { device: n, rooms: vec![Arc::clone(&rooms[n / 2])] }).collect();
-    measure(&stage, &crowd, senders, sample).await
+    Ok((crowd, senders))
 }

@@ -14,7 +14,7 @@ use crate::{
     meter::Kind,
     plan::{Pace, Plan},
     report::model::Latency,
-    room::stage_of,
+    room::stage_with,
     scenario::dealt,
     socket::Dialer,
     stage::{Crowd, Sender, Stage},
@@ -75,7 +75,7 @@ pub async fn run(target: &Target, resume: &Resume, mut at: impl AsyncFnMut(Momen
     let scenario = Scenario::Storm { sockets: count, share: 1.0, waves: 1, within: 0 };
     let pace = Pace::Open { rate: resume.rate };
     let plan = Plan { time: resume.time, ..Plan::for_benchmark(target, &resume.run, scenario, pace) };
-    let stage = stage_of(target, plan, Dialer::with_one_home)?;
+    let stage = stage_with(target, plan, Dialer::with_one_home)?;
     let people = stage.people(count).await?;
     let members = count.min(10);
     let (rooms, of) = dealt(&stage, &people, (count * resume.conversations).div_ceil(members), members).await?;

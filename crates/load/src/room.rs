@@ -73,7 +73,7 @@ pub async fn run(target: &Target, room: &Room, sample: impl FnMut() -> f64) -> R
     let scenario = Scenario::Room { members: room.members, senders: room.senders };
     let pace = Pace::Closed { in_flight: room.in_flight as u32 };
     let plan = Plan::for_benchmark(target, &room.run, scenario, pace);
-    let stage = stage_of(target, Plan { time: room.time, size: room.size, ..plan }, |dialer| dialer)?;
+    let stage = stage(target, Plan { time: room.time, size: room.size, ..plan })?;
     let people = stage.people(room.members).await?;
     let place = stage.one_room(ConversationKind::Group, &people).await?;
     let crowd = stage.connect(&people, Line::Socket, |_| vec![Arc::clone(&place)]).await?;
@@ -110,12 +110,12 @@ pub(crate) async fn measure(
 }
 
 /// A stage for a benchmark: its own servers, nothing shown and nothing recorded beside what is timed.
-pub(crate) fn stage(target: &Target, run: &str, scenario: Scenario, pace: Pace) -> Result<Stage> {
-    stage_of(target, Plan::for_benchmark(target, run, scenario, pace), |dialer| dialer)
+pub(crate) fn stage(target: &Target, plan: Plan) -> Result<Stage> {
+    stage_with(target, plan, |dialer| dialer)
 }
 
-/// The same of any plan, with a say in how gateways are chosen.
-pub(crate) fn stage_of(target: &Target, plan: Plan, choose: impl FnOnce(Dialer) -> Dialer) -> Result<Stage> {
+/// The same, with a say in how gateways are chosen.
+pub(crate) fn stage_with(target: &Target, plan: Plan, choose: impl FnOnce(Dialer) -> Dialer) -> Result<Stage> {
     fds::make_room(plan.sockets())?;
     let rest = Rest::new(&plan.api)?;
     let people = People::new(rest.clone(), Tokens::minted(&target.secret), &plan.run);

@@ -15,7 +15,7 @@ use crate::{
     meter::Kind,
     plan::{Pace, Plan},
     report::model::Latency,
-    room::{Outcome, measure, stage_of},
+    room::{Outcome, measure, stage},
     scenario::dealt,
     stage::{Crowd, Sender, Stage},
 };
@@ -85,7 +85,7 @@ async fn connected(target: &Target, steady: &Steady) -> Result<(Stage, Crowd, Ve
     let scenario = Scenario::Rooms { rooms: steady.rooms, members: steady.members, users: Some(users) };
     let pace = Pace::Open { rate: steady.rate };
     let plan = Plan::for_benchmark(target, &steady.run, scenario, pace);
-    let stage = stage_of(target, Plan { time: steady.time, size: steady.size, ..plan }, |dialer| dialer)?;
+    let stage = stage(target, Plan { time: steady.time, size: steady.size, ..plan })?;
     let people = stage.people(users).await?;
     let (rooms, of) = dealt(&stage, &people, steady.rooms, steady.members).await?;
     let mine = |n: usize| -> Vec<Arc<ledger::Room>> { of[n].iter().map(|room| Arc::clone(&rooms[*room])).collect() };

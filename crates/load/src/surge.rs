@@ -2,7 +2,7 @@
 //! sockets. Messages that are refused are given up: what comes is what was to come (an open loop of Poisson arrivals),
 //! whatever the server says to it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
@@ -10,12 +10,11 @@ use hdrhistogram::Histogram;
 use crate::{
     Counts, Target,
     cli::Scenario,
-    device::Line,
-    ledger,
     meter::Kind,
+    pairs::connected,
     plan::{Pace, Plan},
     report::model::Latency,
-    room::stage_of,
+    room::stage,
     stage::{Crowd, Sender, Stage},
 };
 
@@ -68,13 +67,8 @@ pub async fn run(target: &Target, surge: &Surge, begins: impl FnOnce(), ends: im
     let pace = Pace::Open { rate: surge.carried };
     let scenario = Scenario::Pairs { pairs: surge.pairs };
     let plan = Plan { retries: false, ..Plan::for_benchmark(target, &surge.run, scenario, pace) };
-    let mut stage = stage_of(target, plan, |dialer| dialer)?;
-    let people = stage.people(2 * surge.pairs).await?;
-    let couples: Vec<_> = people.as_chunks::<2>().0.to_vec();
-    let rooms = stage.pairs(&couples).await?;
-    let mine = |n: usize| -> Vec<Arc<ledger::Room>> { vec![Arc::clone(&rooms[n / 2])] };
-    let crowd = stage.connect(&people, Line::Socket, mine).await?;
-    let senders: Vec<_> = (0..people.len()).map(|device| Sender { device, rooms: mine(device) }).collect();
+    let mut stage = stage(target, plan)?;
+    let (crowd, senders) = connected(&stage, surge.pairs).await?;
 
     let before = part(&mut stage, &crowd, &senders, surge.carried, surge.calm).await?;
     begins();

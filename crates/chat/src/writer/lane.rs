@@ -59,7 +59,6 @@ impl<S: Commit + ?Sized> Lane<S> {
             metrics: self.metrics.clone(),
             outage: Arc::clone(&self.outage),
         };
-        let (metrics, outage) = (&self.metrics, &self.outage);
         let mut is_congested = false;
         loop {
             let mut batch = Vec::new();
@@ -72,11 +71,12 @@ impl<S: Commit + ?Sized> Lane<S> {
                 }
                 count = queue.recv_many(&mut batch, self.max_batch) => if count == 0 { break },
                 () = sleep(INTERVAL), if is_congested => {
-                    is_congested = tell(self.number, self.places.rests(self.number), metrics).unwrap_or(is_congested);
+                    is_congested = tell(self.number, self.places.rests(self.number), &self.metrics).unwrap_or(is_congested);
                     continue;
                 }
             }
-            let leaves = queue.len() >= self.max_batch;
+            // An outage makes everything wait, and is told as what it is.
+            let leaves = queue.len() >= self.max_batch && !self.outage.is_under_way();
             let waited = batch.first().map(|job| job.queued_at.elapsed()).unwrap_or_default();
             self.metrics.queue.sub(batch.len() as i64);
             let batch = in_time(batch, &self.metrics);
@@ -84,10 +84,8 @@ impl<S: Commit + ?Sized> Lane<S> {
                 continue;
             }
             self.metrics.batch_size.observe(batch.len() as f64);
-            // An outage makes everything wait, and is told as what it is.
-            let waits = !outage.is_under_way();
-            let turn = self.places.begins(self.number, if waits { waited } else { Duration::ZERO }, leaves);
-            is_congested = tell(self.number, turn, metrics).unwrap_or(is_congested);
+            let turn = self.places.begins(self.number, waited, leaves);
+            is_congested = tell(self.number, turn, &self.metrics).unwrap_or(is_congested);
             // Should it panic, its callers are told (their answers are dropped) and the lane goes on.
             if AssertUnwindSafe(committer.commit(batch)).catch_unwind().await.is_err() {
                 tracing::error!(lane = self.number, "a batch of changes ended in a panic");
