@@ -1,8 +1,14 @@
 //! A private nginx in front of nodes, run from the very template that developers and operators use.
 //!
-//! Promises that a change of nodes has taken effect when [`Nginx::route`] returns; open sockets stay where they are.
+//! Promises that a change of nodes has taken effect for new connections when [`Nginx::route`] returns; open sockets stay
+//! where they are.
 
-use std::{collections::HashSet, fmt::Write as _, path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -57,19 +63,20 @@ impl Nginx {
         format!("{}{file}", self.process.log())
     }
 
-    /// Sends new connections and requests to these from now on.
+    /// Sends new connections to these from now on. A request on a kept connection may still be answered by a worker of
+    /// the old configuration.
     pub async fn route(&mut self, gateways: &[&str], apis: &[&str]) -> Result<()> {
         let before = self.workers()?;
+        let listener = listener(self.port)?;
+        ensure!(before.iter().any(|id| has_open(*id, &listener)), "this system does not tell what nginx has open");
         std::fs::write(self.dir.path().join("nginx.conf"), configuration(self.port, &self.dir, gateways, apis)?)?;
         // To the master alone: its workers would take it for something else.
         kill(nix::unistd::Pid::from_raw(i32::try_from(self.process.id())?), Signal::SIGHUP)?;
         let start = Instant::now();
         loop {
             self.process.check_running()?;
-            // Old workers accept nothing from the moment that they are told to end.
             let now = self.workers()?;
-            let ending = |id: &u32| title(*id).contains("shutting down") || title(*id).is_empty();
-            if !now.is_subset(&before) && now.intersection(&before).all(ending) {
+            if !now.is_subset(&before) && !now.intersection(&before).any(|id| has_open(*id, &listener)) {
                 return Ok(());
             }
             ensure!(start.elapsed() < SOON, "nginx did not take its new configuration:\n{}", self.log());
@@ -91,8 +98,22 @@ fn program() -> &'static str {
     if std::path::Path::new(debian).exists() { debian } else { "nginx" }
 }
 
-fn title(id: u32) -> String {
-    String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default()).into_owned()
+/// What the file descriptors of the socket that listens on this port lead to: `socket:[INODE]`. All workers share it, and
+/// one that is told to end closes its own.
+fn listener(port: u16) -> Result<PathBuf> {
+    const LISTEN: &str = "0A";
+    let local = format!("0100007F:{port:04X}");
+    let sockets = std::fs::read_to_string("/proc/net/tcp").context("this system does not tell its sockets")?;
+    let mut fields = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let listener = fields.find(|fields| fields.get(1) == Some(&&*local) && fields.get(3) == Some(&LISTEN));
+    let inode = listener.and_then(|fields| fields.get(9).copied()).context("nginx does not listen")?;
+    Ok(format!("socket:[{inode}]").into())
+}
+
+/// Whether a process has a file descriptor that leads there. One that is gone has none.
+fn has_open(id: u32, target: &Path) -> bool {
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{id}/fd")) else { return false };
+    descriptors.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|link| link == target))
 }
 
 fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> Result<String> {

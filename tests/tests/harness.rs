@@ -40,11 +40,12 @@ async fn the_load_balancer_sends_sockets_to_gateways_and_the_rest_to_apis_and_ca
     assert_eq!(rest.get("events").await.unwrap().body, "gateway");
     assert_eq!(rest.get("me").await.unwrap().body, "api");
     nginx.route(&[&gateway], &[&other]).await.unwrap();
+    // A connection that is kept may still be served by a worker of the old configuration.
+    let rest = Rest::new(&nginx.url(), None).unwrap();
     for _ in 0..10 {
         assert_eq!(rest.get("me").await.unwrap().body, "other", "{}", nginx.log());
     }
     nginx.route(&[], &[&api, &other]).await.unwrap();
-    // A connection that is kept may still be served by a worker of the old configuration.
     let rest = Rest::new(&nginx.url(), None).unwrap();
     assert_eq!(rest.get("events").await.unwrap().problem().unwrap(), (503, "unavailable".into()));
     // A node that is gone is left out.
