@@ -1,14 +1,12 @@
 //! Conversations and who takes part: reading them and changing them. Making one is in `create`.
 
-use std::collections::HashMap;
-
 use bus::BusStatus;
 use protocol::{
     AddParticipants, Conversation, ConversationFilter, ConversationId, ConversationPatch, Page, Participant,
     ParticipantPatch, Presence, UserId,
 };
 
-use crate::{Caller, Chat, ChatError, Result, change::Kind, check, create::PARTICIPANTS_MAX};
+use crate::{Caller, Chat, ChatError, Map, Result, change::Kind, check, create::PARTICIPANTS_MAX};
 
 impl Chat {
     /// The caller's conversations, last activity first. `limit` 1–100 (50 when absent).
@@ -59,7 +57,7 @@ impl Chat {
             return;
         }
         let known = async { self.presence_of(&self.visible(caller, &others).await?).await };
-        let known: HashMap<UserId, Presence> = match known.await {
+        let known: Map<UserId, Presence> = match known.await {
             Ok(presences) => presences.into_iter().map(|presence| (presence.user_id, presence)).collect(),
             Err(error) => {
                 tracing::debug!(%error, "a list of conversations goes without presence");

@@ -10,6 +10,7 @@ mod cursor;
 mod error;
 mod inbox;
 mod library;
+mod map;
 mod model;
 mod people;
 pub mod postgres;
@@ -26,6 +27,7 @@ pub use arrivals::{Arrivals, Behind, Who};
 pub use error::{Conflict, StoreError};
 pub use inbox::Inbox;
 pub use library::Library;
+pub use map::{Map, Set};
 pub use model::*;
 pub use people::People;
 

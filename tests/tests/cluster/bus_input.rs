@@ -2,7 +2,10 @@
 //! told to the operator once, and nobody misses anything by it.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use bytes::Bytes;
+use chat::envelope::{ChangePlace, ConversationEvent, VERSION};
+use protocol::{ConversationId, Seq};
+use serde_json::{Value, json};
 use starling_tests::{
     client::SOON,
     cluster::{Cluster, Person},
@@ -23,6 +26,18 @@ pub(crate) async fn publish(cluster: &mut Cluster, topic: &str, payload: &[u8]) 
     let mut connection = cluster.redis()?.connection().await?;
     let topic = format!("starling:{topic}");
     Ok(redis::cmd("PUBLISH").arg(topic).arg(payload).query_async(&mut connection).await?)
+}
+
+/// What a node publishes of a message that was made.
+pub(crate) fn made(id: ConversationId, seq: Seq, epoch: &str, data: &Value) -> Result<Bytes> {
+    let event = json!({"type": "message.created", "conversation_id": id, "seq": seq, "data": data});
+    let at = ChangePlace { seq, place: seq, removed: &[], ends: false, epoch };
+    ConversationEvent::encode_change(at, &event).context("an event of JSON")
+}
+
+/// The database's epoch.
+async fn epoch(cluster: &Cluster) -> Result<String> {
+    Ok(sqlx::query_scalar("SELECT epoch FROM meta").fetch_one(&mut cluster.rows().await?).await?)
 }
 
 /// Waits until each gateway has counted at least so many events of this kind.
@@ -55,8 +70,12 @@ async fn what_strangers_publish_on_our_topics_is_ignored_while_people_chat(clust
     }
     let oversized = vec![b'x'; 8 * 1024 * 1024];
     let nested = "[".repeat(100_000);
-    let payloads: [&[u8]; 9] = [
+    let epoch = epoch(cluster).await?;
+    let change = made(id, 1, &epoch, &json!({}))?;
+    let payloads: [&[u8]; 11] = [
         b"hello",
+        &change[..change.len() - 1],
+        &change[..20],
         b"",
         b"\xff\xfe\x00",
         b"{}",
@@ -78,8 +97,7 @@ async fn what_strangers_publish_on_our_topics_is_ignored_while_people_chat(clust
     counted(cluster, "bad", sent).await?;
     // Well-formed and untrue: of a place that does not exist, and without a place.
     for seq in [u64::MAX, 1_000, 60] {
-        let lie = json!({"v": 1, "seq": seq, "place": 1, "frame": {"type": "message.created"}}).to_string();
-        publish(cluster, &format!("c:{id}"), lie.as_bytes()).await?;
+        publish(cluster, &format!("c:{id}"), &made(id, seq, &epoch, &json!({}))?).await?;
         all[0].send(id, "after a lie").await?;
     }
     counted(cluster, "unknown", 1.0).await?;
@@ -121,6 +139,7 @@ async fn a_node_of_another_version_is_not_understood_and_nothing_is_missed(clust
     for device in &all {
         device.reaches(id, 1).await?;
     }
+    let epoch = epoch(cluster).await?;
     // A node that commits, and whose events only we see: as one of another version, ours repeat them changed.
     let env = [("STARLING_REDIS_PREFIX", "another:")];
     let other = cluster.start_node_with(starling_tests::node::Role::Api, &env).await?;
@@ -130,15 +149,19 @@ async fn a_node_of_another_version_is_not_understood_and_nothing_is_missed(clust
     };
     for round in 0..10 {
         let message = say(&ann, &format!("text {round}")).await.context("the other node does not answer")?;
-        let event = json!({"type": "message.created", "conversation_id": id, "seq": message.seq, "data": message});
-        let payload = if round % 2 == 0 {
-            // A younger version: not understood, so not received. The next one shows the hole.
-            json!({"v": 2, "seq": message.seq, "place": message.seq, "frame": event, "more": {"of": "it"}})
+        let mut payload = made(id, message.seq, &epoch, &json!(message))?.to_vec();
+        if round % 2 == 0 {
+            // A later version: not understood, so not received. The next one shows the hole.
+            payload[0] = VERSION + 1;
         } else {
-            // Ours, from a node that knows more fields.
-            json!({"v": 1, "seq": message.seq, "place": message.seq, "frame": event, "trace": "x", "flags": [1, 2]})
-        };
-        publish(cluster, &format!("c:{id}"), payload.to_string().as_bytes()).await?;
+            // Ours, from a node that knows more fields: they come before the frame, whose place it says.
+            let begins = u32::from_le_bytes(payload[2..6].try_into()?);
+            payload[1] |= 128;
+            payload[2..6].copy_from_slice(&(begins + 4).to_le_bytes());
+            let begins = usize::try_from(begins)?;
+            payload.splice(begins..begins, *b"more");
+        }
+        publish(cluster, &format!("c:{id}"), &payload).await?;
         for device in &all {
             device.reaches(id, message.seq).await?;
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use starling_tests::{client::Socket, cluster::Cluster, node};
 
 use crate::{
-    bus_input::{counted, publish},
+    bus_input::{counted, made, publish},
     world::{agree, devices, people, scenarios},
 };
 
@@ -74,9 +74,8 @@ async fn after_a_restore_everybody_starts_anew_and_hears_what_takes_the_places_o
     ensure!(reply["data"]["heads"][id.to_string()] == 2, "{reply}");
 
     // An event of the lost future that came late would take the place of what comes now.
-    let late = json!({"v": 1, "seq": 3, "place": 3, "epoch": epoch, "frame": {"type": "message.created",
-        "conversation_id": id, "seq": 3, "data": {"content": "lost"}}});
-    publish(cluster, &format!("c:{id}"), late.to_string().as_bytes()).await?;
+    let lost = epoch.as_str().context("an epoch is text")?;
+    publish(cluster, &format!("c:{id}"), &made(id, 3, lost, &json!({"content": "lost"}))?).await?;
     counted(cluster, "other_epoch", 1.0).await?;
     // That has places that were taken once; it reaches everybody all the same.
     for (number, device) in all.iter().take(5).enumerate() {

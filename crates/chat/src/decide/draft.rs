@@ -13,6 +13,7 @@ use store::{
 
 use super::state;
 use crate::{
+    Map,
     change::{NewMessage, Request},
     policy::Refusal,
 };
@@ -28,10 +29,10 @@ pub(super) struct Draft<'a> {
     pub(super) locked: &'a Locked,
     pub(super) limits: &'a Limits,
     pub(super) now: Timestamp,
-    conversations: HashMap<ConversationId, LockedConversation>,
-    participants: HashMap<(ConversationId, UserId), LockedParticipant>,
+    conversations: Map<ConversationId, LockedConversation>,
+    participants: Map<(ConversationId, UserId), LockedParticipant>,
     /// Messages that were changed, as they are by now.
-    messages: HashMap<MessageId, Message>,
+    messages: Map<MessageId, Message>,
     /// Reactions that came (true) or went.
     reactions: HashMap<(MessageId, UserId, String), bool>,
     pub(super) sent: HashMap<(ConversationId, UserId, String), Sent>,
@@ -45,8 +46,8 @@ impl<'a> Draft<'a> {
             limits,
             now,
             conversations: locked.conversations.clone(),
-            participants: HashMap::new(),
-            messages: HashMap::new(),
+            participants: Map::default(),
+            messages: Map::default(),
             reactions: HashMap::new(),
             sent: HashMap::new(),
             writes: Writes::default(),

@@ -128,16 +128,24 @@ async fn a_hole_is_filled_from_the_store_and_a_lost_last_event_is_found() {
 #[tokio::test]
 async fn what_another_program_publishes_on_our_topics_harms_nobody() {
     use bus::{Bus, Topic};
+    use chat::envelope::{ChangePlace, ConversationEvent, VERSION};
     let world = World::start().await;
     let ada = world.user("ada").await;
     let room = world.room(&ada, &[]).await.id;
     let mut socket = world.live(&ada).await;
+    let epoch = world.chat.heads_seen(&[]).await.unwrap().epoch;
     let topic = Topic::Conversation(room);
-    let forged = r#"{"v":1,"seq":9000000000000000000,"frame":{"type":"message.created"}}"#;
-    let doubled = r#"{"v":1,"seq":1,"frame":{"type":"message.created","seq":1}}"#;
-    let payloads = ["", "garbage", "{}", r#"{"v":99,"frame":{}}"#, forged, doubled];
+    let change = |seq| {
+        let at = ChangePlace { seq, place: seq, removed: &[], ends: false, epoch: &epoch };
+        let event = json!({"type": "message.created", "seq": seq});
+        ConversationEvent::encode_change(at, &event).unwrap()
+    };
+    let later = [&[VERSION + 1], &change(1)[1..]].concat().into();
+    let [empty, garbage, object] = ["", "garbage", "{}"].map(bytes::Bytes::from);
+    // The last two are well-formed, of a place that is not there and of one that was told.
+    let payloads = [empty, garbage, object, later, change(9_000_000_000_000_000_000), change(1)];
     for payload in payloads {
-        world.bus.publish(&[(topic, payload.into()), (Topic::User(ada.caller.user.id), payload.into())]).await.unwrap();
+        world.bus.publish(&[(topic, payload.clone()), (Topic::User(ada.caller.user.id), payload)]).await.unwrap();
     }
     for n in 0..3 {
         let sent = world.say(&ada, room, "still here").await;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::{Map, Set};
 use protocol::{
     Attachment, ConversationId, ConversationKind, History, Message, MessageId, NotificationId, NotificationKind,
     NotificationPreferences, Notify, OrgId, Posting, Role, Seq, SystemChange, Timestamp, User, UserId, UserSeq,
@@ -99,21 +100,21 @@ pub struct Locked {
     /// the scope is there.
     pub epoch: String,
     /// The locked rows.
-    pub conversations: HashMap<ConversationId, LockedConversation>,
+    pub conversations: Map<ConversationId, LockedConversation>,
     /// The named participants.
-    pub participants: HashMap<(ConversationId, UserId), LockedParticipant>,
+    pub participants: Map<(ConversationId, UserId), LockedParticipant>,
     /// Sends that exist already, tombstones included.
     pub by_client_id: HashMap<(ConversationId, UserId, String), StoredMessage>,
     /// The named messages.
-    pub messages: HashMap<MessageId, Message>,
+    pub messages: Map<MessageId, Message>,
     /// The named users.
-    pub users: HashMap<UserId, User>,
+    pub users: Map<UserId, User>,
     /// The named reactions that are there.
     pub reactions: HashSet<(MessageId, UserId, String)>,
     /// Settings of the named users who have any. Only where [`Scope::notifies`].
-    pub preferences: HashMap<UserId, NotificationPreferences>,
+    pub preferences: Map<UserId, NotificationPreferences>,
     /// (who blocked, whom) among the named users. Only where [`Scope::notifies`].
-    pub blocks: HashSet<(UserId, UserId)>,
+    pub blocks: Set<(UserId, UserId)>,
 }
 
 /// A mention to store: a range of the content.
@@ -288,7 +289,7 @@ pub struct Writes {
     /// Participants, in order.
     pub participants: Vec<WriteParticipant>,
     /// Conversations' rows.
-    pub conversations: HashMap<ConversationId, WriteConversation>,
+    pub conversations: Map<ConversationId, WriteConversation>,
     /// Notifications, at most one per user, message and kind.
     pub notifications: Vec<WriteNotification>,
 }
@@ -308,7 +309,7 @@ impl Writes {
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
     /// Present state, as read in the same transaction, of every message inserted or updated; reactions without `mine`.
-    pub messages: HashMap<MessageId, Message>,
+    pub messages: Map<MessageId, Message>,
     /// New feed heads, one entry per join or leave, in the order of `Writes::participants`, then one per notification
     /// that is new (one that is there already, the same user, message and kind, moves nothing), in their order.
     pub feeds: Vec<(ConversationId, UserId, UserSeq)>,

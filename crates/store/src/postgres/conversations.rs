@@ -2,8 +2,6 @@
 //! last messages (and what those show from other tables), the other ones of direct conversations and unread mentions,
 //! in one snapshot.
 
-use std::collections::HashMap;
-
 use protocol::{
     Conversation, ConversationFilter, ConversationId, ConversationKind, History, Message, Notify, Page, Posting, Role,
     Seq, Subject, Timestamp, User, UserId,
@@ -17,6 +15,7 @@ use super::{
     rows::{MessageRow, UserRow, message_columns, message_joins, messages, user_columns},
     values::{Word, count, fold, moment, small},
 };
+use crate::Map;
 use crate::cursor::{self, List};
 
 /// Begins a transaction whose statements all see the same snapshot.
@@ -240,13 +239,9 @@ async fn complete(tx: &mut PgConnection, viewer: UserId, rows: Vec<ConversationR
         .collect()
 }
 
-async fn last_messages(
-    tx: &mut PgConnection,
-    viewer: UserId,
-    ids: &[Uuid],
-) -> Outcome<HashMap<ConversationId, Message>> {
+async fn last_messages(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Map<ConversationId, Message>> {
     if ids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Map::default());
     }
     let rows: Vec<MessageRow> = sqlx::query_as(concat!(
         "SELECT ",
@@ -279,9 +274,9 @@ struct Other {
     delivered_seq: Seq,
 }
 
-async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, Other>> {
+async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Map<ConversationId, Other>> {
     if ids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Map::default());
     }
     let rows: Vec<OtherRow> = sqlx::query_as(concat!(
         "SELECT p.conversation_id, p.read_seq, p.delivered_seq, ",
@@ -309,9 +304,9 @@ struct Mentions {
 }
 
 /// Of conversations where something is not read. Everybody is the nil user.
-async fn mentions(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<HashMap<ConversationId, Mentions>> {
+async fn mentions(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Map<ConversationId, Mentions>> {
     if ids.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Map::default());
     }
     let rows: Vec<(Uuid, i64, Vec<i64>)> = sqlx::query_as(
         "SELECT p.conversation_id, count(*), (array_agg(x.seq ORDER BY x.seq))[:100]

@@ -1,15 +1,13 @@
 //! What a message shows from other tables: names of those whom it mentions or who replied in its thread, and
 //! reactions. However many messages, one statement each, and none where no message has any.
 
-use std::collections::{HashMap, HashSet};
-
 use protocol::{Mention, Message, REACTION_USERS_SHOWN, Reaction, Sender, UserId};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{fault::Outcome, rows::MessageRow, values::count};
-use crate::StoredMention;
+use crate::{Map, Set, StoredMention};
 
 /// A mention as the column `mentions` holds it.
 #[derive(Serialize, Deserialize)]
@@ -36,7 +34,7 @@ impl From<&StoredMention> for MentionCell {
 }
 
 /// People by their id.
-pub(super) type Names = HashMap<Uuid, Sender>;
+pub(super) type Names = Map<Uuid, Sender>;
 
 /// Makes messages of all rows, in their order. With a viewer, reactions say which are theirs.
 pub(super) async fn messages(
@@ -52,7 +50,7 @@ pub(super) async fn messages_for(
     tx: &mut PgConnection,
     rows: Vec<(MessageRow, Option<UserId>)>,
 ) -> Outcome<Vec<Message>> {
-    let named: HashSet<Uuid> = rows.iter().flat_map(|(row, _)| row.named()).collect();
+    let named: Set<Uuid> = rows.iter().flat_map(|(row, _)| row.named()).collect();
     let names = names(tx, named).await?;
     let reacted = rows.iter().map(|(row, viewer)| Some((row.reacted()?, *viewer))).collect();
     let reactions = reactions(tx, reacted).await?;
@@ -81,9 +79,9 @@ pub(super) fn mentions(cells: Vec<MentionCell>, names: &Names) -> Vec<Mention> {
 }
 
 /// Names of people, in one statement.
-pub(super) async fn names(tx: &mut PgConnection, ids: HashSet<Uuid>) -> Outcome<Names> {
+pub(super) async fn names(tx: &mut PgConnection, ids: Set<Uuid>) -> Outcome<Names> {
     if ids.is_empty() {
-        return Ok(Names::new());
+        return Ok(Names::default());
     }
     let rows: Vec<(Uuid, String, String, Option<String>)> =
         sqlx::query_as("SELECT id, username, display_name, avatar_url FROM users WHERE id = ANY($1)")

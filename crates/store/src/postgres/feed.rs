@@ -1,7 +1,5 @@
 //! What moved a user's feed, found in the rows that it numbers: first what moved, then how it is now, in one snapshot.
 
-use std::collections::HashMap;
-
 use protocol::{
     Conversation, ConversationId, Notification, NotificationId, NotificationPreferences, Notify, Preferences,
     SessionId, UserId, UserSeq,
@@ -16,7 +14,7 @@ use super::{
     inbox::notifications,
     values::{Word, count, int, moment},
 };
-use crate::{Feed, FeedChange, FeedItem};
+use crate::{Feed, FeedChange, FeedItem, Map};
 
 /// Something that a feed numbers; `what` says which of the fields count.
 #[derive(FromRow)]
@@ -76,8 +74,8 @@ pub(super) async fn after(pool: &PgPool, user: UserId, after: UserSeq) -> Outcom
 
 /// What moved, as it is now.
 struct Details {
-    conversations: HashMap<Uuid, Conversation>,
-    notifications: HashMap<NotificationId, Notification>,
+    conversations: Map<Uuid, Conversation>,
+    notifications: Map<NotificationId, Notification>,
 }
 
 impl Details {

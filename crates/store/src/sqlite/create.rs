@@ -1,6 +1,6 @@
 //! Making a conversation. Runs inside a write transaction, so that whoever asks second finds what the first made.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use protocol::{ConversationId, Role, UserId, UserSeq};
 use sqlx::SqliteConnection;
@@ -12,14 +12,14 @@ use super::{
     error::{Db, corrupt},
     users,
 };
-use crate::{Conflict, CreatedConversation, InsertMessage, NewConversation, Result, StoreError};
+use crate::{Conflict, CreatedConversation, InsertMessage, NewConversation, Result, Set, StoreError};
 
 pub(super) async fn create(conn: &mut SqliteConnection, new: &NewConversation) -> Result<CreatedConversation> {
     if let Some((id, fingerprint)) = existing(conn, new).await? {
         let id = ConversationId(id);
         return Ok(CreatedConversation { id, created: false, fingerprint, message: None, feeds: Vec::new() });
     }
-    let mut people: HashSet<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
+    let mut people: Set<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
     people.insert(new.creator);
     let ids: Vec<UserId> = people.into_iter().collect();
     if users::many(conn, Some(new.org_id), &ids).await?.len() != ids.len() {

@@ -1,7 +1,5 @@
 //! What moved a user's feed after a cursor, each thing in its present state. All inside one read transaction.
 
-use std::collections::HashMap;
-
 use protocol::{
     Conversation, ConversationId, NotificationPreferences, Notify, Preferences, SessionId, UserId, UserSeq,
 };
@@ -15,7 +13,7 @@ use super::{
     inbox::{NotificationRow, select_notifications},
     views,
 };
-use crate::{Feed, FeedChange, FeedItem, Result};
+use crate::{Feed, FeedChange, FeedItem, Map, Result};
 
 /// Inside a read transaction.
 pub(super) async fn feed(conn: &mut SqliteConnection, user: UserId, after: UserSeq) -> Result<Feed> {
@@ -48,8 +46,8 @@ async fn memberships(conn: &mut SqliteConnection, user: UserId, after: i64) -> R
     .db()?;
     let joined: Vec<ConversationId> =
         moves.iter().filter(|(_, _, active)| *active).map(|(_, id, _)| ConversationId(*id)).collect();
-    let mut shown: HashMap<ConversationId, Conversation> = if joined.is_empty() {
-        HashMap::new()
+    let mut shown: Map<ConversationId, Conversation> = if joined.is_empty() {
+        Map::default()
     } else {
         views::many(conn, user, &joined).await?.into_iter().map(|shown| (shown.id, shown)).collect()
     };

@@ -1,7 +1,5 @@
 //! Delivered and read markers: many moved at once, never back, never past the head.
 
-use std::collections::HashMap;
-
 use protocol::{ConversationId, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -10,7 +8,7 @@ use super::{
     codec::{from_db, to_db},
     error::Db,
 };
-use crate::{MarkRow, Marked, Marks, Result};
+use crate::{Map, MarkRow, Marked, Marks, Result};
 
 /// Above so many participants `delivered` is not kept.
 const DELIVERED_MAX: i64 = 100;
@@ -39,7 +37,7 @@ impl Move {
 pub(super) async fn mark(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Result<Marks> {
     let moves = moves(conn, rows).await?;
     write(conn, &moves).await?;
-    let marked: HashMap<(UserId, ConversationId), Marked> = moves
+    let marked: Map<(UserId, ConversationId), Marked> = moves
         .iter()
         .map(|row| {
             let marked = Marked {

@@ -88,7 +88,7 @@ pub async fn a_second_message_with_the_same_client_id_is_refused(store: Arc<dyn 
         .change(&scope, &|_| {
             let twin = InsertMessage { client_id: Some("a".into()), ..text(group, ada.id, (3, 2), "twice") };
             let row = WriteConversation { last_seq: 3, last_number: 2, ..WriteConversation::default() };
-            Writes { inserts: vec![twin], conversations: [(group, row)].into(), ..Writes::default() }
+            Writes { inserts: vec![twin], conversations: [(group, row)].into_iter().collect(), ..Writes::default() }
         })
         .await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");

@@ -157,6 +157,6 @@ pub async fn who_may_be_told_is_read_under_the_lock(store: Arc<dyn Store>) {
     assert_eq!((told.notify, told.muted_until), (Notify::All, None));
     assert!([ada.id, bob.id, cyd.id].iter().all(|id| locked.users.contains_key(id)));
     let none = NotificationPreferences { notify: Notify::None, muted_until: None };
-    assert_eq!(locked.preferences, [(bob.id, none)].into());
-    assert_eq!(locked.blocks, HashSet::from([(bob.id, ada.id)]));
+    assert_eq!(locked.preferences, [(bob.id, none)].into_iter().collect());
+    assert_eq!(locked.blocks, [(bob.id, ada.id)].into_iter().collect());
 }

@@ -160,7 +160,7 @@ pub async fn a_refused_write_takes_its_batch_back_and_leaves_no_hole(store: Arc<
 fn at_seq(conversation: ConversationId, sender: UserId, seq: u64) -> Writes {
     let message = text(conversation, sender, (seq, seq), "x");
     let row = WriteConversation { last_seq: seq, last_number: seq, ..WriteConversation::default() };
-    Writes { inserts: vec![message], conversations: [(conversation, row)].into(), ..Writes::default() }
+    Writes { inserts: vec![message], conversations: [(conversation, row)].into_iter().collect(), ..Writes::default() }
 }
 
 /// U+0000 is what the domain forbids; should it come through, it fails as a bad value, not as a defect.

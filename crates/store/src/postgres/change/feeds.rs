@@ -1,18 +1,16 @@
 //! Takes places in users' feeds: their rows are locked by id, after conversations, and numbered densely.
 
-use std::collections::HashMap;
-
 use protocol::{UserId, UserSeq};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{fault::Outcome, values::count};
-use crate::{Conflict, StoreError};
+use crate::{Conflict, Map, StoreError};
 
 /// Feeds under their locks. What was taken counts when it is saved.
 #[derive(Default)]
 pub(in super::super) struct Feeds {
-    heads: HashMap<UserId, i64>,
+    heads: Map<UserId, i64>,
     moved: bool,
 }
 

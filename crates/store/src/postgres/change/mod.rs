@@ -15,13 +15,11 @@ mod read;
 mod threads;
 mod updates;
 
-use std::collections::HashSet;
-
 use protocol::ConversationId;
 use sqlx::{PgConnection, PgPool};
 
 use super::fault::{Fault, Outcome};
-use crate::{Committed, Decide, Locked, Scope, Writes};
+use crate::{Committed, Decide, Locked, Scope, Set, Writes};
 
 pub(super) use feeds::Feeds;
 pub(super) use notifications::write as write_notifications;
@@ -64,7 +62,7 @@ async fn write(tx: &mut PgConnection, locked: &Locked, writes: &Writes) -> Outco
 
 /// A decision may write only where it holds the lock: there are no foreign keys that would notice.
 fn check_scope(locked: &Locked, writes: &Writes) -> Outcome<()> {
-    let named: HashSet<ConversationId> = writes
+    let named: Set<ConversationId> = writes
         .inserts
         .iter()
         .map(|insert| insert.conversation_id)

@@ -1,8 +1,6 @@
 //! Writes notifications, each with a place in its user's feed. One that is there already (the same user, message and
 //! kind) stays as it is and moves nothing.
 
-use std::collections::HashSet;
-
 use protocol::{MessageId, NotificationKind, UserId, UserSeq};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +12,7 @@ use super::{
     },
     Feeds,
 };
-use crate::WriteNotification;
+use crate::{Set, WriteNotification};
 
 /// Writes those that are new, under the locks of their users' feeds: nobody else writes one of theirs meanwhile.
 pub(in super::super) async fn write<'a>(
@@ -39,7 +37,7 @@ pub(in super::super) async fn write<'a>(
 async fn known(
     tx: &mut PgConnection,
     notifications: &[WriteNotification],
-) -> Outcome<HashSet<(UserId, MessageId, NotificationKind)>> {
+) -> Outcome<Set<(UserId, MessageId, NotificationKind)>> {
     let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
         "SELECT n.user_id, n.message_id, n.kind
          FROM unnest($1::uuid[], $2::uuid[]) AS k (user_id, message_id)

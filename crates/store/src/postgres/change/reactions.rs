@@ -1,13 +1,12 @@
 //! Writes reactions: rows that come and go. How many a message has is kept in its row, so that most messages need no
 //! look here.
 
-use std::collections::HashMap;
-
 use protocol::{MessageId, Timestamp, UserId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{fault::Outcome, values::int};
+use crate::Map;
 
 /// The last thing that a batch does with a reaction.
 #[derive(Clone, Copy)]
@@ -19,9 +18,9 @@ pub(super) enum Last<'a> {
 }
 
 /// Writes them; by how many each message's count changes.
-pub(super) async fn write(tx: &mut PgConnection, reactions: &[Last<'_>]) -> Outcome<HashMap<MessageId, i64>> {
+pub(super) async fn write(tx: &mut PgConnection, reactions: &[Last<'_>]) -> Outcome<Map<MessageId, i64>> {
     if reactions.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Map::default());
     }
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for reaction in reactions {

@@ -1,13 +1,11 @@
 //! Counts replies at the roots of their threads. Derived: a root takes no `changed_seq` for it.
 
-use std::collections::HashMap;
-
 use protocol::{ConversationId, MessageId, THREAD_REPLIERS_SHOWN, Timestamp};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{fault::Outcome, values::int};
-use crate::{InsertMessage, StoreError};
+use crate::{InsertMessage, Map, StoreError};
 
 /// What a batch adds to one thread.
 struct Replies {
@@ -58,8 +56,8 @@ pub(super) async fn count(tx: &mut PgConnection, inserts: &[InsertMessage]) -> O
 }
 
 /// Messages come ascending by seq within a conversation.
-fn threads(inserts: &[InsertMessage]) -> HashMap<(MessageId, ConversationId), Replies> {
-    let mut threads: HashMap<_, Replies> = HashMap::new();
+fn threads(inserts: &[InsertMessage]) -> Map<(MessageId, ConversationId), Replies> {
+    let mut threads: Map<_, Replies> = Map::default();
     for insert in inserts {
         let Some(root) = insert.thread_root_id else { continue };
         let replies = threads.entry((root, insert.conversation_id)).or_insert_with(|| Replies {

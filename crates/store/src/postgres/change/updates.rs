@@ -1,7 +1,7 @@
 //! Writes changes of messages: edits, deletions, pins, reactions. However many changes, a few statements, each only
 //! where some change needs it; several changes of one message come to its last state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use protocol::{ConversationId, MessageId, Timestamp, UserId};
 use sqlx::PgConnection;
@@ -12,7 +12,7 @@ use super::{
     mentions,
     reactions::{self, Last},
 };
-use crate::{Locked, MessageUpdate, StoreError, StoredMention, UpdateMessage};
+use crate::{Locked, Map, MessageUpdate, StoreError, StoredMention, UpdateMessage};
 
 /// Whether a message is pinned after the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) async fn update(tx: &mut PgConnection, locked: &Locked, updates: &[Up
 }
 
 fn sum(updates: &[UpdateMessage]) -> Vec<Sum<'_>> {
-    let mut places: HashMap<MessageId, usize> = HashMap::new();
+    let mut places: Map<MessageId, usize> = Map::default();
     let mut sums: Vec<Sum<'_>> = Vec::new();
     for update in updates {
         let place = *places.entry(update.id).or_insert_with(|| {
@@ -178,7 +178,7 @@ fn last_reactions<'a>(sums: &[Sum<'a>]) -> Vec<Last<'a>> {
         .collect()
 }
 
-async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &HashMap<MessageId, i64>) -> Outcome<()> {
+async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &Map<MessageId, i64>) -> Outcome<()> {
     let written = sqlx::query(
         "UPDATE messages m SET
              changed_seq = k.changed_seq,
@@ -219,7 +219,7 @@ async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &HashMap<Mess
     }
 }
 
-fn moved(reactions: &HashMap<MessageId, i64>, id: MessageId) -> i32 {
+fn moved(reactions: &Map<MessageId, i64>, id: MessageId) -> i32 {
     let moved = reactions.get(&id).copied().unwrap_or(0);
     // A batch is thousands of changes at most.
     i32::try_from(moved).unwrap_or(0)

@@ -1,8 +1,6 @@
 //! Announcements: news for everybody of an org, one row each and a marker per reader. Numbered densely under the org's
 //! lock, so that a node that follows an org sees a hole.
 
-use std::collections::HashSet;
-
 use protocol::{Announcement, AnnouncementId, AnnouncementList, OrgId, Timestamp, UserId};
 use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -16,7 +14,7 @@ use super::super::{
     relations::audit,
     values::{count, int},
 };
-use crate::{Announced, NewAnnouncement, NewAudit, StoreError, cursor::List};
+use crate::{Announced, NewAnnouncement, NewAudit, Set, StoreError, cursor::List};
 
 #[derive(FromRow)]
 struct AnnouncementRow {
@@ -31,7 +29,7 @@ struct AnnouncementRow {
 }
 
 async fn announcements(tx: &mut PgConnection, rows: Vec<AnnouncementRow>) -> Outcome<Vec<Announcement>> {
-    let names = names(tx, rows.iter().map(|row| row.author_id).collect::<HashSet<_>>()).await?;
+    let names = names(tx, rows.iter().map(|row| row.author_id).collect::<Set<_>>()).await?;
     let announcement = |row: AnnouncementRow| {
         let author = names.get(&row.author_id).ok_or(Fault::internal("an announcement's author is not known"))?;
         Ok(Announcement {

@@ -1,8 +1,6 @@
 //! Stored notifications of one user. Their previews are looked up when they are read, so they follow edits, deletes and
 //! leaving.
 
-use std::collections::HashSet;
-
 use protocol::{
     ConversationId, MessageId, Notification, NotificationId, NotificationKind, Page, Timestamp, UserId, UserSeq,
 };
@@ -17,7 +15,7 @@ use super::super::{
     keyset, own_feed,
     values::{Word, count, int, moment},
 };
-use crate::cursor::List;
+use crate::{Set, cursor::List};
 
 /// Columns of [`NotificationRow`], from a table called `n`. A preview is what its user may read now.
 macro_rules! notification_columns {
@@ -87,7 +85,7 @@ pub(super) async fn page(
     .fetch_all(&mut *tx)
     .await?;
     let next_cursor = keyset::next_at(&mut rows, limit, List::Notifications, |row| (row.created_at, row.id));
-    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<HashSet<_>>()).await?;
+    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<Set<_>>()).await?;
     tx.commit().await?;
     let items = rows.into_iter().map(|row| row.notification(&names)).collect::<Outcome<_>>()?;
     Ok(Page { items, next_cursor })
@@ -104,7 +102,7 @@ pub(in super::super) async fn moved(tx: &mut PgConnection, user: UserId, after: 
     .bind(int(after))
     .fetch_all(&mut *tx)
     .await?;
-    let names = names(tx, rows.iter().map(|row| row.actor_id).collect::<HashSet<_>>()).await?;
+    let names = names(tx, rows.iter().map(|row| row.actor_id).collect::<Set<_>>()).await?;
     rows.into_iter().map(|row| row.notification(&names)).collect()
 }
 

@@ -1,8 +1,6 @@
 //! The badges, and conversations with news: derived from markers and numbers, never counted up. What is muted adds to
 //! no total but that of mentions.
 
-use std::collections::HashMap;
-
 use protocol::{ConversationId, Message, MessageNotification, Timestamp, Unread, UserId};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
@@ -14,6 +12,7 @@ use super::super::{
     rows::{MessageRow, message_columns, message_joins},
     values::count,
 };
+use crate::Map;
 
 #[derive(FromRow)]
 struct UnreadRow {
@@ -104,7 +103,7 @@ pub(super) async fn messages(
     .await?;
     let newest = details::messages(&mut tx, rows, Some(user)).await?;
     tx.commit().await?;
-    let mut newest: HashMap<ConversationId, Message> =
+    let mut newest: Map<ConversationId, Message> =
         newest.into_iter().map(|message| (message.conversation_id, message)).collect();
     let notification = |(id, unread): (Uuid, i64)| {
         let conversation_id = ConversationId(id);

@@ -1,7 +1,5 @@
 //! The audit log of an org: what its admins did. Written with what they did, read only by them; no entry changes.
 
-use std::collections::HashSet;
-
 use protocol::{AuditAction, AuditEntry, AuditId, OrgId, Page, Timestamp};
 use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -14,7 +12,7 @@ use super::super::{
     keyset,
     values::Word,
 };
-use crate::{NewAudit, cursor::List};
+use crate::{NewAudit, Set, cursor::List};
 
 #[derive(FromRow)]
 struct EntryRow {
@@ -60,7 +58,7 @@ pub(super) async fn page(pool: &PgPool, org: OrgId, cursor: Option<&str>, limit:
     .fetch_all(&mut *tx)
     .await?;
     let next_cursor = keyset::next_at(&mut rows, limit, List::Audit, |row| (row.created_at, row.id));
-    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<HashSet<_>>()).await?;
+    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<Set<_>>()).await?;
     tx.commit().await?;
     let entry = |row: EntryRow| {
         Ok(AuditEntry {

@@ -1,7 +1,5 @@
 //! Participants' rows: who comes, goes or gets a role, and what a sender's own message moves there.
 
-use std::collections::HashMap;
-
 use protocol::{ConversationId, Seq, UserId, UserSeq};
 use sqlx::SqliteConnection;
 
@@ -10,7 +8,7 @@ use super::super::{
     error::{Db, refused},
     users,
 };
-use crate::{InsertMessage, Locked, ParticipantWrite, Result, WriteParticipant, Writes};
+use crate::{InsertMessage, Locked, Map, ParticipantWrite, Result, WriteParticipant, Writes};
 
 /// Writes a participant's row; the feed's new head when it moved.
 pub(super) async fn write_participant(
@@ -89,7 +87,7 @@ fn number_at(locked: &Locked, writes: &Writes, conversation: ConversationId, seq
 /// Who sends has read what came before: their markers move to their own newest message, and slow mode counts from it.
 /// What the conversation says of itself does not count: who adds somebody has not thereby read what is there.
 pub(super) async fn move_own_markers(conn: &mut SqliteConnection, inserts: &[InsertMessage]) -> Result<()> {
-    let mut newest: HashMap<(ConversationId, UserId), &InsertMessage> = HashMap::new();
+    let mut newest: Map<(ConversationId, UserId), &InsertMessage> = Map::default();
     for message in inserts.iter().filter(|message| message.system.is_none()) {
         let own = newest.entry((message.conversation_id, message.sender_id)).or_insert(message);
         if message.seq > own.seq {

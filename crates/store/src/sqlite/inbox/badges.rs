@@ -1,7 +1,5 @@
 //! What is derived from the read markers: the badges, and which conversations have messages to tell of.
 
-use std::collections::HashMap;
-
 use protocol::{ConversationId, Message, MessageNotification, Timestamp, Unread, UserId};
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -12,7 +10,7 @@ use super::super::{
     load,
     rows::{MessageRow, select_messages},
 };
-use crate::Result;
+use crate::{Map, Result};
 
 /// One statement. A message that mentions the user by name and everybody is one mention.
 pub(super) async fn unread(conn: &mut SqliteConnection, user: UserId, now: Timestamp) -> Result<Unread> {
@@ -87,7 +85,7 @@ pub(super) async fn messages(
     .await
     .db()?;
     let last = load::messages(conn, rows, Some(user)).await?;
-    let mut last: HashMap<ConversationId, Message> =
+    let mut last: Map<ConversationId, Message> =
         last.into_iter().map(|message| (message.conversation_id, message)).collect();
     Ok(unread
         .into_iter()

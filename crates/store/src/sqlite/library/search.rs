@@ -4,8 +4,6 @@
 //! A page is two statements (which texts, the messages) and what the loader adds, however long it is. The index gives
 //! matches newest first; of more than [`RANKED`] that the viewer may see, the older ones are not found by relevance.
 
-use std::collections::HashMap;
-
 use protocol::{Message, MessageId, Page, SearchHit, SearchOrder, Timestamp, UserId};
 use sqlx::{Database, Sqlite, SqliteConnection, query::QueryAs};
 use uuid::Uuid;
@@ -17,7 +15,7 @@ use super::super::{
     rows::{MessageRow, select_messages},
 };
 use crate::{
-    MessageSearch, Result,
+    Map, MessageSearch, Result,
     cursor::{self, List},
     snippet::snippet,
 };
@@ -124,7 +122,7 @@ pub(super) async fn search(
             .await
             .db()?;
     let messages = load::messages(conn, rows, Some(viewer)).await?;
-    let mut messages: HashMap<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
+    let mut messages: Map<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
     let items = found
         .into_iter()
         .filter_map(|(_, id)| {

@@ -88,7 +88,7 @@ impl World {
                 created_at: at(seq),
             };
             let head = WriteConversation { last_seq: seq, last_number: number, ..WriteConversation::default() };
-            Writes { inserts: vec![message], conversations: [(group, head)].into(), ..Writes::default() }
+            Writes { inserts: vec![message], conversations: [(group, head)].into_iter().collect(), ..Writes::default() }
         };
         self.store.change(&scope, &decide).await.unwrap();
     }

@@ -1,18 +1,22 @@
-//! What the bus carries. A small header that nodes act on, and the event's frame exactly as sockets get it, so
-//! that a node slices the bytes out of the payload and shares them among its connections.
+//! What the bus carries. Either a small header of bytes that nodes act on, and the event's frame exactly as sockets get
+//! it, so that a node slices the bytes out of the payload and shares them among its connections; or, where there is no
+//! frame, a small JSON object.
 //!
-//! Versioned JSON: unknown fields are ignored; a payload that does not parse, or is of another version, counts as
-//! not received (the hole it leaves is filled from the store).
+//! Versioned, and what a later version adds is skipped; a payload that does not parse, or is of another version, counts
+//! as not received (the hole it leaves is filled from the store).
+
+mod framed;
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use protocol::{Presence, Seq, UserId, UserSeq};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+
+use framed::Header;
 
 /// The version this node writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u8 = 1;
 
 /// On a conversation's topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +27,12 @@ pub struct ConversationEvent {
     pub place: Option<Seq>,
     /// Who no longer takes part after this event: they get it, and nothing after it.
     pub removed: Vec<UserId>,
-    /// Nobody takes part after this event: the conversation was deleted. False from nodes of a version that did not say
-    /// it: then subscriptions stay until their connections end.
+    /// Nobody takes part after this event: the conversation was deleted.
     pub ends: bool,
     /// Of a change, or of a marker of a conversation: the epoch of the database that it was committed to, UTF-8. After
     /// a restore the places of the lost future are given again, and this alone tells which of the two an event that
     /// comes late is of. None where nothing is stored (typing) or it does not matter for long (profiles, the marker of
-    /// announcements), and from nodes of a version that did not say it.
+    /// announcements).
     pub epoch: Option<Bytes>,
     /// The frame, UTF-8 JSON.
     pub frame: Bytes,
@@ -54,7 +57,7 @@ pub struct ChangePlace<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedMoved {
     /// [`VERSION`].
-    pub v: u32,
+    pub v: u8,
     /// The feed's new head.
     pub user_seq: UserSeq,
 }
@@ -77,7 +80,7 @@ pub enum UserEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceChanged {
     /// [`VERSION`].
-    pub v: u32,
+    pub v: u8,
     /// What is told.
     pub presence: Presence,
 }
@@ -95,7 +98,7 @@ pub enum PresenceEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnouncementMoved {
     /// [`VERSION`].
-    pub v: u32,
+    pub v: u8,
     /// The last announcement's seq.
     pub seq: u64,
 }
@@ -105,56 +108,24 @@ pub struct AnnouncementMoved {
 #[error("not a payload of version {VERSION}")]
 pub struct EnvelopeError;
 
-#[derive(Serialize, Deserialize)]
-struct Wire<'a> {
-    v: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    seq: Option<Seq>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    place: Option<Seq>,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    removed: Cow<'a, [UserId]>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    ends: bool,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    epoch: Option<&'a str>,
-    #[serde(borrow)]
-    frame: &'a RawValue,
-}
-
 impl ConversationEvent {
     /// Serialises a change around an event that serialises to the frame.
     pub fn encode_change(at: ChangePlace<'_>, event: &impl Serialize) -> serde_json::Result<Bytes> {
-        let frame = serde_json::value::to_raw_value(event)?;
-        let wire = Wire {
-            v: VERSION,
-            seq: Some(at.seq),
-            place: Some(at.place),
-            removed: Cow::Borrowed(at.removed),
-            ends: at.ends,
-            epoch: Some(at.epoch),
-            frame: &frame,
-        };
-        serde_json::to_vec(&wire).map(Bytes::from)
+        let ChangePlace { seq, place, removed, ends, epoch } = at;
+        let removed = Cow::Borrowed(removed);
+        framed::encode(&Header { seq: Some(seq), place: Some(place), removed, ends, epoch: Some(epoch) }, event)
     }
 
     /// Serialises an ephemeral event that serialises to the frame; for the epoch see [`Self::epoch`].
     pub fn encode_ephemeral(event: &impl Serialize, epoch: Option<&str>) -> serde_json::Result<Bytes> {
-        let frame = serde_json::value::to_raw_value(event)?;
-        let removed = Cow::default();
-        let wire = Wire { v: VERSION, seq: None, place: None, removed, ends: false, epoch, frame: &frame };
-        serde_json::to_vec(&wire).map(Bytes::from)
+        framed::encode(&Header { epoch, ..Header::default() }, event)
     }
 
     /// Reads a payload; the frame shares the payload's memory.
     pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
-        let wire: Wire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
-        if wire.v != VERSION {
-            return Err(EnvelopeError);
-        }
-        let epoch = wire.epoch.map(|epoch| payload.slice_ref(epoch.as_bytes()));
-        let frame = payload.slice_ref(wire.frame.get().as_bytes());
-        let Wire { seq, place, removed, ends, .. } = wire;
+        let (Header { seq, place, removed, ends, epoch }, frame) = framed::decode(payload)?;
+        let epoch = epoch.map(|epoch| payload.slice_ref(epoch.as_bytes()));
+        let frame = payload.slice_ref(frame.as_bytes());
         Ok(Self { seq, place, removed: removed.into_owned(), ends, epoch, frame })
     }
 }
@@ -171,35 +142,22 @@ impl FeedMoved {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct UserWire<'a> {
-    v: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user_seq: Option<UserSeq>,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    epoch: Option<&'a str>,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    frame: Option<&'a RawValue>,
-}
-
 impl UserEvent {
     /// An ephemeral frame as payload; for the epoch see [`ConversationEvent::epoch`].
     pub fn encode_frame(event: &impl Serialize, epoch: Option<&str>) -> serde_json::Result<Bytes> {
-        let frame = serde_json::value::to_raw_value(event)?;
-        serde_json::to_vec(&UserWire { v: VERSION, user_seq: None, epoch, frame: Some(&frame) }).map(Bytes::from)
+        framed::encode(&Header { epoch, ..Header::default() }, event)
     }
 
     /// Reads a payload; a frame shares the payload's memory.
     pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
-        let wire: UserWire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
-        match wire {
-            UserWire { v: VERSION, user_seq: Some(user_seq), frame: None, .. } => Ok(Self::FeedMoved(user_seq)),
-            UserWire { v: VERSION, user_seq: None, epoch, frame: Some(frame) } => Ok(Self::Frame {
-                frame: payload.slice_ref(frame.get().as_bytes()),
-                epoch: epoch.map(|epoch| payload.slice_ref(epoch.as_bytes())),
-            }),
-            _ => Err(EnvelopeError),
+        if !framed::is_framed(payload) {
+            return FeedMoved::decode(payload).map(|moved| Self::FeedMoved(moved.user_seq));
         }
+        let (Header { epoch, .. }, frame) = framed::decode(payload)?;
+        Ok(Self::Frame {
+            frame: payload.slice_ref(frame.as_bytes()),
+            epoch: epoch.map(|epoch| payload.slice_ref(epoch.as_bytes())),
+        })
     }
 }
 
@@ -215,32 +173,19 @@ impl PresenceChanged {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct PresenceWire<'a> {
-    v: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    presence: Option<Presence>,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    frame: Option<&'a RawValue>,
-}
-
 impl PresenceEvent {
     /// An ephemeral frame as payload.
     pub fn encode_frame(event: &impl Serialize) -> serde_json::Result<Bytes> {
-        let frame = serde_json::value::to_raw_value(event)?;
-        serde_json::to_vec(&PresenceWire { v: VERSION, presence: None, frame: Some(&frame) }).map(Bytes::from)
+        framed::encode(&Header::default(), event)
     }
 
     /// Reads a payload; a frame shares the payload's memory.
     pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
-        let wire: PresenceWire<'_> = serde_json::from_slice(payload).map_err(|_| EnvelopeError)?;
-        match wire {
-            PresenceWire { v: VERSION, presence: Some(presence), frame: None } => Ok(Self::Changed(presence)),
-            PresenceWire { v: VERSION, presence: None, frame: Some(frame) } => {
-                Ok(Self::Frame(payload.slice_ref(frame.get().as_bytes())))
-            }
-            _ => Err(EnvelopeError),
+        if !framed::is_framed(payload) {
+            return PresenceChanged::decode(payload).map(|changed| Self::Changed(changed.presence));
         }
+        let (_, frame) = framed::decode(payload)?;
+        Ok(Self::Frame(payload.slice_ref(frame.as_bytes())))
     }
 }
 
@@ -281,24 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_does_not_say_of_which_epoch_an_event_is_is_understood() {
-        let payload = Bytes::from_static(br#"{"v":1,"seq":7,"place":7,"frame":{"type":"x"}}"#);
-        let event = ConversationEvent::decode(&payload).unwrap();
-        assert_eq!((event.seq, event.ends, event.epoch), (Some(7), false, None));
-        let payload = Bytes::from_static(br#"{"v":1,"frame":{"type":"x"}}"#);
-        assert!(matches!(UserEvent::decode(&payload), Ok(UserEvent::Frame { epoch: None, .. })));
-    }
-
-    #[test]
     fn what_another_program_publishes_is_refused() {
-        for bad in [&b"hello"[..], b"{}", b"{\"v\":2,\"frame\":{}}", b"\xff\xfe", b""] {
-            assert_eq!(ConversationEvent::decode(&Bytes::copy_from_slice(bad)), Err(EnvelopeError));
+        for bad in
+            [&b"hello"[..], b"{}", b"{\"v\":2,\"user_seq\":1,\"seq\":1}", b"\x02\0\x06\0\0\0{}", b"\xff\xfe", b""]
+        {
+            let payload = Bytes::copy_from_slice(bad);
+            assert_eq!(ConversationEvent::decode(&payload), Err(EnvelopeError));
+            assert_eq!(UserEvent::decode(&payload), Err(EnvelopeError));
+            assert_eq!(PresenceEvent::decode(&payload), Err(EnvelopeError));
             assert_eq!(FeedMoved::decode(bad), Err(EnvelopeError));
             assert_eq!(PresenceChanged::decode(bad), Err(EnvelopeError));
             assert_eq!(AnnouncementMoved::decode(bad), Err(EnvelopeError));
-        }
-        for bad in ["{\"v\":1}", "{\"v\":2,\"user_seq\":1}", "{\"v\":1,\"user_seq\":1,\"frame\":{}}", "[]"] {
-            assert_eq!(UserEvent::decode(&Bytes::from_static(bad.as_bytes())), Err(EnvelopeError), "{bad}");
         }
     }
 

@@ -1,0 +1,197 @@
+//! A header of bytes before a frame: read without looking through the frame, which is most of it.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | [`VERSION`] |
+//! | 1 | which fields the header has: bits [`SEQ`] to [`REMOVED`] |
+//! | 4 | where the frame begins |
+//! | | the fields, in the order of their bits: `seq` and `place` of 8 bytes; `epoch`, its length (4) and its text; `removed`, how many (4) and 16 bytes each; `ends` takes none |
+//! | | what a node of a later version adds; skipped |
+//! | | the frame, to the end |
+//!
+//! Numbers are little-endian.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, Bytes};
+use protocol::{Seq, UserId};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{EnvelopeError, VERSION};
+
+const SEQ: u8 = 1;
+const PLACE: u8 = 2;
+const EPOCH: u8 = 4;
+const REMOVED: u8 = 8;
+const ENDS: u8 = 16;
+
+/// Version, bits, and where the frame begins.
+const FIXED: usize = 6;
+/// Most events fit: the header, and a message of some lines.
+const USUAL: usize = 768;
+
+/// What nodes act on; see [`super::ConversationEvent`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Header<'a> {
+    pub(super) seq: Option<Seq>,
+    pub(super) place: Option<Seq>,
+    pub(super) epoch: Option<&'a str>,
+    pub(super) removed: Cow<'a, [UserId]>,
+    pub(super) ends: bool,
+}
+
+/// Whether this is what [`encode`] makes, of any version.
+pub(super) fn is_framed(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|first| *first != b'{')
+}
+
+/// As payload, around an event that serialises to the frame.
+pub(super) fn encode(header: &Header<'_>, event: &impl Serialize) -> serde_json::Result<Bytes> {
+    let mut payload = Vec::with_capacity(USUAL);
+    let has = |bit: u8, has: bool| if has { bit } else { 0 };
+    let bits = has(SEQ, header.seq.is_some())
+        | has(PLACE, header.place.is_some())
+        | has(EPOCH, header.epoch.is_some())
+        | has(REMOVED, !header.removed.is_empty())
+        | has(ENDS, header.ends);
+    payload.extend_from_slice(&[VERSION, bits, 0, 0, 0, 0]);
+    for number in [header.seq, header.place].into_iter().flatten() {
+        payload.put_u64_le(number);
+    }
+    if let Some(epoch) = header.epoch {
+        payload.put_u32_le(length(epoch.len())?);
+        payload.extend_from_slice(epoch.as_bytes());
+    }
+    if !header.removed.is_empty() {
+        payload.put_u32_le(length(header.removed.len())?);
+        header.removed.iter().for_each(|user| payload.extend_from_slice(user.0.as_bytes()));
+    }
+    let begins = length(payload.len())?;
+    payload[2..FIXED].copy_from_slice(&begins.to_le_bytes());
+    serde_json::to_writer(&mut payload, event)?;
+    Ok(payload.into())
+}
+
+/// Reads a payload: its header, and its frame, UTF-8.
+pub(super) fn decode(payload: &[u8]) -> Result<(Header<'_>, &str), EnvelopeError> {
+    read(payload).ok_or(EnvelopeError)
+}
+
+fn read(payload: &[u8]) -> Option<(Header<'_>, &str)> {
+    let (fixed, _) = payload.split_first_chunk::<FIXED>()?;
+    let [version, bits, begins @ ..] = *fixed;
+    let (header, frame) = payload.split_at_checked(u32::from_le_bytes(begins) as usize)?;
+    if version != VERSION {
+        return None;
+    }
+    let mut fields = Fields(header.get(FIXED..)?);
+    let has = |bit: u8| bits & bit != 0;
+    let seq = if has(SEQ) { Some(fields.number()?) } else { None };
+    let place = if has(PLACE) { Some(fields.number()?) } else { None };
+    let epoch = if has(EPOCH) {
+        let length = fields.length()?;
+        Some(std::str::from_utf8(fields.take(length)?).ok()?)
+    } else {
+        None
+    };
+    let removed = if has(REMOVED) {
+        let count = fields.length()?;
+        let (ids, _) = fields.take(count.checked_mul(size_of::<Uuid>())?)?.as_chunks();
+        ids.iter().map(|id| UserId(Uuid::from_bytes(*id))).collect()
+    } else {
+        Vec::new()
+    };
+    let header = Header { seq, place, epoch, removed: removed.into(), ends: has(ENDS) };
+    // Sockets get it as it is: a frame of text that is not UTF-8 would end them.
+    let frame = std::str::from_utf8(frame).ok().filter(|frame| frame.starts_with('{') && frame.ends_with('}'))?;
+    Some((header, frame))
+}
+
+/// What is left of the fields.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_le_bytes(*number))
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*number) as usize)
+    }
+}
+
+fn length(length: usize) -> serde_json::Result<u32> {
+    u32::try_from(length).map_err(serde::ser::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(user: UserId) -> Header<'static> {
+        Header { seq: Some(7), place: Some(3), epoch: Some("é1"), removed: vec![user, user].into(), ends: true }
+    }
+
+    #[test]
+    fn each_field_comes_out_as_it_went_in() {
+        let user = UserId::generate();
+        let frame = serde_json::json!({"type": "x"});
+        let some = [
+            Header::default(),
+            Header { seq: Some(u64::MAX), ..Header::default() },
+            Header { place: Some(1), ..Header::default() },
+            Header { epoch: Some(""), ..Header::default() },
+            Header { removed: vec![user].into(), ..Header::default() },
+            Header { ends: true, ..Header::default() },
+            all(user),
+        ];
+        for header in some {
+            let payload = encode(&header, &frame).unwrap();
+            assert!(is_framed(&payload));
+            assert_eq!(decode(&payload), Ok((header, r#"{"type":"x"}"#)));
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_adds_to_the_header_is_skipped() {
+        let header = all(UserId::generate());
+        let payload = encode(&header, &serde_json::json!({"type": "x"})).unwrap();
+        let begins = payload.len() - r#"{"type":"x"}"#.len();
+        let mut more = [&payload[..begins], b"{more}", &payload[begins..]].concat();
+        more[1] |= 128;
+        more[2..FIXED].copy_from_slice(&(begins as u32 + 6).to_le_bytes());
+        assert_eq!(decode(&more), Ok((header, r#"{"type":"x"}"#)));
+    }
+
+    #[test]
+    fn no_part_and_no_single_wrong_byte_of_a_payload_is_trouble() {
+        let payload = encode(&all(UserId::generate()), &serde_json::json!({"type": "x"})).unwrap();
+        for cut in 0..payload.len() {
+            assert_eq!(decode(&payload[..cut]), Err(EnvelopeError), "{cut} bytes");
+        }
+        for place in 0..payload.len() {
+            for bit in 0..8 {
+                let mut wrong = payload.to_vec();
+                wrong[place] ^= 1 << bit;
+                // Either it is refused, or what comes out is whole.
+                if let Ok((_, frame)) = decode(&wrong) {
+                    assert!(frame.starts_with('{') && frame.ends_with('}'), "{wrong:?}");
+                }
+            }
+        }
+        let huge = [&[VERSION, REMOVED, 10, 0, 0, 0][..], &[0xff; 4], b"{}"].concat();
+        assert_eq!(decode(&huge), Err(EnvelopeError));
+        assert_eq!(decode(&[&[VERSION, 0, 6, 0, 0, 0][..], b"{\xff}"].concat()), Err(EnvelopeError));
+    }
+}
