@@ -4,6 +4,7 @@
 //! `/proc/PID/stat` of the server processes, memory from PSS in `/proc/PID/smaps_rollup`; every single delivery is
 //! checked, and a run in which one was wrong fails.
 
+mod background;
 mod growth;
 mod loaded;
 mod plots;

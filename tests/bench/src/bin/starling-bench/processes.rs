@@ -47,19 +47,21 @@ pub(crate) fn pss_bytes(pids: &[u32]) -> Result<u64> {
     Ok(sum)
 }
 
-/// The same, once the allocator has given back what connecting took for a moment: it does so within some ten seconds.
+/// The same, once the allocator has given back what connecting took for a moment: jemalloc keeps it for ten seconds
+/// (`dirty_decay_ms`) and gives it back in few large steps, between which nothing changes.
 pub(crate) async fn settled_pss(pids: &[u32]) -> Result<u64> {
     const LOOK: Duration = Duration::from_secs(1);
-    const MOST: u32 = 20;
+    const LEAST: u32 = 12;
+    const MOST: u32 = 30;
     let mut last = pss_bytes(pids)?;
     let mut same = 0;
-    for _ in 0..MOST {
+    for look in 1..=MOST {
         sleep(LOOK).await;
         let now = pss_bytes(pids)?;
         // Less than a thousandth: nothing is being given back any more.
         same = if now.abs_diff(last) * 1_000 < last { same + 1 } else { 0 };
         last = now;
-        if same == 3 {
+        if look >= LEAST && same >= 3 {
             break;
         }
     }

@@ -15,7 +15,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
 use crate::{
-    Plan, processes,
+    Plan, background, processes,
     stack::{Apart, Stack},
 };
 
@@ -138,11 +138,13 @@ async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut
     let wanted = steady::Steady { run, rooms, members: 10, rate, size: 128, time: LONGEST };
     let staying = steady::Running::start(&two.staying, &wanted).await?;
     let mut parts = Vec::new();
-    two.storm(plan, &format!("noticed-{round}"), async |moment| {
+    // Whoever comes back has a computer of their own: here they share a core with those who stayed, and with Postgres
+    // and Redis, and give way to them.
+    let name = format!("noticed-{round}");
+    background::run(two.storm(plan, &name, async |moment| {
         parts.push((moment, staying.part()));
         Ok(())
-    })
-    .await?;
+    }))?;
     let faults = staying.end().await?;
     ensure!(faults.is_clean(), "deliveries to who stayed were wrong: {faults:?}");
     let until = |end| parts.iter().find(|(moment, _)| *moment == end).and_then(|(_, part)| *part);
