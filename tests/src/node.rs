@@ -166,14 +166,19 @@ impl Node {
 
     /// Sum of a metric over all of its labels; 0 when it is not there.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        let (_, text) = self.admin_get("/metrics").await?;
-        let values = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let value = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('{')?.rsplit_once("} ").map(|(_, v)| v))?;
-            value.trim().parse::<f64>().ok()
-        });
-        Ok(values.sum())
+        metric(&self.admin, name).await
     }
+}
+
+/// [`Node::metric`] of the node with this admin URL.
+pub async fn metric(admin: &str, name: &str) -> Result<f64> {
+    let text = reqwest::get(format!("{admin}/metrics")).await?.text().await?;
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let value = rest.strip_prefix(' ').or_else(|| rest.strip_prefix('{')?.rsplit_once("} ").map(|(_, v)| v))?;
+        value.trim().parse::<f64>().ok()
+    });
+    Ok(values.sum())
 }
 
 /// Runs a subcommand of the binary to its end: exit code, stdout, stderr.

@@ -227,6 +227,8 @@ async fn print_resume(plan: &Plan) -> Result<()> {
         ("ms from the loss to when events flow again, p99", &figures.back_p99),
         ("who stayed: ms from send to delivery at p99, before", &figures.before_p99),
         ("who stayed: the same from the death to when all were back", &figures.during_p99),
+        ("of that, ms of a batch's transaction on average, before", &figures.before_commit),
+        ("of that, ms of a batch's transaction on average, until all were back", &figures.during_commit),
         ("R2: during ÷ before", &figures.to_before),
     ] {
         print_row(name, [figure]);

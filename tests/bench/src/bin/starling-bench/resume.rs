@@ -12,6 +12,7 @@ use load::{
     steady,
 };
 use sqlx::{Connection, PgConnection};
+use starling_tests::node;
 use tokio::time::sleep;
 
 use crate::{
@@ -37,6 +38,10 @@ pub(crate) struct Figures {
     pub(crate) before_p99: Samples,
     pub(crate) during_p99: Samples,
     pub(crate) to_before: Samples,
+    /// Of these, milliseconds of a batch's transaction on average: what Postgres takes, which has the same to do for those
+    /// who come back.
+    pub(crate) before_commit: Samples,
+    pub(crate) during_commit: Samples,
 }
 
 /// Messages per second of those who resume: few, so that what the database does for them is not lost in noise.
@@ -137,24 +142,37 @@ async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut
     let run = format!("staying-{round}");
     let wanted = steady::Steady { run, rooms, members: 10, rate, size: 128, time: LONGEST };
     let staying = steady::Running::start(&two.staying, &wanted).await?;
+    let admin = two.stack.admin()?;
     let mut parts = Vec::new();
     // Whoever comes back has a computer of their own: here they share a core with those who stayed, and with Postgres
     // and Redis, and give way to them.
     let name = format!("noticed-{round}");
     background::run(two.storm(plan, &name, async |moment| {
-        parts.push((moment, staying.part()));
+        parts.push((moment, staying.part(), committed(&admin).await?));
         Ok(())
     }))?;
     let faults = staying.end().await?;
     ensure!(faults.is_clean(), "deliveries to who stayed were wrong: {faults:?}");
-    let until = |end| parts.iter().find(|(moment, _)| *moment == end).and_then(|(_, part)| *part);
-    let (Some([_, before]), Some([_, during])) = (until(Moment::Dies), until(Moment::Back)) else {
-        anyhow::bail!("nothing was delivered to who stayed");
-    };
+    let place = |moment| parts.iter().position(|(at, ..)| *at == moment).context("a moment was missed");
+    let (connected, dies, back) = (place(Moment::Connected)?, place(Moment::Dies)?, place(Moment::Back)?);
+    let p99 = |at: usize| parts[at].1.map(|[_, p99]| p99).context("nothing was delivered to who stayed");
+    let (before, during) = (p99(dies)?, p99(back)?);
     figures.before_p99.add(before);
     figures.during_p99.add(during);
     figures.to_before.add(during / before);
+    let mean = |from: usize, to: usize| {
+        let ([seconds, count], [until_seconds, until_count]) = (parts[from].2, parts[to].2);
+        1e3 * (until_seconds - seconds) / (until_count - count)
+    };
+    figures.before_commit.add(mean(connected, dies));
+    figures.during_commit.add(mean(dies, back));
     Ok(())
+}
+
+/// Seconds that a node's transactions of batches took, and how many there were.
+async fn committed(admin: &str) -> Result<[f64; 2]> {
+    let of = async |what| node::metric(admin, &format!("starling_writer_commit_seconds_{what}")).await;
+    Ok([of("sum").await?, of("count").await?])
 }
 
 /// How many transactions this database has seen, without those of messages: they are so few that each has its own.

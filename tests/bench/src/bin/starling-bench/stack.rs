@@ -99,6 +99,11 @@ impl Stack {
         Ok(sum)
     }
 
+    /// Base URL of the admin listener of the node that was started first.
+    pub(crate) fn admin(&self) -> Result<String> {
+        Ok(self.nodes.first().context("there is no node")?.admin().to_owned())
+    }
+
     /// Kills the node that was started last.
     pub(crate) fn kill_last(&mut self) -> Result<()> {
         self.nodes.pop().context("there is no node")?.kill()
