@@ -54,9 +54,10 @@ test-simulation:
 test-web: build
 	@STARLING_BIN=$(STARLING) tests/browser/run
 
-# Every step of docs/guide.md again, against a server of its own.
+# Every step of docs/guide.md again, against a server of its own, and every recipe of docs/load-testing.md.
 test-guide: build
 	@STARLING_BIN=$(STARLING) python3 -B scripts/guide check
+	@STARLING_BIN=$(STARLING) python3 -B scripts/recipes check
 
 # What the OpenAPI document allows, and what it forbids, sent to a running server.
 test-schema: build
@@ -88,8 +89,9 @@ check-deploy: build
 generate: ## Writes the generated documents anew
 	UPDATE_GENERATED=1 cargo test --workspace --tests -- document generated
 
-generate-guide: build ## Runs the steps of docs/guide.md and writes it anew, with their answers
+generate-guide: build ## Runs the steps of docs/guide.md and docs/load-testing.md, and writes both anew
 	@STARLING_BIN=$(STARLING) python3 -B scripts/guide write
+	@STARLING_BIN=$(STARLING) python3 -B scripts/recipes write
 
 soak-test: build ## The cluster tests N times in a row (N=20 TEST=cluster); prints how many passed
 	@scripts/soak-test $(N) $(TEST)

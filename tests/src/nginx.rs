@@ -1,11 +1,12 @@
 //! A private nginx in front of nodes, run from the very template that developers and operators use.
 //!
-//! Promises that a change of nodes has taken effect for new connections when [`Nginx::route`] returns; open sockets stay
-//! where they are.
+//! Promises that a change of nodes has taken effect for new connections when [`Nginx::route`] returns; open sockets
+//! stay where they are.
 
 use std::{
     collections::HashSet,
     fmt::Write as _,
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,8 +15,9 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::process::{Launch, Process, free_port, temp_dir};
@@ -68,7 +70,6 @@ impl Nginx {
     pub async fn route(&mut self, gateways: &[&str], apis: &[&str]) -> Result<()> {
         let before = self.workers()?;
         let listener = listener(self.port)?;
-        ensure!(before.iter().any(|id| has_open(*id, &listener)), "this system does not tell what nginx has open");
         std::fs::write(self.dir.path().join("nginx.conf"), configuration(self.port, &self.dir, gateways, apis)?)?;
         // To the master alone: its workers would take it for something else.
         kill(nix::unistd::Pid::from_raw(i32::try_from(self.process.id())?), Signal::SIGHUP)?;
@@ -76,7 +77,7 @@ impl Nginx {
         loop {
             self.process.check_running()?;
             let now = self.workers()?;
-            if !now.is_subset(&before) && !now.intersection(&before).any(|id| has_open(*id, &listener)) {
+            if !now.is_subset(&before) && !now.intersection(&before).any(|id| takes_part(*id, &listener)) {
                 return Ok(());
             }
             ensure!(start.elapsed() < SOON, "nginx did not take its new configuration:\n{}", self.log());
@@ -98,8 +99,8 @@ fn program() -> &'static str {
     if std::path::Path::new(debian).exists() { debian } else { "nginx" }
 }
 
-/// What the file descriptors of the socket that listens on this port lead to: `socket:[INODE]`. All workers share it, and
-/// one that is told to end closes its own.
+/// What the file descriptors of the socket that listens on this port lead to: `socket:[INODE]`. All workers share it,
+/// and one that is told to end closes its own.
 fn listener(port: u16) -> Result<PathBuf> {
     const LISTEN: &str = "0A";
     let local = format!("0100007F:{port:04X}");
@@ -110,10 +111,19 @@ fn listener(port: u16) -> Result<PathBuf> {
     Ok(format!("socket:[{inode}]").into())
 }
 
-/// Whether a process has a file descriptor that leads there. One that is gone has none.
-fn has_open(id: u32, target: &Path) -> bool {
-    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{id}/fd")) else { return false };
-    descriptors.flatten().any(|entry| std::fs::read_link(entry.path()).is_ok_and(|link| link == target))
+/// Whether a worker accepts connections of this socket. One that is gone does not.
+fn takes_part(id: u32, listener: &Path) -> bool {
+    match std::fs::read_dir(format!("/proc/{id}/fd")) {
+        Ok(mut entries) => entries
+            .any(|entry| entry.is_ok_and(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == listener))),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        // Of another user, to a root without that right (containers): it says so itself, a moment too early.
+        Err(_) => !title(id).contains("shutting down"),
+    }
+}
+
+fn title(id: u32) -> String {
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default()).into_owned()
 }
 
 fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> Result<String> {
@@ -137,11 +147,18 @@ fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> 
         .replace("${PREFIX_DIR}", dir))
 }
 
+/// Returns when a worker is there: the socket listens before they are.
 async fn accepts(process: &mut Process, port: u16) -> Result<()> {
     let start = Instant::now();
     loop {
         process.check_running()?;
-        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        // No request of HTTP: it is answered here, and no node hears of it.
+        let ask = async {
+            let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+            socket.write_all(b"-\r\n\r\n").await?;
+            socket.read_u8().await
+        };
+        if matches!(timeout(SOON, ask).await, Ok(Ok(_))) {
             return Ok(());
         }
         ensure!(start.elapsed() < SOON, "nginx does not listen:\n{}", process.log_tail());

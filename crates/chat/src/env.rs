@@ -3,7 +3,15 @@
 //! Injected, so that a simulation of many nodes in one process owns all three: there one seed decides everything.
 //! [`Env::system`] is the machine's own. What is not here (sockets, the store, the bus) is injected elsewhere.
 
-use std::{fmt, ops::Range, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    hash::{BuildHasherDefault, DefaultHasher},
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use protocol::Timestamp;
 use time::OffsetDateTime;
@@ -133,6 +141,12 @@ impl Env {
         self.protections
     }
 }
+
+/// A map whose order of iteration is the same in every run, so that one seed decides everything. For keys that servers
+/// make, not clients: whoever may choose the keys could make them collide, though with effort.
+pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+/// The same as a set.
+pub type Set<K> = HashSet<K, BuildHasherDefault<DefaultHasher>>;
 
 impl Default for Env {
     fn default() -> Self {

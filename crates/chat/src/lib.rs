@@ -63,13 +63,13 @@ use protocol::{ConversationId, MessageId, SessionId, Timestamp, User};
 
 pub use auth::{AuthConfig, ExternalClaims, JwksSource, VerifyKey, mint_external};
 pub use config::{ChatConfig, WriterConfig};
-pub use env::{Chance, Clock, Env, Spawn, SystemChance, SystemClock, Task};
+pub use env::{Chance, Clock, Env, Map, Set, Spawn, SystemChance, SystemClock, Task};
 pub use error::{ChatError, Result};
 pub use follow::{FeedEffect, FeedEvent};
 pub use outage::Outage;
 pub use protections::Protections;
 pub use search::SearchRequest;
-pub use store::{Map, OrgUsersFilter, Seen, Set};
+pub use store::{OrgUsersFilter, Seen};
 
 /// Somebody who proved who they are.
 #[derive(Debug, Clone)]

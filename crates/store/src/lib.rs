@@ -27,7 +27,7 @@ pub use arrivals::{Arrivals, Behind, Who};
 pub use error::{Conflict, StoreError};
 pub use inbox::Inbox;
 pub use library::Library;
-pub use map::{Map, Set};
+pub use map::{IdMap, IdSet};
 pub use model::*;
 pub use people::People;
 

@@ -7,13 +7,12 @@ use protocol::{
     ConversationId, History, Limits, Message, MessageId, Role, Sender, Seq, SystemChange, Timestamp, UserId,
 };
 use store::{
-    InsertMessage, Locked, LockedConversation, LockedParticipant, MessageUpdate, ParticipantWrite, StoredMention,
-    UpdateMessage, WriteNotification, WriteParticipant, Writes,
+    IdMap, InsertMessage, Locked, LockedConversation, LockedParticipant, MessageUpdate, ParticipantWrite,
+    StoredMention, UpdateMessage, WriteNotification, WriteParticipant, Writes,
 };
 
 use super::state;
 use crate::{
-    Map,
     change::{NewMessage, Request},
     policy::Refusal,
 };
@@ -29,10 +28,10 @@ pub(super) struct Draft<'a> {
     pub(super) locked: &'a Locked,
     pub(super) limits: &'a Limits,
     pub(super) now: Timestamp,
-    conversations: Map<ConversationId, LockedConversation>,
-    participants: Map<(ConversationId, UserId), LockedParticipant>,
+    conversations: IdMap<ConversationId, LockedConversation>,
+    participants: IdMap<(ConversationId, UserId), LockedParticipant>,
     /// Messages that were changed, as they are by now.
-    messages: Map<MessageId, Message>,
+    messages: IdMap<MessageId, Message>,
     /// Reactions that came (true) or went.
     reactions: HashMap<(MessageId, UserId, String), bool>,
     pub(super) sent: HashMap<(ConversationId, UserId, String), Sent>,
@@ -46,8 +45,8 @@ impl<'a> Draft<'a> {
             limits,
             now,
             conversations: locked.conversations.clone(),
-            participants: Map::default(),
-            messages: Map::default(),
+            participants: IdMap::default(),
+            messages: IdMap::default(),
             reactions: HashMap::new(),
             sent: HashMap::new(),
             writes: Writes::default(),

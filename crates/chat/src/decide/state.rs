@@ -1,12 +1,11 @@
 //! A message's state after a change, worked out from the state before it. What the store reads back after the commit is
 //! what counts; this is for a message that changes more than once within one batch, each time as an event of its own.
 
-use crate::Map;
 use protocol::{Mention, Message, REACTION_USERS_SHOWN, Reaction, Sender, User, UserId};
-use store::{MessageUpdate, StoredMention, UpdateMessage};
+use store::{IdMap, MessageUpdate, StoredMention, UpdateMessage};
 
 /// Lays the change over the message. `users` has those who are mentioned, unless they were mentioned before.
-pub(super) fn apply(message: &mut Message, change: &UpdateMessage, users: &Map<UserId, User>) {
+pub(super) fn apply(message: &mut Message, change: &UpdateMessage, users: &IdMap<UserId, User>) {
     message.changed_seq = change.changed_seq;
     match &change.update {
         MessageUpdate::Edit { content, mentions } => {
@@ -29,7 +28,7 @@ pub(super) fn apply(message: &mut Message, change: &UpdateMessage, users: &Map<U
 }
 
 /// A mention with the name that is shown for it.
-fn shown(mention: &StoredMention, users: &Map<UserId, User>, before: &[Mention]) -> Option<Mention> {
+fn shown(mention: &StoredMention, users: &IdMap<UserId, User>, before: &[Mention]) -> Option<Mention> {
     let user = match mention.user {
         None => None,
         Some(id) => Some(users.get(&id).map(Sender::from).or_else(|| {

@@ -3,13 +3,15 @@
 //! | bytes | |
 //! |---|---|
 //! | 1 | [`VERSION`] |
-//! | 1 | which fields the header has: bits [`SEQ`] to [`REMOVED`] |
+//! | 1 | which fields the header has: bits [`SEQ`] to [`ENDS`] |
 //! | 4 | where the frame begins |
-//! | | the fields, in the order of their bits: `seq` and `place` of 8 bytes; `epoch`, its length (4) and its text; `removed`, how many (4) and 16 bytes each; `ends` takes none |
+//! | 4 | bytes of the frame, with which the payload ends |
+//! | | the fields, in the order of their bits |
 //! | | what a node of a later version adds; skipped |
-//! | | the frame, to the end |
+//! | | the frame |
 //!
-//! Numbers are little-endian.
+//! Numbers are little-endian. `seq` and `place` take 8 bytes; `epoch` its length (4) and its text; `removed` how many
+//! there are (4) and 16 bytes each; `ends` none.
 
 use std::borrow::Cow;
 
@@ -26,8 +28,8 @@ const EPOCH: u8 = 4;
 const REMOVED: u8 = 8;
 const ENDS: u8 = 16;
 
-/// Version, bits, and where the frame begins.
-const FIXED: usize = 6;
+/// Version, bits, where the frame begins and its length.
+const FIXED: usize = 10;
 /// Most events fit: the header, and a message of some lines.
 const USUAL: usize = 768;
 
@@ -55,7 +57,8 @@ pub(super) fn encode(header: &Header<'_>, event: &impl Serialize) -> serde_json:
         | has(EPOCH, header.epoch.is_some())
         | has(REMOVED, !header.removed.is_empty())
         | has(ENDS, header.ends);
-    payload.extend_from_slice(&[VERSION, bits, 0, 0, 0, 0]);
+    payload.extend_from_slice(&[VERSION, bits]);
+    payload.resize(FIXED, 0);
     for number in [header.seq, header.place].into_iter().flatten() {
         payload.put_u64_le(number);
     }
@@ -67,9 +70,11 @@ pub(super) fn encode(header: &Header<'_>, event: &impl Serialize) -> serde_json:
         payload.put_u32_le(length(header.removed.len())?);
         header.removed.iter().for_each(|user| payload.extend_from_slice(user.0.as_bytes()));
     }
-    let begins = length(payload.len())?;
-    payload[2..FIXED].copy_from_slice(&begins.to_le_bytes());
+    let begins = payload.len();
     serde_json::to_writer(&mut payload, event)?;
+    let bytes = length(payload.len() - begins)?;
+    payload[2..6].copy_from_slice(&length(begins)?.to_le_bytes());
+    payload[6..FIXED].copy_from_slice(&bytes.to_le_bytes());
     Ok(payload.into())
 }
 
@@ -79,10 +84,14 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Header<'_>, &str), EnvelopeError
 }
 
 fn read(payload: &[u8]) -> Option<(Header<'_>, &str)> {
-    let (fixed, _) = payload.split_first_chunk::<FIXED>()?;
-    let [version, bits, begins @ ..] = *fixed;
-    let (header, frame) = payload.split_at_checked(u32::from_le_bytes(begins) as usize)?;
+    let (&[version, bits], rest) = payload.split_first_chunk()?;
     if version != VERSION {
+        return None;
+    }
+    let mut rest = Fields(rest);
+    let (begins, bytes) = (rest.length()?, rest.length()?);
+    let (header, frame) = payload.split_at_checked(begins)?;
+    if frame.len() != bytes {
         return None;
     }
     let mut fields = Fields(header.get(FIXED..)?);
@@ -170,7 +179,7 @@ mod tests {
         let begins = payload.len() - r#"{"type":"x"}"#.len();
         let mut more = [&payload[..begins], b"{more}", &payload[begins..]].concat();
         more[1] |= 128;
-        more[2..FIXED].copy_from_slice(&(begins as u32 + 6).to_le_bytes());
+        more[2..6].copy_from_slice(&(begins as u32 + 6).to_le_bytes());
         assert_eq!(decode(&more), Ok((header, r#"{"type":"x"}"#)));
     }
 
@@ -190,8 +199,12 @@ mod tests {
                 }
             }
         }
-        let huge = [&[VERSION, REMOVED, 10, 0, 0, 0][..], &[0xff; 4], b"{}"].concat();
+        let huge = [&[VERSION, REMOVED, 14, 0, 0, 0, 2, 0, 0, 0][..], &[0xff; 4], b"{}"].concat();
         assert_eq!(decode(&huge), Err(EnvelopeError));
-        assert_eq!(decode(&[&[VERSION, 0, 6, 0, 0, 0][..], b"{\xff}"].concat()), Err(EnvelopeError));
+        let framed = |frame: &[u8]| [&[VERSION, 0, 10, 0, 0, 0, 3, 0, 0, 0][..], frame].concat();
+        assert_eq!(decode(&framed(b"{ }")), Ok((Header::default(), "{ }")));
+        for wrong in [&b"{\xff}"[..], b"[1]", b"{ }}", b"{}"] {
+            assert_eq!(decode(&framed(wrong)), Err(EnvelopeError), "{wrong:?}");
+        }
     }
 }

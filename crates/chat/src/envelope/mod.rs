@@ -3,7 +3,8 @@
 //! frame, a small JSON object.
 //!
 //! Versioned, and what a later version adds is skipped; a payload that does not parse, or is of another version, counts
-//! as not received (the hole it leaves is filled from the store).
+//! as not received. The hole that a change leaves is filled from the store; an ephemeral event (a receipt, typing, a
+//! profile) leaves none, and is one that was lost.
 
 mod framed;
 

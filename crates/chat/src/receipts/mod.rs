@@ -8,13 +8,15 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use bus::Topic;
 use protocol::{BulkRead, ConversationId, Event, EventType, Receipt, Seq};
 use store::{MarkRow, Marked};
 
 pub(crate) use self::{coalescer::Coalescer, merge::Pace};
 use crate::{
-    Caller, Chat, ChatError, Result, Set, check,
+    Caller, Chat, ChatError, Result, check,
     envelope::{ConversationEvent, UserEvent},
     policy::Refusal,
     writer::Writer,
@@ -44,7 +46,7 @@ impl Chat {
         if !(1..=BULK_MAX).contains(&request.items.len()) {
             return Err(ChatError::field("items", format!("must have from 1 to {BULK_MAX} items")));
         }
-        let mut named = Set::default();
+        let mut named = HashSet::new();
         if !request.items.iter().all(|item| named.insert(item.conversation_id)) {
             return Err(ChatError::field("items", "must name each conversation once"));
         }

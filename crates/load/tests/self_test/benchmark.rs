@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use load::{Target, idle, pairs, room, steady};
+use load::{Target, idle, pairs, room, steady, surge};
 
 use crate::fake::{self, SECRET};
 
@@ -40,4 +40,27 @@ async fn a_benchmark_measures_pairs_and_a_steady_rate() {
     assert!((50..200).contains(&outcome.acknowledged), "{outcome:?}");
     assert!(outcome.expected == 5 * outcome.acknowledged && outcome.delivery_ms[1] > 0.0, "{outcome:?}");
     assert!(outcome.findings.is_clean() && outcome.refused == 0, "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_benchmark_tells_what_comes_of_too_much_from_what_is_before_and_after_it() {
+    let (url, world) = fake::start(Vec::new()).await;
+    let target = Target { api: url.clone(), gateways: vec![url], secret: SECRET.into() };
+    let wanted = surge::Surge {
+        run: "surge".into(),
+        pairs: 5,
+        carried: 100.0,
+        too_much: 400.0,
+        calm: Duration::from_secs(1),
+        surge: Duration::from_secs(1),
+        recovery: Duration::from_secs(1),
+    };
+    let (begins, ends) = (|| world.lock().tires = 3, || world.lock().tires = 0);
+    let outcome = tokio::time::timeout(Duration::from_mins(1), surge::run(&target, &wanted, begins, ends));
+    let outcome = outcome.await.unwrap().unwrap();
+    let (before, during, after) = (&outcome.before, &outcome.during, &outcome.after);
+    assert!(before.refused.is_empty() && before.acknowledged > 0, "{outcome:?}");
+    assert!(during.refused["overloaded"] > 10 && during.acknowledged > 0, "{outcome:?}");
+    assert!(after.refused.is_empty() && after.acknowledged > 0, "{outcome:?}");
+    assert!(outcome.findings.is_clean() && after.ack_ms[1] > 0.0, "{outcome:?}");
 }

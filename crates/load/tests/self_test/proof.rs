@@ -172,6 +172,28 @@ async fn where_nothing_is_acknowledged_nothing_is_proved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_now_is_said_again_unless_it_is_to_be_given_up() {
+    for (args, code) in [
+        (ROOM, "overloaded"),
+        ("events --streams 5 --members 5 --seconds 2 --rate 200", "overloaded"),
+        ("rest --users 5 --members 3 --seconds 2 --rate 200", "send: overloaded"),
+    ] {
+        for given_up in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let (url, world) = fake::start(Vec::new()).await;
+            world.lock().tires = 4;
+            let args = format!("{args}{}", if given_up { " --no-retry" } else { "" });
+            let (exit, report, said) = run(&url, &args, folder.path()).await;
+            let (verdict, refused) = (&report.verdict, report.errors.get(code).copied().unwrap_or_default());
+            assert_eq!((exit, verdict.faults), (0, Counts::default()), "{args}: {said}");
+            assert!(refused > 5, "{args}: {said}");
+            let missing = if given_up { refused } else { 0 };
+            assert_eq!((verdict.sent - verdict.acknowledged, verdict.unknown), (missing, missing), "{args}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_name_again_is_another_proof() {
     let folder = tempfile::tempdir().unwrap();
     let (url, _) = fake::start(Vec::new()).await;

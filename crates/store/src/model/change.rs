@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{Map, Set};
 use protocol::{
     Attachment, ConversationId, ConversationKind, History, Message, MessageId, NotificationId, NotificationKind,
     NotificationPreferences, Notify, OrgId, Posting, Role, Seq, SystemChange, Timestamp, User, UserId, UserSeq,
 };
+
+use crate::{IdMap, IdSet};
 
 /// What a batch of changes touches: locked (conversations) and read after the lock (the rest).
 #[derive(Debug, Clone, Default)]
@@ -100,21 +101,21 @@ pub struct Locked {
     /// the scope is there.
     pub epoch: String,
     /// The locked rows.
-    pub conversations: Map<ConversationId, LockedConversation>,
+    pub conversations: IdMap<ConversationId, LockedConversation>,
     /// The named participants.
-    pub participants: Map<(ConversationId, UserId), LockedParticipant>,
+    pub participants: IdMap<(ConversationId, UserId), LockedParticipant>,
     /// Sends that exist already, tombstones included.
     pub by_client_id: HashMap<(ConversationId, UserId, String), StoredMessage>,
     /// The named messages.
-    pub messages: Map<MessageId, Message>,
+    pub messages: IdMap<MessageId, Message>,
     /// The named users.
-    pub users: Map<UserId, User>,
+    pub users: IdMap<UserId, User>,
     /// The named reactions that are there.
     pub reactions: HashSet<(MessageId, UserId, String)>,
     /// Settings of the named users who have any. Only where [`Scope::notifies`].
-    pub preferences: Map<UserId, NotificationPreferences>,
+    pub preferences: IdMap<UserId, NotificationPreferences>,
     /// (who blocked, whom) among the named users. Only where [`Scope::notifies`].
-    pub blocks: Set<(UserId, UserId)>,
+    pub blocks: IdSet<(UserId, UserId)>,
 }
 
 /// A mention to store: a range of the content.
@@ -289,7 +290,7 @@ pub struct Writes {
     /// Participants, in order.
     pub participants: Vec<WriteParticipant>,
     /// Conversations' rows.
-    pub conversations: Map<ConversationId, WriteConversation>,
+    pub conversations: IdMap<ConversationId, WriteConversation>,
     /// Notifications, at most one per user, message and kind.
     pub notifications: Vec<WriteNotification>,
 }
@@ -309,7 +310,7 @@ impl Writes {
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
     /// Present state, as read in the same transaction, of every message inserted or updated; reactions without `mine`.
-    pub messages: Map<MessageId, Message>,
+    pub messages: IdMap<MessageId, Message>,
     /// New feed heads, one entry per join or leave, in the order of `Writes::participants`, then one per notification
     /// that is new (one that is there already, the same user, message and kind, moves nothing), in their order.
     pub feeds: Vec<(ConversationId, UserId, UserSeq)>,

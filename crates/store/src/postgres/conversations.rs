@@ -15,7 +15,7 @@ use super::{
     rows::{MessageRow, UserRow, message_columns, message_joins, messages, user_columns},
     values::{Word, count, fold, moment, small},
 };
-use crate::Map;
+use crate::IdMap;
 use crate::cursor::{self, List};
 
 /// Begins a transaction whose statements all see the same snapshot.
@@ -239,9 +239,9 @@ async fn complete(tx: &mut PgConnection, viewer: UserId, rows: Vec<ConversationR
         .collect()
 }
 
-async fn last_messages(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Map<ConversationId, Message>> {
+async fn last_messages(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<IdMap<ConversationId, Message>> {
     if ids.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let rows: Vec<MessageRow> = sqlx::query_as(concat!(
         "SELECT ",
@@ -274,9 +274,9 @@ struct Other {
     delivered_seq: Seq,
 }
 
-async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Map<ConversationId, Other>> {
+async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<IdMap<ConversationId, Other>> {
     if ids.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let rows: Vec<OtherRow> = sqlx::query_as(concat!(
         "SELECT p.conversation_id, p.read_seq, p.delivered_seq, ",
@@ -304,9 +304,9 @@ struct Mentions {
 }
 
 /// Of conversations where something is not read. Everybody is the nil user.
-async fn mentions(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<Map<ConversationId, Mentions>> {
+async fn mentions(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<IdMap<ConversationId, Mentions>> {
     if ids.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let rows: Vec<(Uuid, i64, Vec<i64>)> = sqlx::query_as(
         "SELECT p.conversation_id, count(*), (array_agg(x.seq ORDER BY x.seq))[:100]

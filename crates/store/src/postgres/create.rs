@@ -10,7 +10,7 @@ use super::{
     rows::{UserRow, user_columns},
     values::{Word, fold, int, small_int},
 };
-use crate::{Conflict, CreatedConversation, Map, NewConversation, StoreError};
+use crate::{Conflict, CreatedConversation, IdMap, NewConversation, StoreError};
 
 /// Makes a conversation, or finds the one that this request or this pair of people made before.
 pub(super) async fn create(pool: &PgPool, new: &NewConversation) -> Outcome<CreatedConversation> {
@@ -27,7 +27,7 @@ pub(super) async fn create(pool: &PgPool, new: &NewConversation) -> Outcome<Crea
     let mut feeds = Feeds::lock(&mut tx, &users.iter().copied().chain(told).collect::<Vec<_>>()).await?;
     let places = users.iter().map(|user| feeds.next(*user)).collect::<Outcome<Vec<_>>>()?;
     let user_seqs: Vec<i64> = places.iter().copied().map(int).collect();
-    let mut heads: Map<UserId, UserSeq> = users.into_iter().zip(places).collect();
+    let mut heads: IdMap<UserId, UserSeq> = users.into_iter().zip(places).collect();
     let told = write_notifications(&mut tx, &mut feeds, &new.notifications).await?;
     heads.extend(told.into_iter().map(|(notification, place)| (notification.user_id, place)));
     feeds.save(&mut tx).await?;

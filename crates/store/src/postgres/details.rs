@@ -7,7 +7,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{fault::Outcome, rows::MessageRow, values::count};
-use crate::{Map, Set, StoredMention};
+use crate::{IdMap, IdSet, StoredMention};
 
 /// A mention as the column `mentions` holds it.
 #[derive(Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl From<&StoredMention> for MentionCell {
 }
 
 /// People by their id.
-pub(super) type Names = Map<Uuid, Sender>;
+pub(super) type Names = IdMap<Uuid, Sender>;
 
 /// Makes messages of all rows, in their order. With a viewer, reactions say which are theirs.
 pub(super) async fn messages(
@@ -50,7 +50,7 @@ pub(super) async fn messages_for(
     tx: &mut PgConnection,
     rows: Vec<(MessageRow, Option<UserId>)>,
 ) -> Outcome<Vec<Message>> {
-    let named: Set<Uuid> = rows.iter().flat_map(|(row, _)| row.named()).collect();
+    let named: IdSet<Uuid> = rows.iter().flat_map(|(row, _)| row.named()).collect();
     let names = names(tx, named).await?;
     let reacted = rows.iter().map(|(row, viewer)| Some((row.reacted()?, *viewer))).collect();
     let reactions = reactions(tx, reacted).await?;
@@ -79,7 +79,7 @@ pub(super) fn mentions(cells: Vec<MentionCell>, names: &Names) -> Vec<Mention> {
 }
 
 /// Names of people, in one statement.
-pub(super) async fn names(tx: &mut PgConnection, ids: Set<Uuid>) -> Outcome<Names> {
+pub(super) async fn names(tx: &mut PgConnection, ids: IdSet<Uuid>) -> Outcome<Names> {
     if ids.is_empty() {
         return Ok(Names::default());
     }

@@ -14,7 +14,7 @@ use super::{
     inbox::notifications,
     values::{Word, count, int, moment},
 };
-use crate::{Feed, FeedChange, FeedItem, Map};
+use crate::{Feed, FeedChange, FeedItem, IdMap};
 
 /// Something that a feed numbers; `what` says which of the fields count.
 #[derive(FromRow)]
@@ -74,8 +74,8 @@ pub(super) async fn after(pool: &PgPool, user: UserId, after: UserSeq) -> Outcom
 
 /// What moved, as it is now.
 struct Details {
-    conversations: Map<Uuid, Conversation>,
-    notifications: Map<NotificationId, Notification>,
+    conversations: IdMap<Uuid, Conversation>,
+    notifications: IdMap<NotificationId, Notification>,
 }
 
 impl Details {

@@ -12,14 +12,14 @@ use super::{
     error::{Db, corrupt},
     users,
 };
-use crate::{Conflict, CreatedConversation, InsertMessage, NewConversation, Result, Set, StoreError};
+use crate::{Conflict, CreatedConversation, IdSet, InsertMessage, NewConversation, Result, StoreError};
 
 pub(super) async fn create(conn: &mut SqliteConnection, new: &NewConversation) -> Result<CreatedConversation> {
     if let Some((id, fingerprint)) = existing(conn, new).await? {
         let id = ConversationId(id);
         return Ok(CreatedConversation { id, created: false, fingerprint, message: None, feeds: Vec::new() });
     }
-    let mut people: Set<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
+    let mut people: IdSet<UserId> = new.participants.iter().map(|(user, _)| *user).collect();
     people.insert(new.creator);
     let ids: Vec<UserId> = people.into_iter().collect();
     if users::many(conn, Some(new.org_id), &ids).await?.len() != ids.len() {

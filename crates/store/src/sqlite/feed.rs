@@ -13,7 +13,7 @@ use super::{
     inbox::{NotificationRow, select_notifications},
     views,
 };
-use crate::{Feed, FeedChange, FeedItem, Map, Result};
+use crate::{Feed, FeedChange, FeedItem, IdMap, Result};
 
 /// Inside a read transaction.
 pub(super) async fn feed(conn: &mut SqliteConnection, user: UserId, after: UserSeq) -> Result<Feed> {
@@ -46,8 +46,8 @@ async fn memberships(conn: &mut SqliteConnection, user: UserId, after: i64) -> R
     .db()?;
     let joined: Vec<ConversationId> =
         moves.iter().filter(|(_, _, active)| *active).map(|(_, id, _)| ConversationId(*id)).collect();
-    let mut shown: Map<ConversationId, Conversation> = if joined.is_empty() {
-        Map::default()
+    let mut shown: IdMap<ConversationId, Conversation> = if joined.is_empty() {
+        IdMap::default()
     } else {
         views::many(conn, user, &joined).await?.into_iter().map(|shown| (shown.id, shown)).collect()
     };

@@ -12,7 +12,7 @@ use super::{
     error::Db,
     rows::{MessageRow, json_from_db, mentions_from_db},
 };
-use crate::{Map, Result, StoredMention, StoredMessage};
+use crate::{IdMap, Result, StoredMention, StoredMessage};
 
 /// Messages of `rows`, in their order. With a viewer, `mine` of the reactions is theirs; without one it is absent.
 pub(super) async fn messages(
@@ -70,7 +70,7 @@ impl Extra {
     }
 
     /// A range of somebody who is not there is left out: null would say everybody.
-    fn mentions(&self, names: &Map<Uuid, Sender>) -> Vec<Mention> {
+    fn mentions(&self, names: &IdMap<Uuid, Sender>) -> Vec<Mention> {
         self.mentions
             .iter()
             .filter_map(|mention| {
@@ -83,7 +83,7 @@ impl Extra {
             .collect()
     }
 
-    fn thread(&self, row: &MessageRow, names: &Map<Uuid, Sender>) -> Result<Option<Thread>> {
+    fn thread(&self, row: &MessageRow, names: &IdMap<Uuid, Sender>) -> Result<Option<Thread>> {
         let (Some(seq), Some(at)) = (row.last_reply_seq, row.last_reply_at) else { return Ok(None) };
         Ok(Some(Thread {
             reply_count: from_db(row.reply_count),
@@ -94,7 +94,7 @@ impl Extra {
     }
 }
 
-async fn names(conn: &mut SqliteConnection, extras: &[Extra]) -> Result<Map<Uuid, Sender>> {
+async fn names(conn: &mut SqliteConnection, extras: &[Extra]) -> Result<IdMap<Uuid, Sender>> {
     let ids: BTreeSet<Uuid> = extras
         .iter()
         .flat_map(|extra| {
@@ -103,7 +103,7 @@ async fn names(conn: &mut SqliteConnection, extras: &[Extra]) -> Result<Map<Uuid
         })
         .collect();
     if ids.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let rows: Vec<(Uuid, String, String, Option<String>)> = sqlx::query_as(
         "select id, username, display_name, avatar_url from users where id in (select unhex(value) from json_each(?))",
@@ -125,10 +125,10 @@ async fn reactions(
     conn: &mut SqliteConnection,
     rows: &[MessageRow],
     viewer: Option<UserId>,
-) -> Result<Map<(Uuid, i64), Vec<Reaction>>> {
+) -> Result<IdMap<(Uuid, i64), Vec<Reaction>>> {
     let ids: Vec<Uuid> = rows.iter().filter(|row| row.reaction_count > 0).map(|row| row.id).collect();
     if ids.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let rows: Vec<(Uuid, i64, String, Uuid, i64, bool)> = sqlx::query_as(
         "select conversation_id, seq, emoji, user_id, used, mine from ( \
@@ -147,7 +147,7 @@ async fn reactions(
     .fetch_all(conn)
     .await
     .db()?;
-    let mut found: Map<(Uuid, i64), Vec<Reaction>> = Map::default();
+    let mut found: IdMap<(Uuid, i64), Vec<Reaction>> = IdMap::default();
     for (conversation, seq, emoji, user, used, mine) in rows {
         let reactions = found.entry((conversation, seq)).or_default();
         match reactions.last_mut().filter(|last| last.emoji == emoji) {

@@ -8,7 +8,7 @@ use super::{
     codec::{from_db, to_db},
     error::Db,
 };
-use crate::{Map, MarkRow, Marked, Marks, Result};
+use crate::{IdMap, MarkRow, Marked, Marks, Result};
 
 /// Above so many participants `delivered` is not kept.
 const DELIVERED_MAX: i64 = 100;
@@ -37,7 +37,7 @@ impl Move {
 pub(super) async fn mark(conn: &mut SqliteConnection, rows: &[MarkRow]) -> Result<Marks> {
     let moves = moves(conn, rows).await?;
     write(conn, &moves).await?;
-    let marked: Map<(UserId, ConversationId), Marked> = moves
+    let marked: IdMap<(UserId, ConversationId), Marked> = moves
         .iter()
         .map(|row| {
             let marked = Marked {

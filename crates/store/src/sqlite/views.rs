@@ -16,7 +16,7 @@ use super::{
     pages::{self, keyset, page},
     rows::{MessageRow, UserRow, select_messages, user_columns},
 };
-use crate::{Map, Result, cursor::List};
+use crate::{IdMap, Result, cursor::List};
 
 /// How many of the mentions that are not read are told by their place.
 const MENTION_SEQS_SHOWN: i64 = 100;
@@ -123,10 +123,10 @@ async fn complete(conn: &mut SqliteConnection, viewer: UserId, rows: Vec<ViewRow
     .await
     .db()?;
     let last = load::messages(conn, last, Some(viewer)).await?;
-    let mut last: Map<Uuid, Message> = last.into_iter().map(|message| (message.conversation_id.0, message)).collect();
+    let mut last: IdMap<Uuid, Message> = last.into_iter().map(|message| (message.conversation_id.0, message)).collect();
     let mut mentions = mentions(conn, viewer, &mine).await?;
     let direct: Vec<Uuid> = rows.iter().filter(|row| row.kind == "direct").map(|row| row.id).collect();
-    let mut others = if direct.is_empty() { Map::default() } else { others(conn, viewer, direct).await? };
+    let mut others = if direct.is_empty() { IdMap::default() } else { others(conn, viewer, direct).await? };
     rows.into_iter()
         .map(|row| {
             let (last, other) = (last.remove(&row.id), others.remove(&row.id));
@@ -137,7 +137,7 @@ async fn complete(conn: &mut SqliteConnection, viewer: UserId, rows: Vec<ViewRow
 }
 
 /// A message that mentions the viewer and everybody counts once.
-async fn mentions(conn: &mut SqliteConnection, viewer: UserId, mine: &str) -> Result<Map<Uuid, Mentions>> {
+async fn mentions(conn: &mut SqliteConnection, viewer: UserId, mine: &str) -> Result<IdMap<Uuid, Mentions>> {
     let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
         "with found as (select distinct m.conversation_id, m.seq from json_each(?2) j \
          join participants p on p.conversation_id = unhex(j.value) and p.user_id = ?1 \
@@ -155,7 +155,7 @@ async fn mentions(conn: &mut SqliteConnection, viewer: UserId, mine: &str) -> Re
     .fetch_all(conn)
     .await
     .db()?;
-    let mut found: Map<Uuid, Mentions> = Map::default();
+    let mut found: IdMap<Uuid, Mentions> = IdMap::default();
     for (conversation, seq, total) in rows {
         let mentions = found.entry(conversation).or_default();
         mentions.count = from_db(total);
@@ -164,7 +164,7 @@ async fn mentions(conn: &mut SqliteConnection, viewer: UserId, mine: &str) -> Re
     Ok(found)
 }
 
-async fn others(conn: &mut SqliteConnection, viewer: UserId, direct: Vec<Uuid>) -> Result<Map<Uuid, Other>> {
+async fn others(conn: &mut SqliteConnection, viewer: UserId, direct: Vec<Uuid>) -> Result<IdMap<Uuid, Other>> {
     #[derive(sqlx::FromRow)]
     struct Row {
         conversation_id: Uuid,

@@ -43,6 +43,8 @@ pub(super) enum Answer {
     Stored(Value),
     /// Not allowed.
     Refused,
+    /// Not now.
+    Later,
     /// Nothing.
     Silent,
     /// Nothing, and the connection ends.
@@ -63,6 +65,9 @@ pub(super) fn send(world: &Shared, sender: UserId, id: ConversationId, client_id
     }
     let Some(room) = world.rooms.get_mut(&id) else { return Answer::Refused };
     world.messages += 1;
+    if world.tires > 0 && world.messages.is_multiple_of(world.tires) && world.turned_away.insert(client_id.to_owned()) {
+        return Answer::Later;
+    }
     let wrong = if world.messages.is_multiple_of(10) && !world.to_do.is_empty() {
         world.done += 1;
         Some(world.to_do.remove(0))

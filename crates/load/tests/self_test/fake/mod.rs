@@ -87,6 +87,10 @@ pub(crate) struct World {
     pub(crate) deaf: bool,
     /// Each message is refused for good.
     pub(crate) refuse: bool,
+    /// Each message of this many is refused for now, the first time that it is said; 0: none.
+    pub(crate) tires: u64,
+    /// Messages that were refused for now, by their names.
+    turned_away: HashSet<String>,
     /// Each message of a socket takes so long.
     pub(crate) slow: Duration,
     /// The longest message that it says it takes.
@@ -215,6 +219,7 @@ async fn send(
     match deliver::send(&world, sender, id, client_id, content) {
         Answer::Stored(stored) => Ok(Json(stored)),
         Answer::Refused => Err(refused(403, "not_allowed")),
+        Answer::Later => Err(refused(503, "overloaded")),
         Answer::Silent | Answer::Broken => Err(refused(503, "unavailable")),
     }
 }

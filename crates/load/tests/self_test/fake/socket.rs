@@ -131,6 +131,10 @@ async fn talk(world: Shared, who: UserId, mut socket: WebSocket) {
                                 "type": "reply", "ref": frame["ref"], "ok": false,
                                 "error": {"code": "not_allowed", "message": "no"},
                             }),
+                            Answer::Later => json!({
+                                "type": "reply", "ref": frame["ref"], "ok": false,
+                                "error": {"code": "overloaded", "message": "later", "retry_after_ms": 50},
+                            }),
                             Answer::Silent => continue,
                             Answer::Broken => break,
                         }

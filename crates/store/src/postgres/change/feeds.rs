@@ -5,12 +5,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{fault::Outcome, values::count};
-use crate::{Conflict, Map, StoreError};
+use crate::{Conflict, IdMap, StoreError};
 
 /// Feeds under their locks. What was taken counts when it is saved.
 #[derive(Default)]
 pub(in super::super) struct Feeds {
-    heads: Map<UserId, i64>,
+    heads: IdMap<UserId, i64>,
     moved: bool,
 }
 

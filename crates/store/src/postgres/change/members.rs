@@ -12,7 +12,7 @@ use super::{
     },
     Feeds,
 };
-use crate::{Locked, Map, ParticipantWrite, WriteParticipant, Writes};
+use crate::{IdMap, Locked, ParticipantWrite, WriteParticipant, Writes};
 
 pub(super) type Key = (ConversationId, UserId);
 
@@ -60,7 +60,7 @@ pub(super) async fn write(
     tx: &mut PgConnection,
     locked: &Locked,
     writes: &Writes,
-    before: &Map<Key, State>,
+    before: &IdMap<Key, State>,
     feeds: &mut Feeds,
 ) -> Outcome<Vec<(ConversationId, UserId, UserSeq)>> {
     if writes.participants.is_empty() {
@@ -92,9 +92,9 @@ pub(super) fn moves_feed(write: &WriteParticipant) -> bool {
 
 /// The rows as they are. Under the conversation's lock nobody else comes or goes, but markers and settings move: those
 /// rows are locked too, before feeds, as everywhere.
-pub(super) async fn read(tx: &mut PgConnection, writes: &[WriteParticipant]) -> Outcome<Map<Key, State>> {
+pub(super) async fn read(tx: &mut PgConnection, writes: &[WriteParticipant]) -> Outcome<IdMap<Key, State>> {
     if writes.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let rows: Vec<ParticipantRow> = sqlx::query_as(
         "SELECT conversation_id, user_id, role, joined_at, left_at, access_since_seq, read_seq, read_number,
@@ -137,7 +137,7 @@ fn number_at(locked: &Locked, writes: &Writes, write: &WriteParticipant) -> i64 
     int(in_batch.unwrap_or(before).max(before))
 }
 
-fn apply(rows: &mut Map<Key, State>, write: &WriteParticipant, number: i64) {
+fn apply(rows: &mut IdMap<Key, State>, write: &WriteParticipant, number: i64) {
     let key = (write.conversation_id, write.user_id);
     match write.write {
         ParticipantWrite::Join { role, access_since_seq } => {
@@ -168,7 +168,7 @@ fn apply(rows: &mut Map<Key, State>, write: &WriteParticipant, number: i64) {
     }
 }
 
-async fn upsert(tx: &mut PgConnection, rows: &Map<Key, State>) -> Outcome<()> {
+async fn upsert(tx: &mut PgConnection, rows: &IdMap<Key, State>) -> Outcome<()> {
     let rows: Vec<(&Key, &State)> = rows.iter().collect();
     sqlx::query(
         "INSERT INTO participants (conversation_id, user_id, role, joined_at, left_at, access_since_seq,
@@ -197,8 +197,8 @@ async fn upsert(tx: &mut PgConnection, rows: &Map<Key, State>) -> Outcome<()> {
     Ok(())
 }
 
-async fn move_counts(tx: &mut PgConnection, before: &Map<Key, State>, after: &Map<Key, State>) -> Outcome<()> {
-    let mut moves: Map<ConversationId, (i64, i64)> = Map::default();
+async fn move_counts(tx: &mut PgConnection, before: &IdMap<Key, State>, after: &IdMap<Key, State>) -> Outcome<()> {
+    let mut moves: IdMap<ConversationId, (i64, i64)> = IdMap::default();
     for (key, state) in after {
         let (participants, owners) = state.weight();
         let (had_participants, had_owners) = before.get(key).map_or((0, 0), State::weight);

@@ -11,7 +11,7 @@ use super::{
     mentions,
     read::by_ids,
 };
-use crate::{InsertMessage, Locked, Map, Set, StoreError, WriteConversation, Writes};
+use crate::{IdMap, IdSet, InsertMessage, Locked, StoreError, WriteConversation, Writes};
 
 /// Inserts the messages, moves the heads of their conversations and the markers of their senders: three tables,
 /// one round trip.
@@ -95,7 +95,7 @@ fn kind(insert: &InsertMessage) -> MessageKind {
 /// The newest message of each sender in each conversation: their markers move to it. What the conversation says of
 /// itself does not count: who adds somebody has not thereby read what is there.
 fn own_newest(inserts: &[InsertMessage]) -> Vec<&InsertMessage> {
-    let mut newest: Map<(ConversationId, UserId), &InsertMessage> = Map::default();
+    let mut newest: IdMap<(ConversationId, UserId), &InsertMessage> = IdMap::default();
     for insert in inserts.iter().filter(|insert| insert.system.is_none()) {
         let entry = newest.entry((insert.conversation_id, insert.sender_id)).or_insert(insert);
         if insert.seq > entry.seq {
@@ -161,9 +161,9 @@ pub(super) async fn present(
     tx: &mut PgConnection,
     locked: &Locked,
     writes: &Writes,
-) -> Outcome<Map<MessageId, Message>> {
-    let updated: Set<MessageId> = writes.updates.iter().map(|update| update.id).collect();
-    let mut present = Map::default();
+) -> Outcome<IdMap<MessageId, Message>> {
+    let updated: IdSet<MessageId> = writes.updates.iter().map(|update| update.id).collect();
+    let mut present = IdMap::default();
     present.reserve(writes.inserts.len() + updated.len());
     let mut ask: Vec<MessageId> = updated.iter().copied().collect();
     for insert in writes.inserts.iter().filter(|insert| !updated.contains(&insert.id)) {

@@ -19,7 +19,7 @@ use protocol::ConversationId;
 use sqlx::{PgConnection, PgPool};
 
 use super::fault::{Fault, Outcome};
-use crate::{Committed, Decide, Locked, Scope, Set, Writes};
+use crate::{Committed, Decide, IdSet, Locked, Scope, Writes};
 
 pub(super) use feeds::Feeds;
 pub(super) use notifications::write as write_notifications;
@@ -62,7 +62,7 @@ async fn write(tx: &mut PgConnection, locked: &Locked, writes: &Writes) -> Outco
 
 /// A decision may write only where it holds the lock: there are no foreign keys that would notice.
 fn check_scope(locked: &Locked, writes: &Writes) -> Outcome<()> {
-    let named: Set<ConversationId> = writes
+    let named: IdSet<ConversationId> = writes
         .inserts
         .iter()
         .map(|insert| insert.conversation_id)

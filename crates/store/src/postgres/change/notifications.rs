@@ -12,7 +12,7 @@ use super::{
     },
     Feeds,
 };
-use crate::{Set, WriteNotification};
+use crate::{IdSet, WriteNotification};
 
 /// Writes those that are new, under the locks of their users' feeds: nobody else writes one of theirs meanwhile.
 pub(in super::super) async fn write<'a>(
@@ -37,7 +37,7 @@ pub(in super::super) async fn write<'a>(
 async fn known(
     tx: &mut PgConnection,
     notifications: &[WriteNotification],
-) -> Outcome<Set<(UserId, MessageId, NotificationKind)>> {
+) -> Outcome<IdSet<(UserId, MessageId, NotificationKind)>> {
     let rows: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
         "SELECT n.user_id, n.message_id, n.kind
          FROM unnest($1::uuid[], $2::uuid[]) AS k (user_id, message_id)

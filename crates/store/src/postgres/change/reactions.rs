@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{fault::Outcome, values::int};
-use crate::Map;
+use crate::IdMap;
 
 /// The last thing that a batch does with a reaction.
 #[derive(Clone, Copy)]
@@ -18,9 +18,9 @@ pub(super) enum Last<'a> {
 }
 
 /// Writes them; by how many each message's count changes.
-pub(super) async fn write(tx: &mut PgConnection, reactions: &[Last<'_>]) -> Outcome<Map<MessageId, i64>> {
+pub(super) async fn write(tx: &mut PgConnection, reactions: &[Last<'_>]) -> Outcome<IdMap<MessageId, i64>> {
     if reactions.is_empty() {
-        return Ok(Map::default());
+        return Ok(IdMap::default());
     }
     let (mut added, mut removed) = (Vec::new(), Vec::new());
     for reaction in reactions {

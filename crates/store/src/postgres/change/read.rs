@@ -13,7 +13,7 @@ use super::super::{
     rows::{MessageRow, UserRow, blocked, message_columns, message_joins, user_columns},
     values::{Word, count, moment, small},
 };
-use crate::{Locked, LockedConversation, LockedParticipant, Scope, Set, StoredMessage};
+use crate::{IdSet, Locked, LockedConversation, LockedParticipant, Scope, StoredMessage};
 
 /// Locks the conversations of the scope, then reads the rest of it.
 pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Locked> {
@@ -23,7 +23,7 @@ pub(super) async fn locked(tx: &mut PgConnection, scope: &Scope) -> Outcome<Lock
     let told = if scope.notifies { senders(tx, &locked).await? } else { Vec::new() };
     let mut participants = scope.participants.clone();
     participants.extend(told.iter().copied());
-    let mut users: Set<UserId> = scope.users.iter().chain(told.iter().map(|(_, user)| user)).copied().collect();
+    let mut users: IdSet<UserId> = scope.users.iter().chain(told.iter().map(|(_, user)| user)).copied().collect();
     let said = self::participants(tx, &participants, &scope.client_ids, &users, &mut locked).await?;
     if !said.is_empty() {
         by_client_id(tx, &said, &mut locked).await?;
@@ -154,7 +154,7 @@ async fn participants(
     tx: &mut PgConnection,
     wanted: &[(ConversationId, UserId)],
     sends: &[Send],
-    users: &Set<UserId>,
+    users: &IdSet<UserId>,
     locked: &mut Locked,
 ) -> Outcome<Vec<Send>> {
     let keys = keys(wanted, sends, locked);
@@ -226,9 +226,9 @@ fn keys<'a>(wanted: &[(ConversationId, UserId)], sends: &'a [Send], locked: &Loc
         Key { conversation, user: Some(user), is_direct, client_id }
     };
     let mut keys: Vec<Key<'_>> = sends.iter().map(|(id, user, name)| key(*id, *user, Some(name.as_str()))).collect();
-    let named: Set<_> = sends.iter().map(|(id, user, _)| (*id, *user)).collect();
+    let named: IdSet<_> = sends.iter().map(|(id, user, _)| (*id, *user)).collect();
     keys.extend(wanted.iter().filter(|pair| !named.contains(pair)).map(|(id, user)| key(*id, *user, None)));
-    let looked_at: Set<ConversationId> = keys.iter().map(|key| key.conversation).collect();
+    let looked_at: IdSet<ConversationId> = keys.iter().map(|key| key.conversation).collect();
     for id in locked.conversations.keys().filter(|id| is_direct(id) && !looked_at.contains(id)) {
         keys.push(Key { conversation: *id, user: None, is_direct: true, client_id: None });
     }
@@ -293,7 +293,7 @@ pub(super) async fn by_ids(
     details::messages(tx, rows, None).await
 }
 
-async fn users(tx: &mut PgConnection, ids: &Set<UserId>, locked: &mut Locked) -> Outcome<()> {
+async fn users(tx: &mut PgConnection, ids: &IdSet<UserId>, locked: &mut Locked) -> Outcome<()> {
     if ids.is_empty() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::super::{fault::Outcome, values::int};
-use crate::{InsertMessage, Map, StoreError};
+use crate::{IdMap, InsertMessage, StoreError};
 
 /// What a batch adds to one thread.
 struct Replies {
@@ -56,8 +56,8 @@ pub(super) async fn count(tx: &mut PgConnection, inserts: &[InsertMessage]) -> O
 }
 
 /// Messages come ascending by seq within a conversation.
-fn threads(inserts: &[InsertMessage]) -> Map<(MessageId, ConversationId), Replies> {
-    let mut threads: Map<_, Replies> = Map::default();
+fn threads(inserts: &[InsertMessage]) -> IdMap<(MessageId, ConversationId), Replies> {
+    let mut threads: IdMap<_, Replies> = IdMap::default();
     for insert in inserts {
         let Some(root) = insert.thread_root_id else { continue };
         let replies = threads.entry((root, insert.conversation_id)).or_insert_with(|| Replies {

@@ -12,7 +12,7 @@ use super::{
     mentions,
     reactions::{self, Last},
 };
-use crate::{Locked, Map, MessageUpdate, StoreError, StoredMention, UpdateMessage};
+use crate::{IdMap, Locked, MessageUpdate, StoreError, StoredMention, UpdateMessage};
 
 /// Whether a message is pinned after the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) async fn update(tx: &mut PgConnection, locked: &Locked, updates: &[Up
 }
 
 fn sum(updates: &[UpdateMessage]) -> Vec<Sum<'_>> {
-    let mut places: Map<MessageId, usize> = Map::default();
+    let mut places: IdMap<MessageId, usize> = IdMap::default();
     let mut sums: Vec<Sum<'_>> = Vec::new();
     for update in updates {
         let place = *places.entry(update.id).or_insert_with(|| {
@@ -178,7 +178,7 @@ fn last_reactions<'a>(sums: &[Sum<'a>]) -> Vec<Last<'a>> {
         .collect()
 }
 
-async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &Map<MessageId, i64>) -> Outcome<()> {
+async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &IdMap<MessageId, i64>) -> Outcome<()> {
     let written = sqlx::query(
         "UPDATE messages m SET
              changed_seq = k.changed_seq,
@@ -219,7 +219,7 @@ async fn write(tx: &mut PgConnection, sums: &[Sum<'_>], reactions: &Map<MessageI
     }
 }
 
-fn moved(reactions: &Map<MessageId, i64>, id: MessageId) -> i32 {
+fn moved(reactions: &IdMap<MessageId, i64>, id: MessageId) -> i32 {
     let moved = reactions.get(&id).copied().unwrap_or(0);
     // A batch is thousands of changes at most.
     i32::try_from(moved).unwrap_or(0)

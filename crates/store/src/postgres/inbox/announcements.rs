@@ -14,7 +14,7 @@ use super::super::{
     relations::audit,
     values::{count, int},
 };
-use crate::{Announced, NewAnnouncement, NewAudit, Set, StoreError, cursor::List};
+use crate::{Announced, IdSet, NewAnnouncement, NewAudit, StoreError, cursor::List};
 
 #[derive(FromRow)]
 struct AnnouncementRow {
@@ -29,7 +29,7 @@ struct AnnouncementRow {
 }
 
 async fn announcements(tx: &mut PgConnection, rows: Vec<AnnouncementRow>) -> Outcome<Vec<Announcement>> {
-    let names = names(tx, rows.iter().map(|row| row.author_id).collect::<Set<_>>()).await?;
+    let names = names(tx, rows.iter().map(|row| row.author_id).collect::<IdSet<_>>()).await?;
     let announcement = |row: AnnouncementRow| {
         let author = names.get(&row.author_id).ok_or(Fault::internal("an announcement's author is not known"))?;
         Ok(Announcement {

@@ -15,7 +15,7 @@ use super::super::{
     keyset, own_feed,
     values::{Word, count, int, moment},
 };
-use crate::{Set, cursor::List};
+use crate::{IdSet, cursor::List};
 
 /// Columns of [`NotificationRow`], from a table called `n`. A preview is what its user may read now.
 macro_rules! notification_columns {
@@ -85,7 +85,7 @@ pub(super) async fn page(
     .fetch_all(&mut *tx)
     .await?;
     let next_cursor = keyset::next_at(&mut rows, limit, List::Notifications, |row| (row.created_at, row.id));
-    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<Set<_>>()).await?;
+    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<IdSet<_>>()).await?;
     tx.commit().await?;
     let items = rows.into_iter().map(|row| row.notification(&names)).collect::<Outcome<_>>()?;
     Ok(Page { items, next_cursor })
@@ -102,7 +102,7 @@ pub(in super::super) async fn moved(tx: &mut PgConnection, user: UserId, after: 
     .bind(int(after))
     .fetch_all(&mut *tx)
     .await?;
-    let names = names(tx, rows.iter().map(|row| row.actor_id).collect::<Set<_>>()).await?;
+    let names = names(tx, rows.iter().map(|row| row.actor_id).collect::<IdSet<_>>()).await?;
     rows.into_iter().map(|row| row.notification(&names)).collect()
 }
 

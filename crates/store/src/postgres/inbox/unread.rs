@@ -12,7 +12,7 @@ use super::super::{
     rows::{MessageRow, message_columns, message_joins},
     values::count,
 };
-use crate::Map;
+use crate::IdMap;
 
 #[derive(FromRow)]
 struct UnreadRow {
@@ -103,7 +103,7 @@ pub(super) async fn messages(
     .await?;
     let newest = details::messages(&mut tx, rows, Some(user)).await?;
     tx.commit().await?;
-    let mut newest: Map<ConversationId, Message> =
+    let mut newest: IdMap<ConversationId, Message> =
         newest.into_iter().map(|message| (message.conversation_id, message)).collect();
     let notification = |(id, unread): (Uuid, i64)| {
         let conversation_id = ConversationId(id);

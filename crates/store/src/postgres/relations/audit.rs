@@ -12,7 +12,7 @@ use super::super::{
     keyset,
     values::Word,
 };
-use crate::{NewAudit, Set, cursor::List};
+use crate::{IdSet, NewAudit, cursor::List};
 
 #[derive(FromRow)]
 struct EntryRow {
@@ -58,7 +58,7 @@ pub(super) async fn page(pool: &PgPool, org: OrgId, cursor: Option<&str>, limit:
     .fetch_all(&mut *tx)
     .await?;
     let next_cursor = keyset::next_at(&mut rows, limit, List::Audit, |row| (row.created_at, row.id));
-    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<Set<_>>()).await?;
+    let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<IdSet<_>>()).await?;
     tx.commit().await?;
     let entry = |row: EntryRow| {
         Ok(AuditEntry {

@@ -8,7 +8,7 @@ use super::super::{
     error::{Db, refused},
     users,
 };
-use crate::{InsertMessage, Locked, Map, ParticipantWrite, Result, WriteParticipant, Writes};
+use crate::{IdMap, InsertMessage, Locked, ParticipantWrite, Result, WriteParticipant, Writes};
 
 /// Writes a participant's row; the feed's new head when it moved.
 pub(super) async fn write_participant(
@@ -87,7 +87,7 @@ fn number_at(locked: &Locked, writes: &Writes, conversation: ConversationId, seq
 /// Who sends has read what came before: their markers move to their own newest message, and slow mode counts from it.
 /// What the conversation says of itself does not count: who adds somebody has not thereby read what is there.
 pub(super) async fn move_own_markers(conn: &mut SqliteConnection, inserts: &[InsertMessage]) -> Result<()> {
-    let mut newest: Map<(ConversationId, UserId), &InsertMessage> = Map::default();
+    let mut newest: IdMap<(ConversationId, UserId), &InsertMessage> = IdMap::default();
     for message in inserts.iter().filter(|message| message.system.is_none()) {
         let own = newest.entry((message.conversation_id, message.sender_id)).or_insert(message);
         if message.seq > own.seq {

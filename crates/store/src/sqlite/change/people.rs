@@ -11,12 +11,12 @@ use super::super::{
     codec::{Text, from_db, id_list, id_pairs, time_opt},
     error::Db,
 };
-use crate::{LockedParticipant, Map, Result, Set};
+use crate::{IdMap, IdSet, LockedParticipant, Result};
 
 pub(super) async fn participants(
     conn: &mut SqliteConnection,
     pairs: impl IntoIterator<Item = (ConversationId, UserId)>,
-) -> Result<Map<(ConversationId, UserId), LockedParticipant>> {
+) -> Result<IdMap<(ConversationId, UserId), LockedParticipant>> {
     #[derive(sqlx::FromRow)]
     struct Row {
         conversation_id: Uuid,
@@ -66,7 +66,7 @@ impl ParticipantRow {
 pub(super) async fn preferences(
     conn: &mut SqliteConnection,
     users: &BTreeSet<UserId>,
-) -> Result<Map<UserId, NotificationPreferences>> {
+) -> Result<IdMap<UserId, NotificationPreferences>> {
     let rows: Vec<(Uuid, String, Option<i64>)> = sqlx::query_as(
         "select user_id, notify, muted_until from notification_preferences \
          where user_id in (select unhex(value) from json_each(?))",
@@ -84,7 +84,7 @@ pub(super) async fn preferences(
 }
 
 /// (who blocked, whom) among these.
-pub(super) async fn blocks(conn: &mut SqliteConnection, users: &BTreeSet<UserId>) -> Result<Set<(UserId, UserId)>> {
+pub(super) async fn blocks(conn: &mut SqliteConnection, users: &BTreeSet<UserId>) -> Result<IdSet<(UserId, UserId)>> {
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
         "select user_id, blocked_id from blocks where active \
          and user_id in (select unhex(value) from json_each(?1)) \

@@ -17,7 +17,7 @@ use super::{
     messages::read_messages,
     people,
 };
-use crate::{Locked, LockedConversation, Map, Result, Scope, StoredMessage};
+use crate::{IdMap, Locked, LockedConversation, Result, Scope, StoredMessage};
 
 /// Whether one of the two of a direct conversation `c` blocked the other.
 macro_rules! blocked {
@@ -67,8 +67,8 @@ pub(in super::super) async fn read(conn: &mut SqliteConnection, scope: &Scope) -
 }
 
 /// Messages of the scope; where somebody may be notified, the roots of their threads as well.
-async fn messages(conn: &mut SqliteConnection, scope: &Scope, locked: &Locked) -> Result<Map<MessageId, Message>> {
-    let mut found = Map::default();
+async fn messages(conn: &mut SqliteConnection, scope: &Scope, locked: &Locked) -> Result<IdMap<MessageId, Message>> {
+    let mut found = IdMap::default();
     let mut wanted: Vec<MessageId> = scope.messages.clone();
     while !wanted.is_empty() {
         let messages = read_messages(conn, wanted.iter().map(|id| id.0)).await?;

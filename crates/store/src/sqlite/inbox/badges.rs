@@ -10,7 +10,7 @@ use super::super::{
     load,
     rows::{MessageRow, select_messages},
 };
-use crate::{Map, Result};
+use crate::{IdMap, Result};
 
 /// One statement. A message that mentions the user by name and everybody is one mention.
 pub(super) async fn unread(conn: &mut SqliteConnection, user: UserId, now: Timestamp) -> Result<Unread> {
@@ -85,7 +85,7 @@ pub(super) async fn messages(
     .await
     .db()?;
     let last = load::messages(conn, rows, Some(user)).await?;
-    let mut last: Map<ConversationId, Message> =
+    let mut last: IdMap<ConversationId, Message> =
         last.into_iter().map(|message| (message.conversation_id, message)).collect();
     Ok(unread
         .into_iter()

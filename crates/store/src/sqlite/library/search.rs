@@ -15,7 +15,7 @@ use super::super::{
     rows::{MessageRow, select_messages},
 };
 use crate::{
-    Map, MessageSearch, Result,
+    IdMap, MessageSearch, Result,
     cursor::{self, List},
     snippet::snippet,
 };
@@ -122,7 +122,7 @@ pub(super) async fn search(
             .await
             .db()?;
     let messages = load::messages(conn, rows, Some(viewer)).await?;
-    let mut messages: Map<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
+    let mut messages: IdMap<MessageId, Message> = messages.into_iter().map(|message| (message.id, message)).collect();
     let items = found
         .into_iter()
         .filter_map(|(_, id)| {

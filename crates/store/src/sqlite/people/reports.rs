@@ -14,7 +14,7 @@ use super::{
     },
     audit,
 };
-use crate::{Conflict, Map, NewAudit, NewReport, ReportsFilter, Result, StoreError, cursor::List};
+use crate::{Conflict, IdMap, NewAudit, NewReport, ReportsFilter, Result, StoreError, cursor::List};
 
 impl Text for ReportReason {
     const VALUES: &'static [(Self, &'static str)] =
@@ -51,7 +51,7 @@ struct ReportRow {
 }
 
 impl ReportRow {
-    fn into_report(self, people: &Map<UserId, User>) -> Result<Report> {
+    fn into_report(self, people: &IdMap<UserId, User>) -> Result<Report> {
         let sender = |id: Uuid| people.get(&UserId(id)).map(Sender::from).ok_or_else(|| corrupt("a report's user"));
         Ok(Report {
             id: ReportId(self.id),

@@ -1,4 +1,5 @@
-//! Work that gives way to everything else on its core: threads of a runtime of their own, with the lowest priority.
+//! Work that gives way to the rest of this process on its core: threads of a runtime of their own, with the lowest
+//! priority.
 
 use std::process::{Command, Stdio};
 

@@ -169,6 +169,7 @@ async fn print_ratios(plan: &Plan, plots: &Plots) -> Result<()> {
         ("C3, 1,000 messages/s over 100 conversations of 10: CPU-µs per message", &figures.steady),
         ("C3: ms to delivery at p99", &figures.steady_p99),
         ("bytes (PSS) per idle socket in 5 conversations", &figures.idle_bytes),
+        ("bytes of the kernel's objects per idle socket, root alone is told", &figures.idle_kernel_bytes),
     ] {
         println!("| {name} | {} | {} | {} |", figure.limit, figure.starling, figure.ratio);
     }

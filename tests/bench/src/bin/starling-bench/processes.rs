@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
 /// CPU seconds (user and system) that the processes have used so far.
@@ -66,4 +66,37 @@ pub(crate) async fn settled_pss(pids: &[u32]) -> Result<u64> {
         }
     }
     Ok(last)
+}
+
+/// Waits until the processes have nothing to do any more: what was closed a moment ago is not to be counted as what comes
+/// next. An error when they do not come to rest.
+pub(crate) async fn quiet(pids: &[u32]) -> Result<()> {
+    const LOOK: Duration = Duration::from_secs(1);
+    const MOST: u32 = 60;
+    // Of a core. What runs on its own account (heartbeats, sweeps) takes less.
+    const REST: f64 = 0.03;
+    let mut last = cpu_seconds(pids)?;
+    let mut same = 0;
+    for _ in 0..MOST {
+        sleep(LOOK).await;
+        let now = cpu_seconds(pids)?;
+        same = if now - last < REST * pids.len() as f64 { same + 1 } else { 0 };
+        last = now;
+        if same == 2 {
+            return Ok(());
+        }
+    }
+    bail!("the servers do not come to rest");
+}
+
+/// Bytes of all objects that the kernel keeps now (sockets, files, buffers); none to who may not know: root alone may.
+pub(crate) fn kernel_bytes() -> Option<f64> {
+    let caches = std::fs::read_to_string("/proc/slabinfo").ok()?;
+    // name, objects in use, objects, bytes of one.
+    let bytes = caches.lines().skip(2).filter_map(|cache| {
+        let mut fields = cache.split_whitespace().skip(1);
+        let (active, size): (f64, f64) = (fields.next()?.parse().ok()?, fields.nth(1)?.parse().ok()?);
+        Some(active * size)
+    });
+    Some(bytes.sum())
 }

@@ -39,6 +39,8 @@ impl Both {
 #[derive(Default)]
 pub(crate) struct Figures {
     pub(crate) idle_bytes: Both,
+    /// The kernel's share, where it tells.
+    pub(crate) idle_kernel_bytes: Both,
     pub(crate) fan_out: Both,
     pub(crate) pairs: Both,
     pub(crate) steady: Both,
@@ -48,6 +50,7 @@ pub(crate) struct Figures {
 /// What one round found of one server.
 struct Round {
     idle_bytes: f64,
+    idle_kernel_bytes: Option<f64>,
     fan_out: f64,
     pairs: f64,
     steady: f64,
@@ -65,6 +68,9 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(Figures, Option<usize>)> {
         let limit = of_limit(plan, server).await.context("measuring the limit server")?;
         let starling = of_starling(plan, apart.as_ref(), number).await.context("measuring Starling")?;
         figures.idle_bytes.add(limit.idle_bytes, starling.idle_bytes);
+        if let (Some(limit), Some(starling)) = (limit.idle_kernel_bytes, starling.idle_kernel_bytes) {
+            figures.idle_kernel_bytes.add(limit, starling);
+        }
         figures.fan_out.add(limit.fan_out, starling.fan_out);
         figures.pairs.add(limit.pairs, starling.pairs);
         figures.steady.add(limit.steady, starling.steady);
@@ -83,9 +89,10 @@ async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
     let idle = |sockets| limit::Idle { sockets, rooms: 5, patience: Duration::from_secs(30) };
     // A first few, so that what the process allocates once is not counted.
     let warm = hold(server.address(), &idle(20)).await?;
-    let before = limit::memory(server.id())?.pss;
+    let (before, kernel_before) = (limit::memory(server.id())?.pss, processes::kernel_bytes());
     let held = hold(server.address(), &idle(plan.idle)).await?;
     let bytes = limit::memory(server.id())?.pss.saturating_sub(before);
+    let idle_kernel_bytes = kernel_since(kernel_before, plan);
     held.close().await?;
     warm.close().await?;
 
@@ -100,6 +107,7 @@ async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
     ensure!(server.end()?, "the limit server did not end well");
     Ok(Round {
         idle_bytes: bytes as f64 / plan.idle as f64,
+        idle_kernel_bytes,
         fan_out: fan_out.sampled * 1e6 / fan_out.delivered as f64,
         pairs: pairs.sampled * 1e6 / pairs.sent as f64,
         steady: steady.sampled * 1e6 / steady.sent as f64,
@@ -107,16 +115,23 @@ async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
     })
 }
 
+/// What an idle socket takes in the kernel. Both of its ends are on this machine, and each takes half.
+fn kernel_since(before: Option<f64>, plan: &Plan) -> Option<f64> {
+    Some((processes::kernel_bytes()? - before?) / (2 * plan.idle) as f64)
+}
+
 async fn of_starling(plan: &Plan, apart: Option<&Apart>, number: usize) -> Result<Round> {
     let stack = Stack::start(1, apart).await?;
     let (target, pids) = (&stack.target, &stack.pids);
     let warm = idle::Idle { run: format!("warm-{number}"), sockets: 20, conversations: 5 };
     let warm = idle::open(target, &warm).await?;
-    let before = processes::settled_pss(pids).await?;
+    let (before, kernel_before) = (processes::settled_pss(pids).await?, processes::kernel_bytes());
     let wanted = idle::Idle { run: format!("idle-{number}"), sockets: plan.idle, conversations: 5 };
     let open = idle::open(target, &wanted).await?;
     let bytes = processes::settled_pss(pids).await?.saturating_sub(before);
+    let idle_kernel_bytes = kernel_since(kernel_before, plan);
     drop((warm, open));
+    processes::quiet(pids).await?;
 
     let cpu = || processes::cpu_seconds(pids).unwrap_or(f64::NAN);
     let clean = |outcome: room::Outcome| {
@@ -140,6 +155,7 @@ async fn of_starling(plan: &Plan, apart: Option<&Apart>, number: usize) -> Resul
     let steady = clean(steady::run(target, &wanted, cpu).await?)?;
     Ok(Round {
         idle_bytes: bytes as f64 / plan.idle as f64,
+        idle_kernel_bytes,
         fan_out: fan_out.sampled * 1e6 / fan_out.delivered as f64,
         pairs: pairs.sampled * 1e6 / pairs.acknowledged as f64,
         steady: steady.sampled * 1e6 / steady.acknowledged as f64,

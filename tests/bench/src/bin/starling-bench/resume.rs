@@ -38,8 +38,8 @@ pub(crate) struct Figures {
     pub(crate) before_p99: Samples,
     pub(crate) during_p99: Samples,
     pub(crate) to_before: Samples,
-    /// Of these, milliseconds of a batch's transaction on average: what Postgres takes, which has the same to do for those
-    /// who come back.
+    /// Of these, milliseconds of a batch's transaction on average: what Postgres takes, which has as much to do for
+    /// those who come back.
     pub(crate) before_commit: Samples,
     pub(crate) during_commit: Samples,
 }
@@ -144,8 +144,8 @@ async fn noticed(plan: &Plan, apart: Option<&Apart>, round: usize, figures: &mut
     let staying = steady::Running::start(&two.staying, &wanted).await?;
     let admin = two.stack.admin()?;
     let mut parts = Vec::new();
-    // Whoever comes back has a computer of their own: here they share a core with those who stayed, and with Postgres
-    // and Redis, and give way to them.
+    // Whoever comes back has a computer of their own: here they share a core with those who stayed, and give way to
+    // them. (Postgres' processes have shares of the core of their own, where the kernel groups by sessions.)
     let name = format!("noticed-{round}");
     background::run(two.storm(plan, &name, async |moment| {
         parts.push((moment, staying.part(), committed(&admin).await?));
