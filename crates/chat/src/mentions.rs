@@ -132,16 +132,17 @@ fn find_named(content: &str, users: &HashMap<String, UserId>) -> Vec<Found> {
 /// Each `@` that begins a word, by its offset, and what follows it as far as a name could go. An `@` within a word, as
 /// in an e-mail address, begins nothing.
 fn places(content: &str) -> impl Iterator<Item = (u32, &str)> {
-    let (mut offset, mut in_a_word) = (0, false);
+    let (mut offset, mut counted) = (0, 0);
+    // Most texts have none, and are not looked at character by character.
     content
-        .char_indices()
-        .filter_map(move |(at, c)| {
-            let (here, begins) = (offset, c == '@' && !in_a_word);
-            offset += c.len_utf16() as u32;
-            in_a_word = of_a_name(c);
-            let rest = content.get(at + 1..).filter(|_| begins)?;
+        .match_indices('@')
+        .filter_map(move |(at, mark)| {
+            let (before, rest) = (content.get(..at)?, content.get(at + mark.len()..)?);
+            offset += before.get(counted..)?.chars().map(|c| c.len_utf16() as u32).sum::<u32>();
+            counted = at;
+            let begins = !before.ends_with(of_a_name);
             let end = rest.find(|c| !of_a_name(c)).unwrap_or(rest.len());
-            Some((here, &rest[..end])).filter(|(_, run)| !run.is_empty())
+            Some((offset, rest.get(..end)?)).filter(|(_, run)| begins && !run.is_empty())
         })
         .take(PLACES_MAX)
 }
