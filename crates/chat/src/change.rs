@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::Set;
 use protocol::{Attachment, ConversationId, ConversationPatch, Message, MessageId, ReactionChange, Role, UserId};
 use store::Scope;
 
-use crate::{ChatError, mentions::Mentions};
+use crate::{ChatError, Set, Told, mentions::Mentions};
 
 /// One durable change that somebody asks for.
 #[derive(Debug, Clone)]
@@ -241,7 +240,7 @@ pub(crate) struct Reacted {
 #[derive(Debug)]
 pub(crate) struct Done {
     /// The message that it made, changed or found; shared with who publishes it.
-    pub(crate) message: Option<Arc<Message>>,
+    pub(crate) message: Option<Arc<Told>>,
     /// The message came into being by this very request.
     pub(crate) new: bool,
 }

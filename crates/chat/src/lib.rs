@@ -47,6 +47,7 @@ mod search;
 mod search_tests;
 #[cfg(test)]
 mod testing;
+mod told;
 mod typing;
 #[cfg(test)]
 mod typing_tests;
@@ -70,6 +71,7 @@ pub use outage::Outage;
 pub use protections::Protections;
 pub use search::SearchRequest;
 pub use store::{OrgUsersFilter, Seen};
+pub use told::Told;
 
 /// Somebody who proved who they are.
 #[derive(Debug, Clone)]

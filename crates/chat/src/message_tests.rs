@@ -1,8 +1,6 @@
 //! Sending, reacting, pinning and being told of it over the real embedded store and the in-process bus: what a caller
 //! would notice. The rules themselves are tested in `decide` and `policy`.
 
-use std::sync::Arc;
-
 use bus::{NodePresence, Topic};
 use protocol::{
     Attachment, AttachmentKind, ConversationFilter, ConversationId, ConversationKind, ConversationPatch, EditMessage,
@@ -27,7 +25,7 @@ async fn direct(world: &World, one: &Caller, other: &Caller) -> crate::Result<(p
 }
 
 async fn send(world: &World, who: &Caller, room: ConversationId, request: SendMessage) -> Message {
-    Arc::unwrap_or_clone(world.chat.send(who, room, request).await.unwrap().0)
+    crate::Told::into_message(world.chat.send(who, room, request).await.unwrap().0)
 }
 
 /// Why the caller was notified, oldest first.

@@ -10,7 +10,7 @@ use protocol::{
 use store::{Access, StoreError};
 
 use crate::{
-    Caller, Chat, ChatError, Result,
+    Caller, Chat, ChatError, Result, Told,
     change::{Done, Kind, NewMessage},
     check, fingerprint,
     mentions::{self, Mentions},
@@ -24,7 +24,7 @@ impl Chat {
         caller: &Caller,
         conversation: ConversationId,
         mut request: SendMessage,
-    ) -> Result<(Arc<Message>, bool)> {
+    ) -> Result<(Arc<Told>, bool)> {
         check::message_text(&request.content, self.limits().content_chars, !request.attachments.is_empty())?;
         check::attachments(&request.attachments)?;
         request.client_id.as_deref().map_or(Ok(()), check::client_id)?;
@@ -80,7 +80,7 @@ impl Chat {
 
     async fn change_message(&self, caller: &Caller, conversation: ConversationId, kind: Kind) -> Result<Message> {
         let done = self.submit(conversation, caller, kind).await?;
-        Ok(Arc::unwrap_or_clone(self.as_seen(caller, message_of(done)?).await?))
+        Ok(Told::into_message(self.as_seen(caller, message_of(done)?).await?))
     }
 
     async fn located(&self, id: MessageId) -> Result<ConversationId> {
@@ -88,12 +88,12 @@ impl Chat {
     }
 
     /// The message as its reader sees it: which reactions are theirs. A message without reactions is the same for all.
-    async fn as_seen(&self, caller: &Caller, message: Arc<Message>) -> Result<Arc<Message>> {
+    async fn as_seen(&self, caller: &Caller, message: Arc<Told>) -> Result<Arc<Told>> {
         if message.reactions.is_empty() {
             return Ok(message);
         }
         // Who lost the right to read it meanwhile still made this change.
-        Ok(self.inner.store.message(caller.user.id, message.id).await?.map_or(message, Arc::new))
+        Ok(self.inner.store.message(caller.user.id, message.id).await?.map_or(message, |seen| Arc::new(seen.into())))
     }
 
     /// Whom a text mentions: as the sender says, else as the text does.
@@ -275,7 +275,7 @@ fn page(mut items: Vec<Message>, window: HistoryWindow, limit: usize) -> Page<Me
     Page { items, next_cursor }
 }
 
-fn message_of(done: Done) -> Result<Arc<Message>> {
+fn message_of(done: Done) -> Result<Arc<Told>> {
     done.message.ok_or_else(|| {
         ChatError::new(ErrorCode::Internal, "something failed here").because("a change of a message gave no message")
     })

@@ -117,7 +117,7 @@ impl World {
 
     /// Sends a text without a `client_id`.
     pub(crate) async fn say(&self, who: &Caller, conversation: ConversationId, content: &str) -> Message {
-        Arc::unwrap_or_clone(self.chat.send(who, conversation, text(content, None)).await.unwrap().0)
+        crate::Told::into_message(self.chat.send(who, conversation, text(content, None)).await.unwrap().0)
     }
 }
 

@@ -1,7 +1,5 @@
 //! What people do in conversations, over their sockets and over REST.
 
-use std::sync::Arc;
-
 use protocol::{AddParticipants, ConversationId, ConversationPatch, SendMessage};
 use serde_json::json;
 
@@ -30,7 +28,7 @@ impl People {
                     let client_id = Some(client_id.clone());
                     let request = SendMessage { content: content.clone(), client_id, ..SendMessage::default() };
                     Box::pin(async move {
-                        Ok(Some(Arc::unwrap_or_clone(chat.send(&caller, conversation, request).await?.0)))
+                        Ok(Some(chat::Told::into_message(chat.send(&caller, conversation, request).await?.0)))
                     })
                 })
                 .await;

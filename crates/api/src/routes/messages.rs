@@ -1,13 +1,11 @@
 //! Messages, and what changed in a conversation.
 
-use std::sync::Arc;
-
 use axum::{
     Json as Body,
     extract::State,
     response::{IntoResponse, Response},
 };
-use chat::{Chat, ChatError};
+use chat::{Chat, ChatError, Told};
 use protocol::{Changes, ConversationId, EditMessage, HistoryWindow, Message, MessageId, Page, SendMessage, Seq};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -111,7 +109,7 @@ async fn send_message(
     };
     let (message, created) = chat.send(&caller, id, request).await?;
     let path = format!("/v1/messages/{}", message.id);
-    Ok(created_or_found(created, &path, Arc::unwrap_or_clone(message)).into_response())
+    Ok(created_or_found(created, &path, Told::into_message(message)).into_response())
 }
 
 /// What changed after a seq: each changed message once, in its present state.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::{ErrorCode, Limits, Message, MessageId};
+use protocol::{ErrorCode, Limits, MessageId};
 use store::{Committed, Decide, Scope, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -14,7 +14,7 @@ use super::{
     publisher::{Outgoing, Publisher},
 };
 use crate::{
-    ChatError, Env, Map, Outage, Result,
+    ChatError, Env, Map, Outage, Result, Told,
     change::{Done, Kind, Outcome, scope},
     decide::decide,
     metrics::Metrics,
@@ -125,7 +125,7 @@ impl<S: Commit + ?Sized> Committer<S> {
 
     /// Hands the events on and answers, after the commit.
     fn conclude(&self, jobs: Vec<Job>, committed: Committed, decided: Decided) {
-        let messages = committed.messages.into_iter().map(|(id, message)| (id, Arc::new(message))).collect();
+        let messages = committed.messages.into_iter().map(|(id, message)| (id, Arc::new(message.into()))).collect();
         for (job, outcome) in jobs.into_iter().zip(decided.outcomes) {
             let answer = self.answer(&job, &messages, outcome, &decided.epoch);
             if answer.is_ok() {
@@ -142,7 +142,7 @@ impl<S: Commit + ?Sized> Committer<S> {
     fn answer(
         &self,
         job: &Job,
-        committed: &Map<MessageId, Arc<Message>>,
+        committed: &Map<MessageId, Arc<Told>>,
         outcome: Outcome,
         epoch: &Arc<str>,
     ) -> Result<Done> {
@@ -167,11 +167,11 @@ impl<S: Commit + ?Sized> Committer<S> {
                 // The store gives the state after the whole batch: of an earlier change, what was decided counts.
                 let latest = read_back(&updated.message.id)?;
                 let last = latest.changed_seq == updated.message.changed_seq;
-                (if last { latest } else { Arc::new(updated.message) }, true)
+                (if last { latest } else { Arc::new(updated.message.into()) }, true)
             }
             Outcome::InBatch(id) => (read_back(&id)?, false),
             // Published again: whoever committed it may have died before the event was out.
-            Outcome::Found(message) => (Arc::new(*message), true),
+            Outcome::Found(message) => (Arc::new((*message).into()), true),
         };
         if event {
             self.publisher.hand(Outgoing::Change(Arc::clone(&message), reaction, Arc::clone(epoch)));

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::Chain;
 use crate::{
-    Env, Outage,
+    Env, Outage, Told,
     change::Reacted,
     envelope::{ChangePlace, ConversationEvent, FeedMoved},
     metrics::Metrics,
@@ -36,7 +36,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) enum Outgoing {
     /// A message in the state of its last change, and the reaction that this was, if it was one and that is known. Last
     /// the epoch of the database that has it.
-    Change(Arc<Message>, Option<Reacted>, Arc<str>),
+    Change(Arc<Told>, Option<Reacted>, Arc<str>),
     /// A user's feed moved.
     Feed(UserId, UserSeq),
     /// A payload as it is.
@@ -176,7 +176,7 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
 
 /// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes
 /// out as `message.updated`, with the same place and state.
-pub(crate) fn encode_change(message: &Message, reaction: Option<Reacted>, epoch: &str) -> serde_json::Result<Bytes> {
+pub(crate) fn encode_change(message: &Told, reaction: Option<Reacted>, epoch: &str) -> serde_json::Result<Bytes> {
     let (conversation_id, seq, place) = (message.conversation_id, message.changed_seq, message.seq);
     let removed = match &message.system {
         Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
@@ -186,7 +186,7 @@ pub(crate) fn encode_change(message: &Message, reaction: Option<Reacted>, epoch:
     let at = ChangePlace { seq, place, removed: removed.as_slice(), ends, epoch };
     if let Some(Reacted { change, added }) = reaction {
         let kind = if added { EventType::ReactionAdded } else { EventType::ReactionRemoved };
-        let data = ReactionEvent { message: message.clone(), reaction: change };
+        let data = ReactionEvent { message: Message::clone(message), reaction: change };
         let event = Event { kind, conversation_id: Some(conversation_id), seq: Some(seq), user_seq: None, data };
         return ConversationEvent::encode_change(at, &event);
     }

@@ -120,7 +120,7 @@ impl World {
     }
 
     pub(crate) async fn say(&self, who: &Person, room: ConversationId, text: &str) -> ChatMessage {
-        Arc::unwrap_or_clone(self.chat.send(&who.caller, room, self::text(text)).await.unwrap().0)
+        chat::Told::into_message(self.chat.send(&who.caller, room, self::text(text)).await.unwrap().0)
     }
 
     pub(crate) fn request(&self, query: &str) -> Request<()> {
