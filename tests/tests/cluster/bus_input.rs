@@ -95,7 +95,7 @@ async fn what_strangers_publish_on_our_topics_is_ignored_while_people_chat(clust
         all[round % all.len()].send(id, &format!("text {round}")).await?;
     }
     counted(cluster, "bad", sent).await?;
-    // Well-formed and untrue: of a place that does not exist, and without a place.
+    // Well-formed and untrue: of places that do not exist.
     for seq in [u64::MAX, 1_000, 60] {
         publish(cluster, &format!("c:{id}"), &made(id, seq, &epoch, &json!({}))?).await?;
         all[0].send(id, "after a lie").await?;
