@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use protocol::{Attachment, ConversationId, ConversationPatch, Message, MessageId, ReactionChange, Role, UserId};
-use store::Scope;
+use store::{IdSet, Scope};
 
 use crate::{ChatError, Set, Told, mentions::Mentions};
 
@@ -142,8 +142,8 @@ impl Kind {
 
 /// What deciding these requests needs; each row is named once.
 pub(crate) fn scope<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Scope {
-    let (mut conversations, mut participants) = (Set::default(), Set::default());
-    let (mut messages, mut users) = (Set::default(), Set::default());
+    let (mut conversations, mut participants) = (IdSet::default(), IdSet::default());
+    let (mut messages, mut users) = (IdSet::default(), IdSet::default());
     let (mut client_ids, mut reactions) = (Set::default(), Set::default());
     let mut notifies = false;
     for request in requests {
