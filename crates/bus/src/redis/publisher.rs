@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use redis::Pipeline;
+use redis::{Cmd, Pipeline};
 use tokio::time::timeout;
 
 use super::{
@@ -104,7 +104,9 @@ impl Publisher {
         let command = if self.directory.is_cluster() { "SPUBLISH" } else { "PUBLISH" };
         let mut pipeline = Pipeline::with_capacity(group.len());
         for event in &group {
-            pipeline.cmd(command).arg(&event.channel).arg(event.payload.as_ref());
+            let mut publish = Cmd::with_capacity(3, command.len() + event.channel.len() + event.payload.len());
+            publish.arg(command).arg(&event.channel).arg(event.payload.as_ref());
+            pipeline.add_command(publish);
         }
         let Err(Broken { failure, refused }) = server.pipe.run(&pipeline).await else { return Ok(()) };
         let Some(refused) = refused else { return Err((failure, group)) };

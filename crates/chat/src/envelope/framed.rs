@@ -31,7 +31,7 @@ const ENDS: u8 = 16;
 /// Version, bits, where the frame begins and its length.
 const FIXED: usize = 10;
 /// Most events fit: the header, and a message of some lines.
-const USUAL: usize = 768;
+const USUAL: usize = 1280;
 
 /// What nodes act on; see [`super::ConversationEvent`].
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -288,12 +288,11 @@ async fn others(tx: &mut PgConnection, viewer: UserId, ids: &[Uuid]) -> Outcome<
     .bind(viewer.0)
     .fetch_all(tx)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let (read_seq, delivered_seq) = (count(row.read_seq), count(row.delivered_seq));
-            Ok((ConversationId(row.conversation_id), Other { user: row.user.user()?, read_seq, delivered_seq }))
-        })
-        .collect()
+    let other = |row: OtherRow| {
+        let (read_seq, delivered_seq) = (count(row.read_seq), count(row.delivered_seq));
+        (ConversationId(row.conversation_id), Other { user: row.user.user(), read_seq, delivered_seq })
+    };
+    Ok(rows.into_iter().map(other).collect())
 }
 
 /// Mentions that the viewer has not read, and the places of the first hundred.

@@ -111,7 +111,7 @@ async fn sender(tx: &mut PgConnection, new: &NewConversation) -> Outcome<Sender>
             .bind(new.org_id.0)
             .fetch_optional(tx)
             .await?;
-    let user = row.ok_or(Fault::Store(StoreError::Conflict(Conflict::UnknownUser)))?.user()?;
+    let user = row.ok_or(Fault::Store(StoreError::Conflict(Conflict::UnknownUser)))?.user();
     Ok(Sender::from(&user))
 }
 

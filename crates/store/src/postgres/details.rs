@@ -54,7 +54,7 @@ pub(super) async fn messages_for(
     let names = names(tx, named).await?;
     let reacted = rows.iter().map(|(row, viewer)| Some((row.reacted()?, *viewer))).collect();
     let reactions = reactions(tx, reacted).await?;
-    rows.into_iter().zip(reactions).map(|((row, _), reactions)| row.message(&names, reactions)).collect()
+    Ok(rows.into_iter().zip(reactions).map(|((row, _), reactions)| row.message(&names, reactions)).collect())
 }
 
 /// The message of a row that may be there.

@@ -7,6 +7,7 @@
 mod arrivals;
 mod away;
 mod change;
+mod columns;
 mod config;
 mod conversations;
 mod create;

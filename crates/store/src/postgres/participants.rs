@@ -45,7 +45,7 @@ struct ParticipantRow {
 impl ParticipantRow {
     fn participant(self) -> Outcome<Participant> {
         Ok(Participant {
-            user: self.user.user()?,
+            user: self.user.user(),
             role: Role::of(&self.role)?,
             joined_at: Timestamp::new(self.joined_at),
             read_seq: count(self.read_seq),

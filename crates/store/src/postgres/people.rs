@@ -49,7 +49,7 @@ pub(super) async fn create(pool: &PgPool, user: &NewUser) -> Outcome<User> {
     .bind(user.now.get())
     .fetch_one(pool)
     .await?;
-    row.user()
+    Ok(row.user())
 }
 
 /// Finds the user that another system's token names, or makes them.
@@ -79,7 +79,7 @@ pub(super) async fn upsert_external(pool: &PgPool, token: &ExternalUser) -> Outc
         .fetch_optional(pool)
         .await?;
         if let Some(row) = made {
-            return row.user();
+            return Ok(row.user());
         }
     }
     match by_external_id(pool, token).await? {
@@ -110,7 +110,7 @@ async fn by_external_id(pool: &PgPool, token: &ExternalUser) -> Outcome<Option<U
             .bind(&token.external_id)
             .fetch_optional(pool)
             .await?;
-    row.map(UserRow::user).transpose()
+    Ok(row.map(UserRow::user))
 }
 
 /// Name, picture and role follow the token where it has them; nothing is written when nothing changes.
@@ -133,7 +133,7 @@ async fn follow_token(pool: &PgPool, user: User, token: &ExternalUser) -> Outcom
     .bind(role.word())
     .fetch_one(pool)
     .await?;
-    row.user()
+    Ok(row.user())
 }
 
 /// One user.
@@ -142,7 +142,7 @@ pub(super) async fn one(pool: &PgPool, id: UserId) -> Outcome<Option<User>> {
         .bind(id.0)
         .fetch_optional(pool)
         .await?;
-    row.map(UserRow::user).transpose()
+    Ok(row.map(UserRow::user))
 }
 
 /// Those of `ids` that exist in the org.
@@ -153,7 +153,7 @@ pub(super) async fn some(pool: &PgPool, org: OrgId, ids: &[UserId]) -> Outcome<V
             .bind(org.0)
             .fetch_all(pool)
             .await?;
-    users(rows)
+    Ok(users(rows))
 }
 
 /// A user by name, with their password hash.
@@ -168,7 +168,7 @@ pub(super) async fn credentials(pool: &PgPool, org: OrgId, username: &str) -> Ou
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some((UserRow::from_row(&row)?.user()?, row.try_get("password_hash")?)))
+    Ok(Some((UserRow::from_row(&row)?.user(), row.try_get("password_hash")?)))
 }
 
 /// Changes what the patch names.
@@ -191,7 +191,7 @@ pub(super) async fn update_profile(pool: &PgPool, id: UserId, patch: &ProfilePat
     .bind(patch.status_text.as_ref().and_then(Option::as_ref))
     .fetch_optional(pool)
     .await?;
-    row.map(UserRow::user).transpose()
+    Ok(row.map(UserRow::user))
 }
 
 #[cfg(test)]

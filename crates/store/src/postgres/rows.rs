@@ -9,9 +9,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
+    columns::Columns,
     details::{MentionCell, Names, mentions},
     fault::Outcome,
-    values::{Word, count, moment},
+    values::{count, moment},
 };
 
 pub(super) use super::details::messages;
@@ -71,7 +72,6 @@ macro_rules! blocked {
 pub(super) use blocked;
 
 /// A user.
-#[derive(FromRow)]
 pub(super) struct UserRow {
     id: Uuid,
     org_id: Uuid,
@@ -79,39 +79,57 @@ pub(super) struct UserRow {
     display_name: String,
     avatar_url: Option<String>,
     status_text: Option<String>,
-    org_role: String,
+    org_role: OrgRole,
     guest: bool,
     disabled_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
 }
 
+impl FromRow<'_, PgRow> for UserRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        // In the order of `user_columns`.
+        let mut columns = Columns::starting_with("id", row)?;
+        Ok(Self {
+            id: columns.take()?,
+            org_id: columns.take()?,
+            username: columns.take()?,
+            display_name: columns.take()?,
+            avatar_url: columns.take()?,
+            status_text: columns.take()?,
+            org_role: columns.word()?,
+            guest: columns.take()?,
+            disabled_at: columns.take()?,
+            created_at: columns.take()?,
+        })
+    }
+}
+
 impl UserRow {
     /// As others see them.
-    pub(super) fn user(self) -> Outcome<User> {
-        Ok(User {
+    pub(super) fn user(self) -> User {
+        User {
             id: UserId(self.id),
             org_id: OrgId(self.org_id),
             username: self.username,
             display_name: self.display_name,
             avatar_url: self.avatar_url,
             status_text: self.status_text,
-            role: OrgRole::of(&self.org_role)?,
+            role: self.org_role,
             guest: self.guest,
             disabled_at: moment(self.disabled_at),
             created_at: Timestamp::new(self.created_at),
-        })
+        }
     }
 }
 
 /// A message with its sender and what it replies to.
-#[derive(FromRow)]
 pub(super) struct MessageRow {
     id: Uuid,
     conversation_id: Uuid,
     seq: i64,
     changed_seq: i64,
     number: i64,
-    kind: String,
+    kind: MessageKind,
     content: String,
     system: Option<Json<SystemChange>>,
     client_id: Option<String>,
@@ -121,22 +139,19 @@ pub(super) struct MessageRow {
     /// SHA-256 of the request.
     pub(super) fingerprint: Vec<u8>,
     sender_id: Uuid,
-    sender_username: String,
-    sender_display_name: String,
-    sender_avatar_url: Option<String>,
     thread_root_id: Option<Uuid>,
     mentions: Option<Json<Vec<MentionCell>>>,
     attachments: Option<Json<Vec<Attachment>>>,
     pinned_at: Option<OffsetDateTime>,
     reaction_count: i32,
-    #[sqlx(flatten)]
     thread: ThreadRow,
-    #[sqlx(flatten)]
+    sender_username: String,
+    sender_display_name: String,
+    sender_avatar_url: Option<String>,
     quote: QuoteRow,
 }
 
 /// What hangs under a message.
-#[derive(FromRow)]
 struct ThreadRow {
     reply_count: i64,
     last_reply_seq: Option<i64>,
@@ -145,17 +160,62 @@ struct ThreadRow {
 }
 
 /// What a message replies to: all or nothing.
-#[derive(FromRow)]
-#[allow(clippy::struct_field_names)] // named as their columns, which a message's own must differ from
 struct QuoteRow {
-    quote_id: Option<Uuid>,
-    quote_seq: Option<i64>,
-    quote_content: Option<String>,
-    quote_deleted_at: Option<OffsetDateTime>,
-    quote_sender_id: Option<Uuid>,
-    quote_username: Option<String>,
-    quote_display_name: Option<String>,
-    quote_avatar_url: Option<String>,
+    id: Option<Uuid>,
+    seq: Option<i64>,
+    content: Option<String>,
+    deleted_at: Option<OffsetDateTime>,
+    sender_id: Option<Uuid>,
+    username: Option<String>,
+    display_name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for MessageRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        // In the order of `message_columns`.
+        let mut columns = Columns::starting_with("id", row)?;
+        Ok(Self {
+            id: columns.take()?,
+            conversation_id: columns.take()?,
+            seq: columns.take()?,
+            changed_seq: columns.take()?,
+            number: columns.take()?,
+            kind: columns.word()?,
+            content: columns.take()?,
+            system: columns.take()?,
+            client_id: columns.take()?,
+            edited_at: columns.take()?,
+            deleted_at: columns.take()?,
+            created_at: columns.take()?,
+            fingerprint: columns.take()?,
+            sender_id: columns.take()?,
+            thread_root_id: columns.take()?,
+            mentions: columns.take()?,
+            attachments: columns.take()?,
+            pinned_at: columns.take()?,
+            reaction_count: columns.take()?,
+            thread: ThreadRow {
+                reply_count: columns.take()?,
+                last_reply_seq: columns.take()?,
+                last_reply_at: columns.take()?,
+                last_repliers: columns.take()?,
+            },
+            sender_username: columns.take()?,
+            sender_display_name: columns.take()?,
+            sender_avatar_url: columns.take()?,
+            quote: QuoteRow {
+                id: columns.take()?,
+                seq: columns.take()?,
+                content: columns.take()?,
+                deleted_at: columns.take()?,
+                sender_id: columns.take()?,
+                username: columns.take()?,
+                display_name: columns.take()?,
+                avatar_url: columns.take()?,
+            },
+        })
+    }
 }
 
 impl MessageRow {
@@ -171,14 +231,14 @@ impl MessageRow {
     }
 
     /// In its present state.
-    pub(super) fn message(self, names: &Names, reactions: Vec<Reaction>) -> Outcome<Message> {
-        Ok(Message {
+    pub(super) fn message(self, names: &Names, reactions: Vec<Reaction>) -> Message {
+        Message {
             id: MessageId(self.id),
             conversation_id: ConversationId(self.conversation_id),
             seq: count(self.seq),
             changed_seq: count(self.changed_seq),
             number: count(self.number),
-            kind: MessageKind::of(&self.kind)?,
+            kind: self.kind,
             sender: Sender {
                 id: UserId(self.sender_id),
                 username: self.sender_username,
@@ -198,7 +258,7 @@ impl MessageRow {
             edited_at: moment(self.edited_at),
             deleted_at: moment(self.deleted_at),
             created_at: Timestamp::new(self.created_at),
-        })
+        }
     }
 
     /// The message of a row that has none where an outer join found nothing.
@@ -224,21 +284,21 @@ impl ThreadRow {
 impl QuoteRow {
     fn quote(self) -> Option<Quote> {
         Some(Quote {
-            id: MessageId(self.quote_id?),
-            seq: count(self.quote_seq?),
+            id: MessageId(self.id?),
+            seq: count(self.seq?),
             sender: Sender {
-                id: UserId(self.quote_sender_id?),
-                username: self.quote_username?,
-                display_name: self.quote_display_name?,
-                avatar_url: self.quote_avatar_url,
+                id: UserId(self.sender_id?),
+                username: self.username?,
+                display_name: self.display_name?,
+                avatar_url: self.avatar_url,
             },
-            content: self.quote_content?,
-            deleted_at: moment(self.quote_deleted_at),
+            content: self.content?,
+            deleted_at: moment(self.deleted_at),
         })
     }
 }
 
 /// All rows as users.
-pub(super) fn users(rows: Vec<UserRow>) -> Outcome<Vec<User>> {
+pub(super) fn users(rows: Vec<UserRow>) -> Vec<User> {
     rows.into_iter().map(UserRow::user).collect()
 }

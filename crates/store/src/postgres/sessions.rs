@@ -86,7 +86,7 @@ pub(super) async fn rotate(
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    Ok(Rotation::Rotated { session: SessionId(session), user: owner.user()? })
+    Ok(Rotation::Rotated { session: SessionId(session), user: owner.user() })
 }
 
 /// Revokes the session of a token that was exchanged before.

@@ -14,13 +14,14 @@ pub(super) trait Word: Copy + Sized + 'static {
     /// Every value with its word.
     const WORDS: &'static [(Self, &'static str)];
 
+    /// The value that this word stands for, if it is one of them.
+    fn known(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(value, _)| *value)
+    }
+
     /// The value that this word stands for.
     fn of(word: &str) -> Outcome<Self> {
-        Self::WORDS
-            .iter()
-            .find(|(_, known)| *known == word)
-            .map(|(value, _)| *value)
-            .ok_or(Fault::internal("a column holds a word that this version does not know"))
+        Self::known(word).ok_or_else(|| Fault::internal("a column holds a word that this version does not know"))
     }
 
     /// The word of this value.

@@ -51,7 +51,7 @@ pub(super) async fn arrived(pool: &PgPool, who: &[Who], now: Timestamp) -> Outco
         // Counted from 1. Put where it belongs: who is who must not rest on the order of rows.
         let Some(arrived) = at(&mut arrived, row.try_get::<i64, _>("place")? - 1) else { continue };
         if row.try_get("known")? {
-            arrived.user = Some(UserRow::from_row(&row)?.user()?);
+            arrived.user = Some(UserRow::from_row(&row)?.user());
         }
         let (of, active): (Option<Uuid>, bool) = (row.try_get("session_user")?, row.try_get("active")?);
         arrived.session = of.map(|user| SessionState { user_id: UserId(user), active });

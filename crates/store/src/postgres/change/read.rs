@@ -1,13 +1,12 @@
 //! Takes the locks, and reads what a decision needs.
 
-use protocol::{
-    ConversationId, ConversationKind, History, MessageId, NotificationPreferences, Notify, OrgId, Posting, Role, UserId,
-};
-use sqlx::{FromRow, PgConnection, postgres::PgRow};
+use protocol::{ConversationId, ConversationKind, MessageId, NotificationPreferences, Notify, OrgId, UserId};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::{
+    columns::Columns,
     details,
     fault::Outcome,
     rows::{MessageRow, UserRow, blocked, message_columns, message_joins, user_columns},
@@ -57,31 +56,9 @@ async fn senders(tx: &mut PgConnection, locked: &Locked) -> Outcome<Vec<(Convers
     Ok(senders)
 }
 
-#[derive(FromRow)]
-struct ConversationRow {
-    id: Uuid,
-    org_id: Uuid,
-    kind: String,
-    title: Option<String>,
-    description: Option<String>,
-    avatar_url: Option<String>,
-    posting: String,
-    history: String,
-    last_seq: i64,
-    last_number: i64,
-    access_seq: i64,
-    participant_count: i64,
-    owner_count: i64,
-    slow_mode_seconds: i32,
-    pin_count: i32,
-    archived_at: Option<OffsetDateTime>,
-    deleted_at: Option<OffsetDateTime>,
-    epoch: String,
-}
-
 /// The row that comes back from a lock is the newest one, even when the lock had to be waited for.
 async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked) -> Outcome<()> {
-    let rows: Vec<ConversationRow> = sqlx::query_as(
+    let rows = sqlx::query(
         "SELECT id, org_id, kind, title, description, avatar_url, posting, history, last_seq, last_number, access_seq,
                 participant_count, owner_count, slow_mode_seconds, pin_count, archived_at, deleted_at,
                 (SELECT epoch FROM meta WHERE singleton) AS epoch
@@ -90,50 +67,35 @@ async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked
     .bind(scope.conversations.iter().map(|id| id.0).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    for row in rows {
+    for row in &rows {
+        let mut columns = Columns::of(row);
+        let id = ConversationId(columns.take()?);
         let conversation = LockedConversation {
-            org_id: OrgId(row.org_id),
-            kind: ConversationKind::of(&row.kind)?,
-            title: row.title,
-            description: row.description,
-            avatar_url: row.avatar_url,
-            posting: Posting::of(&row.posting)?,
-            history: History::of(&row.history)?,
-            last_seq: count(row.last_seq),
-            last_number: count(row.last_number),
-            access_seq: count(row.access_seq),
-            participant_count: count(row.participant_count),
-            owner_count: count(row.owner_count),
-            slow_mode_seconds: small(row.slow_mode_seconds),
-            pin_count: small(row.pin_count),
+            org_id: OrgId(columns.take()?),
+            kind: columns.word()?,
+            title: columns.take()?,
+            description: columns.take()?,
+            avatar_url: columns.take()?,
+            posting: columns.word()?,
+            history: columns.word()?,
+            last_seq: count(columns.take()?),
+            last_number: count(columns.take()?),
+            access_seq: count(columns.take()?),
+            participant_count: count(columns.take()?),
+            owner_count: count(columns.take()?),
+            slow_mode_seconds: small(columns.take()?),
+            pin_count: small(columns.take()?),
+            archived_at: moment(columns.take()?),
+            deleted_at: moment(columns.take()?),
             // Read after the lock, with the participants.
             blocked: false,
-            archived_at: moment(row.archived_at),
-            deleted_at: moment(row.deleted_at),
         };
-        locked.conversations.insert(ConversationId(row.id), conversation);
-        locked.epoch = row.epoch;
+        locked.conversations.insert(id, conversation);
+        if locked.epoch.is_empty() {
+            locked.epoch = columns.take()?;
+        }
     }
     Ok(())
-}
-
-#[derive(FromRow)]
-struct ParticipantRow {
-    conversation_id: Uuid,
-    blocked: bool,
-    user_id: Option<Uuid>,
-    role: Option<String>,
-    active: bool,
-    access_since_seq: Option<i64>,
-    last_sent_at: Option<OffsetDateTime>,
-    notify: Option<String>,
-    muted_until: Option<OffsetDateTime>,
-    /// What the look-up was for.
-    client_id: Option<String>,
-    /// There is a message of this user by that name.
-    said: bool,
-    /// The user is known.
-    known: bool,
 }
 
 /// What is looked for of one user in one conversation.
@@ -162,13 +124,11 @@ async fn participants(
         return Ok(Vec::new());
     }
     // LIMIT 1 keeps the planner at one look-up per key.
-    let rows: Vec<PgRow> = sqlx::query(concat!(
+    let rows = sqlx::query(concat!(
         "SELECT k.conversation_id, CASE WHEN k.direct THEN ",
         blocked!("k.conversation_id"),
-        " ELSE false END AS blocked, p.user_id, p.role, p.user_id IS NOT NULL AND p.left_at IS NULL AS active,
-                p.access_since_seq, p.last_sent_at, p.notify, p.muted_until, k.client_id,
-                coalesce(m.said, false) AS said,
-                u.id IS NOT NULL AS known, ",
+        " ELSE false END AS blocked, u.id IS NOT NULL AS known, coalesce(m.said, false) AS said, k.client_id, p.user_id,
+                p.role, p.left_at IS NULL AS active, p.access_since_seq, p.last_sent_at, p.notify, p.muted_until, ",
         user_columns!(),
         " FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::text[])
                AS k (conversation_id, user_id, direct, client_id)
@@ -188,29 +148,32 @@ async fn participants(
     .fetch_all(tx)
     .await?;
     let mut said = Vec::new();
-    for columns in rows {
-        let row = ParticipantRow::from_row(&columns)?;
-        let id = ConversationId(row.conversation_id);
+    for row in &rows {
+        let mut columns = Columns::of(row);
+        let id = ConversationId(columns.take()?);
+        let blocked: bool = columns.take()?;
         if let Some(conversation) = locked.conversations.get_mut(&id) {
-            conversation.blocked |= row.blocked;
+            conversation.blocked |= blocked;
         }
-        if row.known {
-            let user = UserRow::from_row(&columns)?.user()?;
-            if let Some(client_id) = row.client_id.filter(|_| row.said) {
+        let (known, there, client_id): (bool, bool, Option<String>) =
+            (columns.take()?, columns.take()?, columns.take()?);
+        if known {
+            let user = UserRow::from_row(row)?.user();
+            if let Some(client_id) = client_id.filter(|_| there) {
                 said.push((id, user.id, client_id));
             }
             if users.contains(&user.id) {
                 locked.users.insert(user.id, user);
             }
         }
-        let (Some(user), Some(role)) = (row.user_id, row.role) else { continue };
+        let Some(user) = columns.take()? else { continue };
         let participant = LockedParticipant {
-            role: Role::of(&role)?,
-            active: row.active,
-            access_since_seq: row.access_since_seq.map_or(0, count),
-            last_sent_at: moment(row.last_sent_at),
-            notify: row.notify.as_deref().map(Notify::of).transpose()?.unwrap_or_default(),
-            muted_until: moment(row.muted_until),
+            role: columns.word()?,
+            active: columns.take()?,
+            access_since_seq: count(columns.take()?),
+            last_sent_at: moment(columns.take()?),
+            notify: columns.word()?,
+            muted_until: moment(columns.take()?),
         };
         locked.participants.insert((id, UserId(user)), participant);
     }
@@ -302,7 +265,7 @@ async fn users(tx: &mut PgConnection, ids: &IdSet<UserId>, locked: &mut Locked) 
         .fetch_all(tx)
         .await?;
     for row in rows {
-        let user = row.user()?;
+        let user = row.user();
         locked.users.insert(user.id, user);
     }
     Ok(())

@@ -37,5 +37,5 @@ pub(super) async fn mentionable(
     .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
     .fetch_all(pool)
     .await?;
-    users(rows)
+    Ok(users(rows))
 }

@@ -85,7 +85,7 @@ pub(super) async fn page(pool: &PgPool, user: UserId, cursor: Option<&str>, limi
     .fetch_all(pool)
     .await?;
     let next_cursor = keyset::next_at(&mut rows, limit, List::Blocked, |row| (row.blocked_at, row.blocked_id));
-    Ok(Page { items: rows.into_iter().map(|row| row.user.user()).collect::<Outcome<_>>()?, next_cursor })
+    Ok(Page { items: rows.into_iter().map(|row| row.user.user()).collect(), next_cursor })
 }
 
 /// Whether one of the two blocked the other.

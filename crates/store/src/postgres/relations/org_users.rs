@@ -42,7 +42,7 @@ pub(super) async fn page(
     .fetch_all(pool)
     .await?;
     let more = keyset::cut(&mut rows, limit);
-    let items = users(rows)?;
+    let items = users(rows);
     let next_cursor = items.last().filter(|_| more).map(|user| user.username.clone());
     Ok(Page { items, next_cursor })
 }
@@ -103,7 +103,7 @@ async fn locked(tx: &mut PgConnection, org: OrgId, id: UserId) -> Outcome<Option
     .bind(org.0)
     .fetch_optional(tx)
     .await?;
-    row.map(UserRow::user).transpose()
+    Ok(row.map(UserRow::user))
 }
 
 async fn note(tx: &mut PgConnection, audit: Option<&NewAudit>) -> Outcome<()> {
