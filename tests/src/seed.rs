@@ -80,10 +80,10 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
                     1, 1
              FROM (SELECT 1 AS c, u, {big} - u % 50 AS r FROM generate_series(1, {users}) u
                    UNION
-                   SELECT c, 2 + (c * 7 + k * 131) % ({users} - 2), {per_conversation} - c % 7
+                   SELECT c, 2 + (c * 7 + k * 131) % ({users} - 2), greatest({per_conversation} - c % 7, 0)
                    FROM generate_series(2, {conversations}) c, generate_series(0, 4) k
                    UNION
-                   SELECT c, 1, {per_conversation} - c % 7 FROM generate_series(2, {conversations}) c WHERE c % 40 = 2) p",
+                   SELECT c, 1, greatest({per_conversation} - c % 7, 0) FROM generate_series(2, {conversations}) c WHERE c % 40 = 2) p",
             big = messages / 10
         ),
         format!(
@@ -111,7 +111,7 @@ pub async fn seed(connection: &mut PgConnection, size: Size) -> Result<Seeded> {
          WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM reactions)"
             .to_owned(),
         "INSERT INTO mentions (user_id, conversation_id, seq)
-         SELECT p.user_id, p.conversation_id, p.read_seq FROM participants p WHERE p.read_seq % 3 = 0
+         SELECT p.user_id, p.conversation_id, p.read_seq FROM participants p WHERE p.read_seq % 3 = 0 AND p.read_seq > 0
          ON CONFLICT DO NOTHING"
             .to_owned(),
         "INSERT INTO notifications (id, user_id, user_seq, kind, conversation_id, message_id, actor_id, created_at)

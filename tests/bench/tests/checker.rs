@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bench::limit::{Faults, Load, Pace, run};
+use bench::limit::{Dialect, Faults, Load, Pace, run};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -61,7 +61,7 @@ async fn client(stream: TcpStream, rooms: Arc<Rooms>, wronged: Arc<Mutex<[bool; 
     let mut room = 0;
     #[allow(clippy::result_large_err)] // The library's own type.
     let path = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
-        room = request.uri().path().strip_prefix("/room/").unwrap().parse().unwrap();
+        room = request.uri().path().strip_prefix("/rooms/").unwrap().parse().unwrap();
         Ok(response)
     };
     let mut socket = tokio_tungstenite::accept_hdr_async(stream, path).await.unwrap();
@@ -117,6 +117,8 @@ async fn found(wrong: Wrong) -> Faults {
     let pace = Pace::Open { rate: 500.0 };
     let load = Load {
         rooms: 2,
+        first: 0,
+        dialect: Dialect::Plain,
         members: 3,
         pace,
         size: 64,
@@ -170,6 +172,8 @@ async fn a_closed_socket_is_found_with_what_it_missed() {
     let pace = Pace::Closed { senders: 3, in_flight: 2 };
     let load = Load {
         rooms: 2,
+        first: 0,
+        dialect: Dialect::Plain,
         members: 3,
         pace,
         size: 64,

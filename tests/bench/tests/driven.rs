@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use bench::limit::{Idle, Load, Outcome, Pace, Started, cpu_seconds, hold, memory, run};
+use bench::limit::{Dialect, Idle, Load, Outcome, Pace, Started, cpu_seconds, hold, memory, run};
 
 const TIME: Duration = Duration::from_millis(300);
 
@@ -54,7 +54,7 @@ async fn long_texts_go_through_partial_reads_and_writes() {
 async fn idle_sockets_are_held_and_weighed() {
     let server = started();
     let before = memory(server.id()).unwrap();
-    let idle = Idle { sockets: 300, rooms: 5, patience: Duration::from_secs(20) };
+    let idle = Idle { sockets: 300, rooms: 5, patience: Duration::from_secs(20), dialect: Dialect::Plain };
     let held = hold(server.address(), &idle).await.unwrap();
     let after = memory(server.id()).unwrap();
     // Less than any of the peers, by far; the figure itself is the benchmark's.

@@ -12,6 +12,8 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite::protocol::WebSocketConfig};
 
+use super::dialect::Dialect;
+
 /// An open socket.
 pub(super) type Socket = WebSocketStream<TcpStream>;
 
@@ -23,9 +25,20 @@ const BUFFER: usize = 4 * 1024;
 /// Sockets of one source address: less than there are ports to give.
 const PER_SOURCE: usize = 20_000;
 
-/// Opens the `index`-th socket with this path.
-pub(super) async fn dial(to: SocketAddr, index: usize, path: &str, patience: Duration) -> Result<Socket> {
-    let opened = timeout(patience, open(to, index, path)).await;
+/// Opens the `index`-th socket, in these rooms.
+pub(super) async fn dial(
+    to: SocketAddr,
+    index: usize,
+    rooms: &str,
+    dialect: Dialect,
+    patience: Duration,
+) -> Result<Socket> {
+    let opening = async {
+        let mut socket = open(to, index, &dialect.path(rooms)).await?;
+        dialect.greet(&mut socket).await?;
+        Ok(socket)
+    };
+    let opened = timeout(patience, opening).await;
     opened.with_context(|| format!("{to} does not open a socket within {patience:?}"))?
 }
 

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     dial::{self, Socket},
+    dialect::Dialect,
     fds,
 };
 
@@ -21,6 +22,8 @@ pub struct Idle {
     pub rooms: usize,
     /// How long to wait for a socket to open, and to close.
     pub patience: Duration,
+    /// How the server wants to be spoken to.
+    pub dialect: Dialect,
 }
 
 /// Open sockets.
@@ -34,15 +37,15 @@ pub struct Held {
 pub async fn hold(to: SocketAddr, idle: &Idle) -> Result<Held> {
     ensure!(idle.sockets > 0 && idle.rooms > 0, "there must be a socket and a room");
     fds::make_room(idle.sockets)?;
-    let path = |index: usize| {
+    let rooms = |index: usize| {
         // Ten neighbours share all their rooms.
         let first = index / 10 * idle.rooms;
         let rooms: Vec<_> = (first..first + idle.rooms).map(|room| room.to_string()).collect();
-        format!("/rooms/{}", rooms.join(","))
+        rooms.join(",")
     };
     let open = |index: usize| {
-        let (path, patience) = (path(index), idle.patience);
-        async move { dial::dial(to, index, &path, patience).await }
+        let (rooms, patience, dialect) = (rooms(index), idle.patience, idle.dialect);
+        async move { dial::dial(to, index, &rooms, dialect, patience).await }
     };
     let sockets = stream::iter((0..idle.sockets).map(open)).buffer_unordered(dial::OPENING).try_collect().await?;
     Ok(Held { sockets, patience: idle.patience })

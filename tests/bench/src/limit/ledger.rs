@@ -50,6 +50,8 @@ impl Faults {
 #[derive(Debug)]
 pub(super) struct Ledger {
     rooms: Vec<Room>,
+    /// What the first of them is called.
+    first: usize,
     members: usize,
     /// Deliveries that there should be, and that there were, each counted once.
     expected: AtomicU64,
@@ -93,9 +95,10 @@ pub(super) struct Member {
 }
 
 impl Ledger {
-    /// Of sockets 0, 1, 2, …, so many in each room.
-    pub(super) fn new(rooms: usize, members: usize) -> Self {
+    /// Of sockets 0, 1, 2, …, so many in each room; rooms are called `first`, `first` + 1, ….
+    pub(super) fn new(rooms: usize, first: usize, members: usize) -> Self {
         Self {
+            first,
             rooms: std::iter::repeat_with(Room::default).take(rooms).collect(),
             members,
             expected: AtomicU64::new(0),
@@ -107,6 +110,11 @@ impl Ledger {
 
     pub(super) fn member(&self, index: usize) -> Member {
         Member { index, room: index / self.members, track: Track::default(), faults: Faults::default() }
+    }
+
+    /// What a room is called.
+    pub(super) fn name(&self, room: usize) -> usize {
+        self.first + room
     }
 
     /// A message will be sent: said before anything that could make the run look whole.
@@ -136,7 +144,7 @@ impl Ledger {
             member.faults.altered += 1;
             return None;
         };
-        if room != member.room {
+        if room != self.name(member.room) {
             member.faults.misrouted += 1;
             return None;
         }
@@ -148,7 +156,7 @@ impl Ledger {
             member.faults.misrouted += 1;
             return None;
         }
-        if !self.is_agreed(room, number, (text.sender, text.turn)) {
+        if !self.is_agreed(member.room, number, (text.sender, text.turn)) {
             member.faults.diverged += 1;
             return None;
         }
@@ -160,7 +168,7 @@ impl Ledger {
                 return None;
             }
         }
-        Some(Heard { text, is_last: self.note(room, number) == self.members })
+        Some(Heard { text, is_last: self.note(member.room, number) == self.members })
     }
 
     /// One more has heard this number: how many have.
@@ -251,7 +259,7 @@ mod tests {
 
     /// Two rooms of two; in the first one, socket 0 sends three messages. What socket 1 hears is given.
     fn faults(heard: &[String]) -> Faults {
-        let ledger = Ledger::new(2, 2);
+        let ledger = Ledger::new(2, 0, 2);
         let mut members: Vec<_> = (0..4).map(|index| ledger.member(index)).collect();
         for _ in 0..3 {
             ledger.send(0);
@@ -288,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_order_that_is_wrong_for_all_is_found() {
-        let ledger = Ledger::new(1, 1);
+        let ledger = Ledger::new(1, 0, 1);
         let mut members = vec![ledger.member(0)];
         for _ in 0..4 {
             ledger.send(0);

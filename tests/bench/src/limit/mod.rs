@@ -9,6 +9,7 @@
 
 mod clock;
 mod dial;
+mod dialect;
 mod fds;
 mod idle;
 mod ledger;
@@ -23,6 +24,7 @@ mod track;
 use std::time::Duration;
 
 pub use self::{
+    dialect::Dialect,
     idle::{Held, Idle, hold},
     ledger::Faults,
     pin::{cores, pin},
@@ -54,6 +56,8 @@ pub enum Pace {
 pub struct Load {
     /// Rooms.
     pub rooms: usize,
+    /// Number of the first one. Servers that remember what was said in a room go on counting there.
+    pub first: usize,
     /// Sockets in each room; each is in one.
     pub members: usize,
     /// Who sends when.
@@ -64,6 +68,8 @@ pub struct Load {
     pub time: Duration,
     /// How long to wait for a socket to open, and for the last deliveries.
     pub patience: Duration,
+    /// How the server wants to be spoken to.
+    pub dialect: Dialect,
 }
 
 impl Load {
@@ -71,19 +77,28 @@ impl Load {
 
     /// C1: one room, 8 senders with 2 messages under way each.
     pub fn fan_out(members: usize, time: Duration) -> Self {
-        let pace = Pace::Closed { senders: members.min(8), in_flight: 2 };
-        Self { rooms: 1, members, pace, size: 128, time, patience: Self::PATIENCE }
+        Self::of(1, 0, members, Pace::Closed { senders: members.min(8), in_flight: 2 }, time)
     }
 
     /// C2: rooms of two who both send.
     pub fn pairs(pairs: usize, time: Duration) -> Self {
-        let pace = Pace::Closed { senders: 2, in_flight: 1 };
-        Self { rooms: pairs, members: 2, pace, size: 128, time, patience: Self::PATIENCE }
+        Self::of(pairs, 10_000, 2, Pace::Closed { senders: 2, in_flight: 1 }, time)
     }
 
     /// C3: so many messages per second over rooms of ten, whatever comes back.
     pub fn steady(rooms: usize, rate: f64, time: Duration) -> Self {
-        Self { rooms, members: 10, pace: Pace::Open { rate }, size: 128, time, patience: Self::PATIENCE }
+        Self::of(rooms, 20_000, 10, Pace::Open { rate }, time)
+    }
+
+    fn of(rooms: usize, first: usize, members: usize, pace: Pace, time: Duration) -> Self {
+        let (patience, dialect) = (Self::PATIENCE, Dialect::Plain);
+        Self { rooms, first, members, pace, size: 128, time, patience, dialect }
+    }
+
+    /// The same, to a server that wants to be spoken to in this way.
+    #[must_use]
+    pub fn spoken(self, dialect: Dialect) -> Self {
+        Self { dialect, ..self }
     }
 
     /// Sockets altogether.

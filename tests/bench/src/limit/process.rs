@@ -1,4 +1,4 @@
-//! A limit server as a process of its own, and what processes use, from `/proc`.
+//! A server as a process of its own, and what processes use, from `/proc`.
 
 use std::{
     io::{BufRead, BufReader},
@@ -20,7 +20,7 @@ use nix::{
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(10);
 
-/// A limit server; it ends when this is dropped.
+/// A limit server, or one that promises the same; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Started {
     child: Child,
@@ -30,16 +30,22 @@ pub struct Started {
 impl Started {
     /// Starts this program on a free port; returns when it listens.
     pub fn start(program: &Path) -> Result<Self> {
+        Self::spawn(&mut Command::new(program))
+    }
+
+    /// Runs this, which prints `listening on ADDRESS:PORT` and ends on SIGTERM; returns when it listens.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
         // Its own sockets need descriptors too: it raises its limit as far as ours allows.
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
         if soft < hard {
             setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
         }
-        let mut child = Command::new(program)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+            .with_context(|| format!("starting {program}"))?;
         let mut line = String::new();
         // It writes one line or ends: either way this returns.
         let read = child.stdout.take().map(|out| BufReader::new(out).read_line(&mut line));
@@ -49,7 +55,7 @@ impl Started {
         }
         let _ = child.kill();
         let status = child.wait();
-        bail!("{} does not say where it listens: {line:?}, {read:?}, {status:?}", program.display())
+        bail!("{program} does not say where it listens: {line:?}, {read:?}, {status:?}")
     }
 
     /// Where it listens.

@@ -58,7 +58,7 @@ pub async fn run(to: SocketAddr, load: &Load, mut sample: impl FnMut() -> Result
     check(load)?;
     fds::make_room(load.sockets())?;
     let shared = Arc::new(Shared {
-        ledger: Ledger::new(load.rooms, load.members),
+        ledger: Ledger::new(load.rooms, load.first, load.members),
         clock: Clock::start(),
         deliveries: Meter::new(),
         own: Meter::new(),
@@ -66,11 +66,13 @@ pub async fn run(to: SocketAddr, load: &Load, mut sample: impl FnMut() -> Result
         size: load.size,
         answer_until: AtomicU64::new(0),
         patience: load.patience,
+        dialect: load.dialect,
     });
     let open = |index: usize| {
         let (shared, room) = (Arc::clone(&shared), index / load.members);
         async move {
-            let socket = dial::dial(to, index, &format!("/room/{room}"), shared.patience).await?;
+            let socket =
+                dial::dial(to, index, &shared.ledger.name(room).to_string(), shared.dialect, shared.patience).await?;
             Ok::<_, anyhow::Error>((index, socket))
         }
     };

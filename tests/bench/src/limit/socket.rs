@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::{
     clock::Clock,
     dial::Socket,
+    dialect::{Dialect, Said},
     ledger::{Heard, Ledger, Member},
     meter::Meter,
     text::Text,
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     /// In a closed loop, until when (of the clock) own messages are answered with the next; in an open one 0.
     pub(super) answer_until: std::sync::atomic::AtomicU64,
     pub(super) patience: Duration,
+    pub(super) dialect: Dialect,
 }
 
 /// A socket at work. It says goodbye when [`Running::orders`] is dropped.
@@ -93,13 +95,18 @@ impl Worker {
     async fn send(&mut self, due: u64) -> tungstenite::Result<()> {
         let text = Text { sender: self.member.index as u32, turn: self.turn, due };
         self.turn += 1;
-        self.socket.send(Message::text(text.frame(self.member.room, self.shared.size))).await
+        let frame = self.shared.dialect.wrap(text.frame(self.shared.ledger.name(self.member.room), self.shared.size));
+        self.socket.send(Message::text(frame)).await
     }
 
     async fn hear(&mut self, message: Message) -> tungstenite::Result<()> {
         let Message::Text(frame) = message else { return Ok(()) };
         let now = self.shared.clock.now();
-        let Some(Heard { text, is_last }) = self.shared.ledger.hear(&mut self.member, &frame) else { return Ok(()) };
+        let said = match self.shared.dialect.read(&frame) {
+            Said::Message(said) => said,
+            Said::Ping => return self.socket.send(Dialect::pong()).await,
+        };
+        let Some(Heard { text, is_last }) = self.shared.ledger.hear(&mut self.member, said) else { return Ok(()) };
         self.shared.deliveries.record(self.member.index, now.saturating_sub(text.due));
         if is_last {
             self.shared.last.record(self.member.index, now.saturating_sub(text.due));

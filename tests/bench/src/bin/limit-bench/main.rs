@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    limit::{Idle, Load, Outcome, Started, cores, cpu_seconds, hold, memory, pin, run},
+    limit::{Dialect, Idle, Load, Outcome, Started, cores, cpu_seconds, hold, memory, pin, run},
     table::Samples,
 };
 
@@ -91,7 +91,7 @@ async fn one(server: &Started, load: &Load) -> Result<Outcome> {
 
 /// What an idle socket takes in the server.
 async fn weigh(server: &Started, plan: &Plan, figures: &mut Figures) -> Result<()> {
-    let idle = |sockets| Idle { sockets, rooms: 5, patience: Duration::from_secs(30) };
+    let idle = |sockets| Idle { sockets, rooms: 5, patience: Duration::from_secs(30), dialect: Dialect::Plain };
     // A first few, so that what the process allocates once is not counted.
     let warm = hold(server.address(), &idle(20)).await?;
     let before = memory(server.id())?;

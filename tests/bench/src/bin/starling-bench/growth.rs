@@ -1,5 +1,6 @@
-//! G1 and M2, as curves: what a delivery costs as what lies idle grows (sockets, conversations of a user, stored
-//! messages), and as a conversation grows. One node; each curve on a stack of its own, a point after the other.
+//! G1 and M2, as curves: what a delivery costs as what lies idle grows (sockets, messages and conversations in the
+//! database, conversations of a user), and as a conversation grows. One node. What takes long to grow has a stack for
+//! each point, and rounds go over all of them.
 
 use anyhow::{Context, Result, ensure};
 use bench::table::Samples;
@@ -44,15 +45,21 @@ pub(crate) async fn measure(plan: &Plan, apart: Option<&Apart>) -> Result<Vec<Cu
     let growth = &plan.growth;
     let mut sockets = Curve::new("idle sockets", "CPU-µs per delivery", &growth.sockets);
     let mut stored = Curve::new("stored messages", "CPU-µs per delivery", &growth.stored);
+    let mut lying = Curve::new("stored conversations", "CPU-µs per delivery", &growth.lying);
     let mut members = Curve::new("members of the conversation", "CPU-µs per delivery", &growth.members);
     let mut conversations = Curve::new("conversations of each idle user", "bytes per socket", &growth.conversations);
+    idle_sockets(plan, apart, &mut sockets).await.context("growing idle sockets")?;
+    let of_messages =
+        |messages: u32| Size { users: 1_000, conversations: (messages / 100).clamp(10, 20_000), messages };
+    seeded(plan, apart, of_messages, &mut stored).await.context("growing stored messages")?;
+    // One message in each, beside the tenth of all that the huge one has.
+    let of_conversations = |conversations: u32| Size { users: 1_000, conversations, messages: conversations / 9 * 10 };
+    seeded(plan, apart, of_conversations, &mut lying).await.context("growing stored conversations")?;
     for round in 0..plan.rounds {
-        idle_sockets(plan, apart, round, &mut sockets).await.context("growing idle sockets")?;
-        stored_messages(plan, apart, round, &mut stored).await.context("growing stored messages")?;
         room_members(plan, apart, round, &mut members).await.context("growing a conversation")?;
         user_conversations(apart, round, growth.users, &mut conversations).await.context("growing memberships")?;
     }
-    Ok(vec![sockets, stored, members, conversations])
+    Ok(vec![sockets, stored, lying, members, conversations])
 }
 
 /// What a delivery of the steady shape costs now.
@@ -64,32 +71,46 @@ async fn steady_cost(stack: &Stack, plan: &Plan, name: String) -> Result<f64> {
     Ok(outcome.sampled * 1e6 / outcome.delivered as f64)
 }
 
-async fn idle_sockets(plan: &Plan, apart: Option<&Apart>, round: usize, curve: &mut Curve) -> Result<()> {
-    let stack = Stack::start(1, apart).await?;
-    steady_cost(&stack, plan, format!("warm-{round}")).await?;
-    let mut open = Vec::new();
-    let mut sockets = 0;
-    for (at, samples) in &mut curve.points {
-        let more = *at as usize - sockets;
-        sockets += more;
-        let wanted = idle::Idle { run: format!("idle-{round}-{sockets}"), sockets: more, conversations: 5 };
-        open.push(idle::open(&stack.target, &wanted).await?);
-        samples.add(steady_cost(&stack, plan, format!("steady-{round}-{sockets}")).await?);
+/// In all rounds, at each of the stacks in turn: a curve's points.
+async fn rounds(plan: &Plan, stacks: &[Stack], curve: &mut Curve) -> Result<()> {
+    for stack in stacks {
+        steady_cost(stack, plan, "warm".to_owned()).await?;
+    }
+    for round in 0..plan.rounds {
+        for ((_, samples), stack) in curve.points.iter_mut().zip(stacks) {
+            samples.add(steady_cost(stack, plan, format!("steady-{round}")).await?);
+        }
     }
     Ok(())
 }
 
-async fn stored_messages(plan: &Plan, apart: Option<&Apart>, round: usize, curve: &mut Curve) -> Result<()> {
+async fn idle_sockets(plan: &Plan, apart: Option<&Apart>, curve: &mut Curve) -> Result<()> {
+    let mut sockets = 0;
+    let stack = Stack::start(1, apart).await?;
+    steady_cost(&stack, plan, "warm".to_owned()).await?;
+    let mut open = Vec::new();
     for (at, samples) in &mut curve.points {
-        let stack = Stack::start(1, apart).await?;
-        let messages = *at as u32;
-        let mut connection = seed::patient(&stack.database).await?;
-        let size = Size { users: 1_000, conversations: (messages / 100).clamp(10, 20_000), messages };
-        seed::seed(&mut connection, size).await?;
-        steady_cost(&stack, plan, format!("warm-{round}")).await?;
-        samples.add(steady_cost(&stack, plan, format!("steady-{round}")).await?);
+        let more = *at as usize - sockets;
+        sockets += more;
+        let wanted = idle::Idle { run: format!("idle-{sockets}"), sockets: more, conversations: 5 };
+        open.push(idle::open(&stack.target, &wanted).await?);
+        for round in 0..plan.rounds {
+            samples.add(steady_cost(&stack, plan, format!("steady-{sockets}-{round}")).await?);
+        }
     }
     Ok(())
+}
+
+/// A database for each point, filled to the size that `size` says.
+async fn seeded(plan: &Plan, apart: Option<&Apart>, size: impl Fn(u32) -> Size, curve: &mut Curve) -> Result<()> {
+    let mut stacks = Vec::new();
+    for (at, _) in &curve.points {
+        let stack = Stack::start(1, apart).await?;
+        let mut connection = seed::patient(&stack.database).await?;
+        seed::seed(&mut connection, size(*at as u32)).await?;
+        stacks.push(stack);
+    }
+    rounds(plan, &stacks, curve).await
 }
 
 async fn room_members(plan: &Plan, apart: Option<&Apart>, round: usize, curve: &mut Curve) -> Result<()> {

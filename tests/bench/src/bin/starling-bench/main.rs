@@ -7,6 +7,7 @@
 mod background;
 mod growth;
 mod loaded;
+mod peers;
 mod plots;
 mod processes;
 mod ratios;
@@ -19,7 +20,10 @@ mod writer;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bench::{limit::pin, table::Samples};
+use bench::{
+    limit::{Faults, pin},
+    table::Samples,
+};
 use starling_tests::seed::Size;
 
 use self::{
@@ -57,6 +61,8 @@ pub(crate) struct Growth {
     pub(crate) sockets: Vec<usize>,
     /// Messages in the database.
     pub(crate) stored: Vec<usize>,
+    /// Conversations in the database, with six members and a message each, of people who are not there.
+    pub(crate) lying: Vec<usize>,
     /// Members of a conversation.
     pub(crate) members: Vec<usize>,
     /// Conversations of each of so many idle users.
@@ -66,7 +72,7 @@ pub(crate) struct Growth {
 
 impl Plan {
     /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `loaded`, `resume`, `reads`, `writer`,
-    /// `scale`, `growth`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
+    /// `scale`, `growth`, `peers`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
     fn chosen() -> Result<Self> {
         let mut plan = Self::of_this_size();
         if let Ok(rounds) = std::env::var("STARLING_BENCH_ROUNDS") {
@@ -91,6 +97,7 @@ impl Plan {
                 growth: Growth {
                     sockets: vec![100, 2_000],
                     stored: vec![10_000, 100_000],
+                    lying: vec![1_000, 10_000],
                     members: vec![2, 100, 1_000],
                     conversations: vec![5, 50],
                     users: 500,
@@ -108,9 +115,11 @@ impl Plan {
                 size: Size::FULL,
                 requests: 400,
                 growth: Growth {
-                    sockets: vec![100, 1_000, 10_000],
-                    stored: vec![10_000, 100_000, 1_000_000],
-                    members: vec![2, 10, 100, 5_000],
+                    // As many as the usual limit of 20,000 open files allows.
+                    sockets: vec![100, 1_000, 10_000, 18_000],
+                    stored: vec![10_000, 100_000, 1_000_000, 5_000_000],
+                    lying: vec![1_000, 10_000, 100_000, 1_000_000],
+                    members: vec![2, 10, 100, 1_000, 10_000],
                     conversations: vec![5, 50, 200],
                     users: 500,
                 },
@@ -149,6 +158,9 @@ async fn main() -> Result<()> {
     if wanted("growth") {
         print_growth(&plan, &plots).await?;
     }
+    if wanted("peers") {
+        print_peers(&plan).await?;
+    }
     Ok(())
 }
 
@@ -184,6 +196,35 @@ async fn print_ratios(plan: &Plan, plots: &Plots) -> Result<()> {
             ("C3: steady", &figures.steady.ratio, 2.0),
         ],
     )
+}
+
+/// Starling beside the best of others.
+async fn print_peers(plan: &Plan) -> Result<()> {
+    let figures = peers::measure(plan).await?;
+    println!("| stored in Postgres, through Redis, one process each | Socket.IO | Starling | C4: ratio |");
+    println!("|---|---|---|---|");
+    for (name, figure) in [
+        ("C1, one conversation of 500: CPU-µs per delivery", &figures.fan_out),
+        ("C2, 500 conversations of two: CPU-µs per message", &figures.pairs),
+        ("C3, 1,000 messages/s over 100 conversations of 10: CPU-µs per message", &figures.steady),
+        ("C3: ms to delivery at p99", &figures.steady_p99),
+        ("bytes (PSS) per idle socket in 5 conversations", &figures.idle_bytes),
+    ] {
+        println!("| {name} | {} | {} | {} |", figure.peer, figure.starling, figure.ratio);
+    }
+    let wrong = figures.wrong.iter().map(|rounds| {
+        let of = |fault: fn(&Faults) -> u64| rounds.iter().map(fault).sum::<u64>();
+        let (lost, reordered) = (of(|faults| faults.lost), of(|faults| faults.reordered));
+        let others = of(|faults| faults.doubled + faults.misrouted + faults.altered + faults.diverged + faults.closed);
+        format!("{lost} lost, {reordered} reordered, {others} otherwise")
+    });
+    let wrong: Vec<_> = wrong.collect();
+    println!(
+        "\n{} idle sockets; deliveries of Socket.IO that were wrong, in C1, C2 and C3: {}.\n",
+        plan.idle,
+        wrong.join("; ")
+    );
+    Ok(())
 }
 
 /// Half of what saturates, and twice as much.
@@ -311,12 +352,12 @@ async fn print_growth(plan: &Plan, plots: &Plots) -> Result<()> {
     let (apart, all) = Apart::of_this_machine()?;
     let curves = growth::measure(plan, apart.as_ref()).await.context("measuring growth")?;
     pin(std::process::id(), &all)?;
-    println!("| what grows | | at | | | | last ÷ first | exponent |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("| what grows | | at | | | | | last ÷ first | exponent |");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let mut lines = Vec::new();
     for curve in &curves {
         let mut cells: Vec<_> = curve.points.iter().map(|(at, samples)| format!("{at}: {samples}")).collect();
-        cells.resize(4, String::new());
+        cells.resize(5, String::new());
         let (name, unit) = (curve.name, curve.unit);
         println!("| {name} | {unit} | {} | {:.2} | {:.2} |", cells.join(" | "), curve.rise(), curve.exponent());
         let first = curve.points.first().map_or(f64::NAN, |(_, samples)| samples.median());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bench::{
-    limit::{self, Load, Started, hold, pin},
+    limit::{self, Dialect, Faults, Load, Started, hold, pin},
     table::Samples,
 };
 use load::{idle, pairs, room, steady};
@@ -48,13 +48,15 @@ pub(crate) struct Figures {
 }
 
 /// What one round found of one server.
-struct Round {
-    idle_bytes: f64,
+pub(crate) struct Round {
+    pub(crate) idle_bytes: f64,
     idle_kernel_bytes: Option<f64>,
-    fan_out: f64,
-    pairs: f64,
-    steady: f64,
-    steady_p99: f64,
+    /// CPU-µs per delivery, and of the next two per message.
+    pub(crate) fan_out: f64,
+    pub(crate) pairs: f64,
+    pub(crate) steady: f64,
+    /// Milliseconds.
+    pub(crate) steady_p99: f64,
 }
 
 const RATE: f64 = 1_000.0;
@@ -86,7 +88,14 @@ async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
     if let Some(core) = core {
         pin(server.id(), &[core])?;
     }
-    let idle = |sockets| limit::Idle { sockets, rooms: 5, patience: Duration::from_secs(30) };
+    let (round, faults) = of_spoken(plan, server, Dialect::Plain).await?;
+    ensure!(faults.iter().all(Faults::is_clean), "deliveries were wrong: {faults:?}");
+    Ok(round)
+}
+
+/// A server that promises what the limit server does, and what was wrong with C1, C2 and C3.
+pub(crate) async fn of_spoken(plan: &Plan, server: Started, dialect: Dialect) -> Result<(Round, [Faults; 3])> {
+    let idle = |sockets| limit::Idle { sockets, rooms: 5, patience: Duration::from_secs(30), dialect };
     // A first few, so that what the process allocates once is not counted.
     let warm = hold(server.address(), &idle(20)).await?;
     let (before, kernel_before) = (limit::memory(server.id())?.pss, processes::kernel_bytes());
@@ -97,22 +106,22 @@ async fn of_limit(plan: &Plan, core: Option<usize>) -> Result<Round> {
     warm.close().await?;
 
     let run = async |load: Load| {
-        let outcome = limit::run(server.address(), &load, || limit::cpu_seconds(server.id())).await?;
-        ensure!(outcome.faults.is_clean(), "deliveries were wrong: {:?} in {load:?}", outcome.faults);
-        Ok(outcome)
+        limit::run(server.address(), &load.spoken(dialect), || limit::cpu_seconds(server.id())).await
     };
     let fan_out = run(Load::fan_out(plan.fan_out, plan.time)).await?;
     let pairs = run(Load::pairs(plan.pairs, plan.time)).await?;
     let steady = run(Load::steady(100, RATE, plan.time)).await?;
-    ensure!(server.end()?, "the limit server did not end well");
-    Ok(Round {
+    ensure!(server.end()?, "the server did not end well");
+    let faults = [fan_out.faults, pairs.faults, steady.faults];
+    let round = Round {
         idle_bytes: bytes as f64 / plan.idle as f64,
         idle_kernel_bytes,
         fan_out: fan_out.sampled * 1e6 / fan_out.delivered as f64,
         pairs: pairs.sampled * 1e6 / pairs.sent as f64,
         steady: steady.sampled * 1e6 / steady.sent as f64,
         steady_p99: steady.deliveries.value_at_quantile(0.99) as f64 / 1e3,
-    })
+    };
+    Ok((round, faults))
 }
 
 /// What an idle socket takes in the kernel. Both of its ends are on this machine, and each takes half.
@@ -120,7 +129,7 @@ fn kernel_since(before: Option<f64>, plan: &Plan) -> Option<f64> {
     Some((processes::kernel_bytes()? - before?) / (2 * plan.idle) as f64)
 }
 
-async fn of_starling(plan: &Plan, apart: Option<&Apart>, number: usize) -> Result<Round> {
+pub(crate) async fn of_starling(plan: &Plan, apart: Option<&Apart>, number: usize) -> Result<Round> {
     let stack = Stack::start(1, apart).await?;
     let (target, pids) = (&stack.target, &stack.pids);
     let warm = idle::Idle { run: format!("warm-{number}"), sockets: 20, conversations: 5 };

@@ -1,4 +1,4 @@
-//! S1 and S2: the steady shape on one, two and four nodes whose processes share the same core, people spread over them
+//! S1 and S2: the steady shape on one, two, four and six nodes whose processes share the same core, people spread over them
 //! at random. What a delivery costs all of them together, and how many events Redis hands to a node for each message.
 
 use anyhow::{Context, Result, ensure};
@@ -25,7 +25,7 @@ pub(crate) struct Figures {
     pub(crate) p99: Samples,
 }
 
-const NODES: [usize; 3] = [1, 2, 4];
+const NODES: [usize; 4] = [1, 2, 4, 6];
 const RATE: f64 = 1_000.0;
 
 pub(crate) async fn measure(plan: &Plan, apart: Option<&Apart>) -> Result<Vec<Figures>> {

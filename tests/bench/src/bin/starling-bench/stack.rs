@@ -47,22 +47,35 @@ pub(crate) struct Stack {
     pub(crate) database: String,
     // In this order: nodes end before what they use.
     nodes: Vec<Node>,
-    _redis: Redis,
-    _postgres: PrivatePostgres,
+    _services: Services,
+}
+
+/// A Postgres that syncs, and a Redis.
+pub(crate) struct Services {
+    pub(crate) redis: Redis,
+    pub(crate) postgres: PrivatePostgres,
+}
+
+impl Services {
+    /// Starts them, on their cores.
+    pub(crate) async fn start(apart: Option<&Apart>) -> Result<Self> {
+        let own = std::process::id();
+        apart.map_or(Ok(()), |apart| pin(own, &apart.services))?;
+        let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
+        let redis = Redis::start().await?;
+        apart.map_or(Ok(()), |apart| pin(own, &apart.others))?;
+        Ok(Self { redis, postgres })
+    }
 }
 
 impl Stack {
     /// Starts so many nodes that do both roles; kept apart from everything else, where it is said how.
     pub(crate) async fn start(nodes: usize, apart: Option<&Apart>) -> Result<Self> {
         let own = std::process::id();
-        apart.map_or(Ok(()), |apart| pin(own, &apart.services))?;
-        let postgres = PrivatePostgres::start_with(&["fsync=on", "full_page_writes=on"]).await?;
-        let url = postgres.url();
+        let services = Services::start(apart).await?;
+        let (url, redis_url) = (services.postgres.url(), services.redis.url());
         let (code, _, log) = node::run(&["migrate"], [("DATABASE_URL", url.as_str())]).await?;
         ensure!(code == Some(0), "`starling migrate` failed: {log}");
-        let redis = Redis::start().await?;
-        apart.map_or(Ok(()), |apart| pin(own, &apart.others))?;
-        let redis_url = redis.url();
         let env = [
             ("DATABASE_URL", url.as_str()),
             ("REDIS_URL", redis_url.as_str()),
@@ -87,7 +100,7 @@ impl Stack {
             gateways: running.iter().map(|node| node.url().to_owned()).collect(),
             secret: SECRET.to_owned(),
         };
-        Ok(Self { target, pids, database: url, nodes: running, _redis: redis, _postgres: postgres })
+        Ok(Self { target, pids, database: url, nodes: running, _services: services })
     }
 
     /// The sum of a metric over its labels and over all nodes.
