@@ -156,7 +156,11 @@ impl<T: Transport> Connection<T> {
         self.last_inbound = Instant::now();
         self.read_last = true;
         match inbound {
-            Inbound::Text(text) => self.command(&text).await,
+            Inbound::Text(text) => {
+                self.node.metrics.received.inc();
+                self.node.metrics.bytes_received.inc_by(text.len() as u64);
+                self.command(&text).await
+            }
             Inbound::Alive => Ok(()),
         }
     }

@@ -25,6 +25,7 @@ mod metrics;
 #[cfg(feature = "micro")]
 pub mod micro;
 mod node;
+mod observe;
 mod outbox;
 mod presence;
 mod probe;

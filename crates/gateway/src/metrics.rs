@@ -1,7 +1,8 @@
 //! The gateway's metrics. Base units, bounded label sets, no ids.
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector, exponential_buckets,
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+    exponential_buckets,
 };
 
 /// What one gateway node counts.
@@ -20,6 +21,16 @@ pub(crate) struct Metrics {
     pub(crate) gap_fills: IntCounter,
     pub(crate) sweep_finds: IntCounter,
     pub(crate) resumes: IntCounterVec,
+    pub(crate) resume_distance: Histogram,
+    pub(crate) bus_lag: Histogram,
+    pub(crate) received: IntCounter,
+    pub(crate) bytes_received: IntCounter,
+    pub(crate) outbox_bytes: IntGauge,
+    pub(crate) outbox_fullest: Gauge,
+    pub(crate) connections_behind: IntGauge,
+    pub(crate) following: IntGauge,
+    pub(crate) active_conversations: IntGauge,
+    pub(crate) draining: IntGauge,
     pub(crate) degraded: IntGauge,
     pub(crate) nodes: IntGauge,
     pub(crate) presence_watched: IntGauge,
@@ -78,6 +89,47 @@ impl Adder<'_> {
                 "Conversations and feeds that the head sweep found behind the store.",
             )?,
             resumes: self.counters("starling_resumes_total", "Resumes: replayed or resync.", "outcome")?,
+            resume_distance: self.add(Histogram::with_opts(
+                HistogramOpts::new(
+                    "starling_resume_distance",
+                    "Changes that a client which resumes had missed, in all its conversations.",
+                )
+                .buckets(exponential_buckets(1.0, 4.0, 9)?),
+            )?)?,
+            bus_lag: self.add(Histogram::with_opts(
+                HistogramOpts::new(
+                    "starling_bus_lag_seconds",
+                    "From publishing to this node's own topic to hearing it, asked every three seconds.",
+                )
+                .buckets(exponential_buckets(0.000_25, 2.0, 14)?),
+            )?)?,
+            received: self.counter("starling_frames_received_total", "Text frames read from sockets.")?,
+            bytes_received: self
+                .counter("starling_frames_received_bytes_total", "Bytes of text frames read from sockets.")?,
+            outbox_bytes: self.add(IntGauge::new(
+                "starling_outbox_bytes",
+                "Bytes that wait to be written, in the outboxes of all connections.",
+            )?)?,
+            outbox_fullest: self.add(Gauge::new(
+                "starling_outbox_fullest_ratio",
+                "How full the fullest outbox is, of STARLING_OUTBOX_BYTES; beyond 1 its connection is closed.",
+            )?)?,
+            connections_behind: self.add(IntGauge::new(
+                "starling_connections_behind",
+                "Connections whose outbox is more than half full.",
+            )?)?,
+            following: self.add(IntGauge::new(
+                "starling_connection_conversations",
+                "Conversations that connections follow, each counted once for each connection.",
+            )?)?,
+            active_conversations: self.add(IntGauge::new(
+                "starling_active_conversations",
+                "Conversations that some connection of this node follows.",
+            )?)?,
+            draining: self.add(IntGauge::new(
+                "starling_draining",
+                "1 while the node ends: its connections are being moved, and starling_connections says how many are left.",
+            )?)?,
             degraded: self.add(IntGauge::new("starling_degraded", "1 while live events may be late.")?)?,
             nodes: self.add(IntGauge::new("starling_nodes", "Nodes that hold a lease, this one included.")?)?,
             presence_watched: self.add(IntGauge::new(

@@ -107,6 +107,12 @@ impl Outbox {
         self.limits.events
     }
 
+    /// Bytes that wait or are being written.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        let state = self.state.lock();
+        state.bytes + state.writing
+    }
+
     /// Whether less than half of the bounds is used.
     pub(crate) fn is_roomy(&self) -> bool {
         self.state.lock().has_room(self.limits)

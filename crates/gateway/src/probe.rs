@@ -77,7 +77,9 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
                 return Err("the bus is out of reach");
             }
             let heard = timeout(DEADLINE, probe.wait_for(number)).await;
-            heard.map_err(|_| UNHEARD)
+            heard.map_err(|_| UNHEARD)?;
+            node.metrics.bus_lag.observe(started.elapsed().as_secs_f64());
+            Ok(())
         };
         let flows = heard.await;
         node.set_degraded(flows.err());

@@ -88,6 +88,8 @@ impl Node {
                 }
             }
         }
+        let distance: Seq = behind.iter().map(|(item, cursor)| item.last_seq - cursor).sum();
+        self.metrics.resume_distance.observe(distance as f64);
         for (id, place) in self.catch_up(link, behind).await? {
             match place {
                 // Who names cursors has them; who does not is told where each conversation goes on.

@@ -35,8 +35,12 @@ pub enum Command {
     /// Things that an operator does to the store now and then
     #[command(subcommand)]
     Admin(Admin),
-    /// Try each part of the configuration and say how to mend what does not work
-    Check,
+    /// Try each part of the configuration and say how to mend what does not work (exit code 1 where something fails)
+    Check {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a token as another system would sign it with STARLING_JWT_SECRET, for trying things out
     Token(Token),
     /// Print the configuration in effect, without secrets, and where each value came from

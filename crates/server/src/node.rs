@@ -15,7 +15,12 @@ use crate::{
     embedded,
     failure::chain,
     parts,
-    serve::{admin, metrics::Metrics, readiness::Readiness, web},
+    serve::{
+        admin,
+        metrics::{Counted, Metrics},
+        readiness::Readiness,
+        web,
+    },
 };
 
 /// Between two attempts to migrate a database that does not answer.
@@ -39,7 +44,7 @@ impl Node {
     /// Wires a node that is reached at `public`, inside a tokio runtime. In a cluster neither Postgres nor Redis is
     /// waited for; the embedded server's folder is opened and migrated.
     pub async fn start(config: &Config, role: Role, public: SocketAddr) -> Result<Self, Failure> {
-        let store = parts::store(config).await?;
+        let (store, postgres) = parts::counted_store(config).await?;
         migrate(config, &store).await?;
         if config.mode == Mode::Embedded {
             embedded::make_attachments(&config.settings.data_dir)?;
@@ -68,7 +73,8 @@ impl Node {
                 })?);
         }
         let readiness = Arc::new(Readiness::new(store.clone(), bus.clone(), gateway.clone()));
-        let metrics = Metrics::register(registry, redis, role).map_err(|error| wrong(error.to_string()))?;
+        let metrics = Metrics::register(registry, Counted { postgres, redis, gateway: gateway.clone() }, role)
+            .map_err(|error| wrong(error.to_string()))?;
         Ok(Self {
             public: if role.has_api() { router.fallback(web::page) } else { router.fallback(web::nothing) },
             admin: admin::router(Arc::clone(&readiness), metrics),

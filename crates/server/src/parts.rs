@@ -24,14 +24,25 @@ use crate::{
     failure::chain,
 };
 
+/// A store, and the same with its own type if that counts something.
+type CountedStore = (Arc<dyn Store>, Option<PostgresStore>);
+
 /// The store of this mode. Postgres is not waited for.
 pub(crate) async fn store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    Ok(counted_store(config).await?.0)
+}
+
+/// The same, with what counts its use.
+pub(crate) async fn counted_store(config: &Config) -> Result<CountedStore, Failure> {
     let settings = &config.settings;
     match &config.mode {
-        Mode::Cluster { database_url, .. } => Ok(Arc::new(postgres(database_url, settings)?)),
+        Mode::Cluster { database_url, .. } => {
+            let postgres = postgres(database_url, settings)?;
+            Ok((Arc::new(postgres.clone()), Some(postgres)))
+        }
         Mode::Embedded => {
             let opened = SqliteStore::open(SqliteConfig::new(&settings.data_dir)).await;
-            Ok(Arc::new(opened.map_err(|error| data_dir_failure(&error))?))
+            Ok((Arc::new(opened.map_err(|error| data_dir_failure(&error))?), None))
         }
     }
 }

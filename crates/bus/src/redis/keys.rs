@@ -10,7 +10,12 @@ use futures_util::future::try_join_all;
 use redis::{FromRedisValue, Pipeline};
 use tokio::time::{Instant, timeout};
 
-use super::{directory::Directory, failure::Failure, server::Server};
+use super::{
+    diagnosis::{self, Diagnosis},
+    directory::Directory,
+    failure::Failure,
+    server::Server,
+};
 
 pub(super) struct Keys {
     pub(super) directory: Arc<Directory>,
@@ -71,6 +76,14 @@ impl Keys {
         })
     }
 
+    /// What each server says of itself.
+    pub(super) async fn diagnose(&self) -> Result<Vec<Diagnosis>, Failure> {
+        self.directory.server(0)?;
+        let map = self.directory.map();
+        let asked = map.servers.iter().map(|server| diagnosis::of(server));
+        timeout(self.limit, try_join_all(asked)).await.unwrap_or_else(|_| Err(Failure::silent(self.limit)))
+    }
+
     /// Asks the server of a slot; twice, when the first one says that another one has it.
     pub(super) async fn ask<T: FromRedisValue>(&self, slot: u16, pipeline: &Pipeline) -> Result<T, Failure> {
         timeout(self.limit, self.ask_twice(slot, pipeline)).await.unwrap_or_else(|_| {
@@ -97,7 +110,7 @@ impl Keys {
     }
 }
 
-async fn ask<T: FromRedisValue>(server: &Server, pipeline: &Pipeline) -> Result<T, Failure> {
+pub(super) async fn ask<T: FromRedisValue>(server: &Server, pipeline: &Pipeline) -> Result<T, Failure> {
     let mut connection = server.ask().await?;
     let answer = pipeline.query_async(&mut connection).await.map_err(Failure::from);
     if answer.as_ref().is_err_and(Failure::is_elsewhere) {

@@ -6,6 +6,7 @@
 //! store.
 
 mod config;
+mod diagnosis;
 mod directory;
 mod failure;
 mod keys;
@@ -33,7 +34,10 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::config::RedisConfig;
+pub use self::{
+    config::RedisConfig,
+    diagnosis::{Diagnosis, ServerSettings},
+};
 use self::{
     directory::Directory,
     failure::Failure,
@@ -103,6 +107,11 @@ impl RedisBus {
             connects: self.state.connects.load(Ordering::Relaxed),
             subscriptions: self.state.subscriptions.load(Ordering::Relaxed),
         }
+    }
+
+    /// What an operator should know of each server that is known now.
+    pub async fn diagnose(&self) -> Result<Vec<Diagnosis>> {
+        Ok(self.keys.diagnose().await?)
     }
 
     fn unavailable(&self) -> BusError {

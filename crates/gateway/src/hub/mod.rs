@@ -70,6 +70,11 @@ impl Hub {
         }
     }
 
+    /// Conversations with local subscribers.
+    pub(crate) fn conversations(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     fn shard(&self, id: ConversationId) -> &Shard {
         // The low bits of a UUIDv7 are random.
         &self.shards[id.0.as_u128() as usize % SHARDS]

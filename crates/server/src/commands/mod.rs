@@ -35,9 +35,9 @@ pub fn run(command: Command, sources: &Sources) -> Result<ExitCode, Failure> {
             let config = load(Purpose::Tool)?;
             runtime()?.block_on(admin::run(&config, task))
         }
-        Command::Check => {
+        Command::Check { json } => {
             let config = load(Purpose::Node(Role::Serve))?;
-            runtime()?.block_on(check::run(&config))
+            runtime()?.block_on(check::run(&config, json))
         }
         Command::Healthcheck => {
             let config = load(Purpose::Tool)?;

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod listen;
 pub(crate) mod metrics;
 pub(crate) mod readiness;
+mod systemd;
 pub(crate) mod web;
 
 use std::{future::Future, time::Duration};
@@ -33,8 +34,11 @@ pub async fn run(node: Node, public: TcpListener, admin: Option<TcpListener>, sh
     if let Some(admin) = admin {
         tokio::spawn(listen::accept(admin, node.admin, patience, stop_admin.clone(), probes));
     }
+    systemd::started();
+    tokio::spawn(systemd::run(node.readiness.clone(), stop_admin.clone()));
     shutdown.await;
 
+    systemd::ending();
     node.readiness.drain();
     if let Some(gateway) = &node.gateway {
         within(node.drain_window + DRAIN_GRACE, "sockets", gateway.drain()).await;

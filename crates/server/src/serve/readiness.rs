@@ -57,6 +57,19 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// For a person who looks at it.
+    pub(crate) fn in_words(&self) -> String {
+        let status = match self.status {
+            Status::Ready => "ready",
+            Status::Degraded => "degraded",
+            Status::Unready => "not ready",
+            Status::Draining => "draining",
+        };
+        let parts = [("store", Some(&self.store)), ("bus", Some(&self.bus)), ("gateway", self.gateway.as_ref())];
+        let wrong = parts.into_iter().filter_map(|(name, part)| Some((name, part.filter(|part| !part.ok)?)));
+        wrong.fold(status.to_owned(), |words, (name, part)| format!("{words}; {name}: {}", part.detail))
+    }
+
     /// Traffic may come.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.status, Status::Ready | Status::Degraded)

@@ -38,7 +38,11 @@ async fn a_node_listens_before_its_database_answers_and_is_ready_when_all_is_the
     server.becomes(200, "ready").await;
     let check = run(&["check"], &env).await;
     assert_eq!(check.code, Some(0), "{check:?}");
-    assert!(check.stdout.contains("ok    event: "), "{check:?}");
+    for part in ["store", "database connections", "clocks", "bus", "bus settings", "event", "sign-in keys"] {
+        assert!(check.stdout.contains(&format!("ok    {part}: ")), "{part}: {check:?}");
+    }
+
+    are_in_the_document(&server.admin_get("/metrics").await.1);
 
     // Without Redis messages are still committed: the node stays in service.
     redis.kill().unwrap();
@@ -48,6 +52,20 @@ async fn a_node_listens_before_its_database_answers_and_is_ready_when_all_is_the
     postgres.stop().await.unwrap();
     server.becomes(503, "unready").await;
     server.ends_well().await;
+}
+
+/// Names, types and help of all metrics that a node serves are in docs/metrics.md.
+fn are_in_the_document(metrics: &str) {
+    let page = include_str!("../../../../docs/metrics.md");
+    let mut seen = 0;
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE starling_")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let row = page.lines().find(|row| row.starts_with(&format!("| `starling_{name}` | {kind} |")));
+        let help = metrics.lines().find_map(|line| line.strip_prefix(&format!("# HELP starling_{name} "))).unwrap();
+        assert!(row.is_some_and(|row| row.contains(help)), "docs/metrics.md has not: {name}, {kind}, {help}");
+        seen += 1;
+    }
+    assert!(seen > 40, "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,4 +96,49 @@ async fn migrating_without_a_database_says_so_and_fails() {
     let ended = run(&["migrate", "--wait", "0s"], &[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.starts_with("starling: DATABASE_URL: ") && !ended.stderr.contains("hunter2"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_says_what_will_hurt_and_how_to_mend_it() {
+    let settings = ["fsync=on", "synchronous_commit=off", "max_connections=12", "superuser_reserved_connections=2"];
+    let postgres = PrivatePostgres::start_with(&settings).await.unwrap();
+    let redis = Redis::start_with(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]).await.unwrap();
+    let (postgres_url, redis_url) = (postgres.url(), redis.url());
+    let env = [
+        ("DATABASE_URL", postgres_url.as_str()),
+        ("REDIS_URL", redis_url.as_str()),
+        ("STARLING_PUBLIC_URL", "http://chat.example.com"),
+        SECRET,
+    ];
+    let check = run(&["check"], &env).await;
+    assert_eq!(check.code, Some(1), "the schema is not there: {check:?}");
+    for line in [
+        "fail  store: postgres ",
+        "warn  database connections: ",
+        "warn  durability: synchronous_commit or fsync is off",
+        "warn  bus settings: 127.0.0.1:",
+        "warn  public URL: http://chat.example.com/ is not encrypted",
+    ] {
+        assert!(check.stdout.lines().any(|found| found.starts_with(line)), "{line}: {check:?}");
+    }
+
+    let migrated = run(&["migrate"], &[("DATABASE_URL", &postgres_url)]).await;
+    assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    let check = run(&["check", "--json"], &env).await;
+    assert_eq!(check.code, Some(0), "warnings are no failures: {check:?}");
+    let found: serde_json::Value = serde_json::from_str(&check.stdout).unwrap();
+    assert_eq!(found["ok"], true, "{found}");
+    let finding = |part: &str| {
+        let findings = found["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["part"] == part).cloned().unwrap_or_default()
+    };
+    assert_eq!(finding("store")["level"], "ok", "{found}");
+    assert_eq!(finding("durability")["level"], "warn", "{found}");
+    assert!(finding("bus settings")["mend"].as_str().unwrap().contains("noeviction"), "{found}");
+
+    // What this user's sessions have counts, not what the server has for others.
+    let durable = format!("{postgres_url}?options=-c%20synchronous_commit=on");
+    let env = env.map(|(name, value)| (name, if name == "DATABASE_URL" { durable.as_str() } else { value }));
+    let check = run(&["check"], &env).await;
+    assert!(check.stdout.contains("ok    durability: "), "{check:?}");
 }

@@ -8,3 +8,4 @@ mod configuration;
 mod embedded;
 mod examples;
 mod support;
+mod systemd;

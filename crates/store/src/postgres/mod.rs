@@ -12,6 +12,7 @@ mod config;
 mod conversations;
 mod create;
 mod details;
+mod diagnosis;
 mod doubt;
 mod fault;
 mod feed;
@@ -44,6 +45,8 @@ use protocol::{
 use tokio::time::{Instant, timeout_at};
 
 pub use config::PostgresConfig;
+pub use diagnosis::Diagnosis;
+pub use pool::PoolStats;
 
 use crate::{
     Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
@@ -79,6 +82,16 @@ impl PostgresStore {
         let doubt = Doubt::new();
         let pool = Pool::new(config.clone(), doubt.clone(), away.clone()).map_err(internal)?;
         Ok(Self { pool, config, doubt, away })
+    }
+
+    /// How its connections are used now.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+
+    /// What an operator should know of this database; one query.
+    pub async fn diagnose(&self) -> Result<Diagnosis> {
+        self.call(|| async { diagnosis::of(&self.pool.get()).await }).await
     }
 
     /// Runs a call to its end or to the deadline, again where the database asks for it: what failed so wrote nothing.

@@ -42,6 +42,19 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// What an idle connection of it may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// How a node's connections to Postgres are used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Most connections.
+    pub most: u32,
+    /// Connections that are open.
+    pub open: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+    /// Calls under way; more than `most`: some wait for a connection.
+    pub calls: u32,
+}
+
 /// The present pool. Clones share it.
 #[derive(Clone)]
 pub(super) struct Pool {
@@ -85,6 +98,14 @@ impl Pool {
         if self.away.suspect() {
             drop(self.get().try_acquire());
         }
+    }
+
+    /// Connections of the present pool, and calls under way, which may wait for one.
+    pub(super) fn stats(&self) -> PoolStats {
+        let pool = self.current.lock().unwrap_or_else(PoisonError::into_inner).pool.clone();
+        let (open, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(u32::MAX));
+        let calls = u32::try_from(self.calls.load(Relaxed)).unwrap_or(u32::MAX);
+        PoolStats { most: self.config.max_connections, open, idle: idle.min(open), calls }
     }
 
     /// A call begins; it ends with what this gives.

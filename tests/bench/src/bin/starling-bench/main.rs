@@ -15,6 +15,7 @@ mod reads;
 mod resume;
 mod scale;
 mod stack;
+mod start;
 mod writer;
 
 use std::time::Duration;
@@ -72,7 +73,7 @@ pub(crate) struct Growth {
 
 impl Plan {
     /// `STARLING_BENCH=quick` measures less; `STARLING_BENCH_ONLY` (`limit`, `loaded`, `resume`, `reads`, `writer`,
-    /// `scale`, `growth`, `peers`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
+    /// `scale`, `growth`, `peers`, `start`) one part alone; `STARLING_BENCH_ROUNDS` says how often.
     fn chosen() -> Result<Self> {
         let mut plan = Self::of_this_size();
         if let Ok(rounds) = std::env::var("STARLING_BENCH_ROUNDS") {
@@ -121,7 +122,7 @@ impl Plan {
                     lying: vec![1_000, 10_000, 100_000, 1_000_000],
                     members: vec![2, 10, 100, 1_000, 10_000],
                     conversations: vec![5, 50, 200],
-                    users: 500,
+                    users: 2_000,
                 },
             }
         }
@@ -157,6 +158,9 @@ async fn main() -> Result<()> {
     }
     if wanted("growth") {
         print_growth(&plan, &plots).await?;
+    }
+    if wanted("start") {
+        print_start(&plan)?;
     }
     if wanted("peers") {
         print_peers(&plan).await?;
@@ -196,6 +200,17 @@ async fn print_ratios(plan: &Plan, plots: &Plots) -> Result<()> {
             ("C3: steady", &figures.steady.ratio, 2.0),
         ],
     )
+}
+
+/// A server with nothing else installed.
+fn print_start(plan: &Plan) -> Result<()> {
+    let figures = start::measure(plan.rounds)?;
+    println!("| `starling serve`, embedded: ms from its start until it is ready | |");
+    println!("|---|---|");
+    print_row("B1: on an empty folder", [&figures.first]);
+    print_row("the next time", [&figures.again]);
+    println!();
+    Ok(())
 }
 
 /// Starling beside the best of others.

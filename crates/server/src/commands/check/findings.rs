@@ -1,0 +1,76 @@
+//! What `starling check` found, as lines for people or as JSON for programs.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use crate::commands::say;
+
+/// How a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    part: &'static str,
+    level: Level,
+    what: String,
+    /// How to mend it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
+
+/// What was found so far. Lines are printed as they are found, JSON at the end.
+#[derive(Debug)]
+pub(super) struct Findings {
+    found: Vec<Finding>,
+    json: bool,
+}
+
+impl Findings {
+    pub(super) fn new(json: bool) -> Self {
+        Self { found: Vec::new(), json }
+    }
+
+    /// All is well.
+    pub(super) fn ok(&mut self, part: &'static str, what: impl Display) {
+        self.add(Finding { part, level: Level::Ok, what: what.to_string(), mend: None });
+    }
+
+    /// It works, and something about it will hurt.
+    pub(super) fn warn(&mut self, part: &'static str, what: impl Display, mend: impl Display) {
+        self.add(Finding { part, level: Level::Warn, what: what.to_string(), mend: Some(mend.to_string()) });
+    }
+
+    /// It does not work.
+    pub(super) fn fail(&mut self, part: &'static str, what: impl Display, mend: impl Display) {
+        self.add(Finding { part, level: Level::Fail, what: what.to_string(), mend: Some(mend.to_string()) });
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if !self.json {
+            let level = match finding.level {
+                Level::Ok => "ok  ",
+                Level::Warn => "warn",
+                Level::Fail => "fail",
+            };
+            let mend = finding.mend.as_ref().map(|mend| format!("; {mend}")).unwrap_or_default();
+            say(format_args!("{level}  {}: {}{mend}", finding.part, finding.what));
+        }
+        self.found.push(finding);
+    }
+
+    /// Prints what is left to print; whether nothing failed.
+    pub(super) fn end(self) -> bool {
+        let ok = self.found.iter().all(|finding| finding.level != Level::Fail);
+        if self.json {
+            say(serde_json::json!({ "ok": ok, "findings": self.found }));
+        }
+        ok
+    }
+}

@@ -1,0 +1,39 @@
+//! Keys that tokens are checked with.
+
+use std::sync::Arc;
+
+use bus::local::LocalBus;
+use chat::{Chat, Env};
+
+use super::{ANSWER, Findings};
+use crate::{config::Config, failure::chain, parts};
+
+/// Reads the keys as a node would, over a store and a bus that are not used.
+pub(super) async fn keys(config: &Config, findings: &mut Findings) {
+    let wired = async {
+        let store = parts::store(config).await?;
+        let bus = Arc::new(LocalBus::start());
+        let registry = prometheus::Registry::new();
+        let chat = Chat::new(store, bus, Env::system(), parts::chat(config)?, &registry);
+        chat.map(drop).map_err(|what| parts::key_failure(config, &what))
+    };
+    match wired.await {
+        Ok(()) => findings.ok("sign-in keys", "can be read"),
+        Err(failure) => findings.fail("sign-in keys", failure, "see docs/configuration.md"),
+    }
+}
+
+pub(super) async fn key_set(url: &reqwest::Url, findings: &mut Findings) {
+    let mend = "check STARLING_JWKS_URL";
+    let fetched = async {
+        let client = reqwest::Client::builder().timeout(ANSWER).build()?;
+        client.get(url.clone()).send().await?.error_for_status()?.json::<serde_json::Value>().await
+    };
+    match fetched.await {
+        Ok(set) if set.get("keys").is_some_and(serde_json::Value::is_array) => findings.ok("key set", "was fetched"),
+        Ok(_) => findings.fail("key set", "the answer is no key set", mend),
+        Err(error) => {
+            findings.fail("key set", format_args!("cannot be fetched: {}", chain(&error.without_url())), mend);
+        }
+    }
+}

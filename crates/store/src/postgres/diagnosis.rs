@@ -1,0 +1,70 @@
+//! What an operator should know of a database before nodes use it.
+
+use sqlx::{FromRow, PgPool};
+use time::{Duration, OffsetDateTime};
+
+use super::fault::Outcome;
+
+/// What the server says of itself; see [`PostgresStore::diagnose`](super::PostgresStore::diagnose).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Connections that may be open at once, without those that are kept for superusers.
+    pub connections: u32,
+    /// Clients' connections that are open now, the asking one left out.
+    pub connected: u32,
+    /// How far the server's clock is ahead of this machine's; give or take the time of a round trip.
+    pub clock_ahead: Duration,
+    /// Whether what was committed survives a crash of the server: `synchronous_commit` is not `off`, `fsync` is on.
+    pub commits_last: bool,
+    /// Whether it only follows another server, and takes no writes.
+    pub follows: bool,
+    /// Standby servers that follow it now.
+    pub standbys: u32,
+    /// Whether a commit waits for a standby to have it.
+    pub waits_for_standbys: bool,
+    /// Whether this user may make tables in the schema that migrations would use.
+    pub may_migrate: bool,
+}
+
+#[derive(FromRow)]
+struct Row {
+    connections: i32,
+    connected: i64,
+    now: OffsetDateTime,
+    commits_last: bool,
+    follows: bool,
+    standbys: i64,
+    waits_for_standbys: bool,
+    may_migrate: bool,
+}
+
+pub(super) async fn of(pool: &PgPool) -> Outcome<Diagnosis> {
+    let mut connection = pool.acquire().await?;
+    let asked = OffsetDateTime::now_utc();
+    let row: Row = sqlx::query_as(
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                    AS connections,
+                (SELECT count(*) FROM pg_stat_activity
+                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS connected,
+                clock_timestamp() AS now,
+                current_setting('synchronous_commit') <> 'off' AND current_setting('fsync')::bool AS commits_last,
+                pg_is_in_recovery() AS follows,
+                (SELECT count(*) FROM pg_stat_replication) AS standbys,
+                current_setting('synchronous_standby_names') <> '' AS waits_for_standbys,
+                coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_migrate",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let answered = OffsetDateTime::now_utc();
+    let count = |many: i64| u32::try_from(many).unwrap_or(u32::MAX);
+    Ok(Diagnosis {
+        connections: u32::try_from(row.connections).unwrap_or(0),
+        connected: count(row.connected),
+        clock_ahead: row.now - (asked + (answered - asked) / 2),
+        commits_last: row.commits_last,
+        follows: row.follows,
+        standbys: count(row.standbys),
+        waits_for_standbys: row.waits_for_standbys,
+        may_migrate: row.may_migrate,
+    })
+}
