@@ -1,16 +1,22 @@
-"""docker-compose.yml: the specification, then each service against the binary.
+"""docker-compose.yml: the specification, then each service against the binary, and the profiles against deploy/.
 
 The parser of the package compose-spec knows the Compose specification and refuses keys and values outside it.
 """
 
-import os
 import re
 
 import compose_spec
 import yaml
 
-from report import ROOT, Problem, Report
+from report import ROOT, Problem, Report, run, starling
 from roles import END, NODES, check_process, seconds
+
+# What starts without a word, and with each profile.
+PROFILES = {
+    (): {"postgres", "redis", "migrate", "gateway-1", "gateway-2", "api", "nginx"},
+    ("load",): {"load"},
+    ("observability",): {"prometheus", "grafana", "collector", "jaeger"},
+}
 
 
 def check(report: Report) -> None:
@@ -22,7 +28,8 @@ def check(report: Report) -> None:
         except ValueError as error:
             raise Problem(str(error)) from None
     services = yaml.safe_load(text)["services"]
-    ours = {name: service for name, service in services.items() if service["image"].startswith("starling")}
+    built = {name: service for name, service in services.items() if service["image"].startswith("starling")}
+    ours = {name: service for name, service in built.items() if "profiles" not in service}
     with report.check("docker-compose.yml has every role, and two gateways"):
         roles = sorted(service["command"][0] for service in ours.values())
         if roles != ["api", "gateway", "gateway", "migrate"]:
@@ -41,6 +48,8 @@ def check(report: Report) -> None:
                     raise Problem(f"{name} waits for {other}, which is no service")
                 # Our own image brings a health check.
                 healthy = "healthcheck" in target or other in ours
+                if "profiles" in target and target["profiles"] != service.get("profiles"):
+                    raise Problem(f"{name} waits for {other}, which only a profile starts")
                 if wait["condition"] == "service_healthy" and not healthy:
                     raise Problem(f"{name} waits until {other} is healthy, which has no health check")
     with report.check("docker-compose.yml: nginx knows every gateway and api"):
@@ -48,9 +57,52 @@ def check(report: Report) -> None:
             variable = {"gateway": "GATEWAYS", "api": "APIS"}.get(service["command"][0])
             if variable and f"server {name}:8080 " not in services["nginx"]["environment"][variable] + " ":
                 raise Problem(f"{name} is not in {variable}")
+    check_profiles(report, services, yaml.safe_load(text)["volumes"])
 
 
-def interpolate(text: str) -> str:
-    """`${NAME:-default}` and `$$`, as compose replaces them."""
-    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: os.environ.get(found[1]) or found[2], text)
+def check_profiles(report: Report, services: dict, volumes: dict) -> None:
+    with report.check("docker-compose.yml: one command starts a chat, and profiles add to it"):
+        profiles = {name: service.get("profiles") for name, service in services.items()}
+        by_profile = {}
+        for name, names in profiles.items():
+            by_profile.setdefault(tuple(names or ()), set()).add(name)
+        if by_profile != PROFILES:
+            raise Problem(f"its profiles are {by_profile}")
+    with report.check("docker-compose.yml: what is mounted is there and cannot be changed, and ports are this machine's"):
+        for name, service in services.items():
+            for mount in service.get("volumes", []):
+                source, _, rest = mount.partition(":")
+                if not source.startswith("."):
+                    if source not in volumes:
+                        raise Problem(f"{name} mounts the volume {source}, which is not declared")
+                elif not (ROOT / source).exists() or not rest.endswith(":ro"):
+                    raise Problem(f"{name} mounts {mount}")
+            if strangers := [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]:
+                raise Problem(f"{name} listens to the world: {strangers}")
+    with report.check("docker-compose.yml: the load tester has its own words, a secret and a target"):
+        load, nginx = services["load"], services["nginx"]
+        run(starling(), *load["command"], "--help")
+        secret = services["gateway-1"]["environment"]["STARLING_JWT_SECRET"]
+        if load["environment"] != {"STARLING_JWT_SECRET": secret}:
+            raise Problem("it has not the nodes' secret alone")
+        if f"--api=http://nginx:{nginx['environment']['LISTEN']}" not in load["command"]:
+            raise Problem("it does not go to nginx")
+    with report.check("docker-compose.yml: nodes, collector and Grafana find each other"):
+        collector = yaml.safe_load((ROOT / "deploy/otel/collector.yaml").read_text())
+        port = collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"].rsplit(":", 1)[1]
+        text = interpolate((ROOT / "docker-compose.yml").read_text(), {"COMPOSE_PROFILES": "observability"})
+        told = yaml.safe_load(text)["services"]["gateway-1"]["environment"]["STARLING_OTLP_ENDPOINT"]
+        if told != f"http://collector:{port}" or services["gateway-1"]["environment"]["STARLING_OTLP_ENDPOINT"]:
+            raise Problem(f"nodes send traces to {told}, and without the profile to nobody")
+        sources = (ROOT / "deploy/grafana/provisioning/datasources").glob("*.yml")
+        urls = [source["url"] for file in sources for source in yaml.safe_load(file.read_text())["datasources"]]
+        if strangers := [url for url in urls if url.split("/")[2].split(":")[0] not in services]:
+            raise Problem(f"Grafana asks {strangers}")
+
+
+def interpolate(text: str, environment: dict[str, str] | None = None) -> str:
+    """`${NAME:-default}`, `${NAME:+instead}` and `$$`, as compose replaces them; without an environment of ours."""
+    environment = environment or {}
+    text = re.sub(r"\$\{(\w+):\+([^}]*)\}", lambda found: found[2] if environment.get(found[1]) else "", text)
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environment.get(found[1]) or found[2], text)
     return text.replace("$$", "$")

@@ -1,5 +1,6 @@
 """k8s/: overlays are built where there is a kustomize, validated for two Kubernetes versions, and their containers held
-against the binary. Without one, the files are validated as they are.
+against the binary; their pods against pod_security.py, and what they have of k8s/base against inheritance.py. Without one,
+the files are validated as they are.
 """
 
 import shutil
@@ -8,21 +9,25 @@ from pathlib import Path
 import kubernetes_validate
 import yaml
 
+import inheritance
+import pod_security
 from report import ROOT, Problem, Report, run
 from roles import END, NODES, check_process, seconds
 
 # The oldest and the newest that the manifests are for.
 VERSIONS = ("1.30", "1.37")
-OVERLAYS = ("dev", "production")
-# Most that "restricted" pod security allows, and what we add to it.
-RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 def check(report: Report) -> None:
     builder = find_builder()
     if builder is None:
         report.skip("kustomize builds, because there is neither kubectl 1.27 nor kustomize; the files are taken as they are")
-    for overlay in OVERLAYS:
+    base = []
+    with report.check(f"k8s: the base {'builds' if builder else 'reads'}, and there are the overlays that docs/deploy.md names"):
+        base = built(builder, ROOT / "k8s/base") if builder else raw(ROOT / "k8s/base")
+        if missing := {"dev", "production", "redis-cluster"} - set(overlays()):
+            raise Problem(f"there is no {' and no '.join(missing)}")
+    for overlay in overlays():
         folder = ROOT / "k8s/overlays" / overlay
         documents = []
         with report.check(f"k8s/overlays/{overlay}: {'builds' if builder else 'reads'}"):
@@ -30,9 +35,18 @@ def check(report: Report) -> None:
         for version in VERSIONS:
             with report.check(f"k8s/overlays/{overlay}: follows the schemas of Kubernetes {version}"):
                 validate(documents, version)
+        with report.check(f"k8s/overlays/{overlay}: its pods are `restricted`"):
+            pod_security.check(documents)
+        if builder:
+            with report.check(f"k8s/overlays/{overlay}: has all that guards the nodes in k8s/base"):
+                inheritance.check(base, documents)
         secret = next((d for d in documents if d["kind"] == "Secret"), None)
         secret = secret or yaml.safe_load((folder / "secret.example.yaml").read_text())
         check_nodes(report, overlay, documents, secret, merged=builder is not None)
+
+
+def overlays() -> list[str]:
+    return sorted(path.parent.name for path in (ROOT / "k8s/overlays").glob("*/kustomization.yaml"))
 
 
 def find_builder():
@@ -112,8 +126,6 @@ def check_nodes(report: Report, overlay: str, documents: list[dict], secret: dic
 def check_pod(pod: dict, container: dict, settings: dict[str, str]) -> None:
     if pod.get("enableServiceLinks") is not False:
         raise Problem("enableServiceLinks: Kubernetes would add variables that look like settings")
-    if container["securityContext"] != RESTRICTED or not pod["securityContext"].get("runAsNonRoot"):
-        raise Problem("its security context is weaker than `restricted`")
     if container["args"][0] not in NODES:
         return
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}

@@ -5,15 +5,22 @@ Promises a non-zero exit code when anything is wrong, and to name what could not
 
 import sys
 
+import balancers
+import components
 import compose
 import files
 import kubernetes
+import monitoring
+import redis_cluster
+import systemd
 from report import Report
 
 
 def main() -> int:
     report = Report()
     for check in (files.scripts, files.dockerfile, files.nginx, files.systemd, compose.check, kubernetes.check):
+        check(report)
+    for check in (balancers.haproxy, balancers.caddy, systemd.check, components.check, redis_cluster.check, monitoring.check):
         check(report)
     return report.close()
 

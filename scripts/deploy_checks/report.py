@@ -51,8 +51,10 @@ class Report:
         return 1 if self.failed else 0
 
 
-def run(*command, env=None, text_in=None) -> str:
-    """A command's output; a `Problem` with it when the command fails or takes longer than a minute."""
+def run(*command, env=None, text_in=None, stderr=False) -> str:
+    """A command's output (with `stderr`, what it said on that too); a `Problem` with it when the command fails or takes
+    longer than a minute.
+    """
     try:
         done = subprocess.run(
             [str(part) for part in command],
@@ -68,7 +70,7 @@ def run(*command, env=None, text_in=None) -> str:
         raise Problem(f"{command[0]} did not end within 60 s") from None
     if done.returncode != 0:
         raise Problem(f"{Path(command[0]).name} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return done.stdout + (done.stderr if stderr else "")
 
 
 def starling() -> Path:

@@ -2,10 +2,12 @@
 //! conformance suites of the seams. Everything starts on free ports and ends with the test.
 
 pub mod audit;
+pub mod caddy;
 pub mod chaos;
 pub mod client;
 pub mod cluster;
 pub mod conformance;
+pub mod haproxy;
 pub mod nginx;
 pub mod node;
 pub mod plans;

@@ -147,8 +147,8 @@ fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> 
         .replace("${PREFIX_DIR}", dir))
 }
 
-/// Returns when a worker is there: the socket listens before they are.
-async fn accepts(process: &mut Process, port: u16) -> Result<()> {
+/// Returns when a load balancer answers. nginx's socket listens before its workers are there.
+pub(crate) async fn accepts(process: &mut Process, port: u16) -> Result<()> {
     let start = Instant::now();
     loop {
         process.check_running()?;
@@ -161,7 +161,7 @@ async fn accepts(process: &mut Process, port: u16) -> Result<()> {
         if matches!(timeout(SOON, ask).await, Ok(Ok(_))) {
             return Ok(());
         }
-        ensure!(start.elapsed() < SOON, "nginx does not listen:\n{}", process.log_tail());
+        ensure!(start.elapsed() < SOON, "nobody answers at port {port}:\n{}", process.log_tail());
         sleep(Duration::from_millis(5)).await;
     }
 }

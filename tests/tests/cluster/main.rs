@@ -5,6 +5,7 @@
 //! the logs of all nodes. `make soak-test` runs all of it many times.
 
 mod announcements;
+mod balancers;
 mod bus_input;
 mod changes;
 mod conversations;
