@@ -79,15 +79,18 @@ check-dependencies:
 		echo "cargo-deny is not installed: licences, bans and sources were not checked"; \
 	fi
 
-# Documents that are made from the code are compared with what is checked in.
+# Documents that are made from the code, and plans that are made from measured constants, are compared with what is
+# checked in.
 check-generated: build
 	cargo test --workspace --tests -- document generated
+	@python3 -B scripts/capacity check
 
 check-deploy: build
 	@STARLING_BIN=$(STARLING) scripts/check-deploy
 
 generate: ## Writes the generated documents anew
 	UPDATE_GENERATED=1 cargo test --workspace --tests -- document generated
+	@python3 -B scripts/capacity write
 
 generate-guide: build ## Runs the steps of docs/guide.md and docs/load-testing.md, and writes both anew
 	@STARLING_BIN=$(STARLING) python3 -B scripts/guide write

@@ -92,7 +92,7 @@ impl Adder<'_> {
             resume_distance: self.add(Histogram::with_opts(
                 HistogramOpts::new(
                     "starling_resume_distance",
-                    "Changes that a client which resumes had missed, in all its conversations.",
+                    "Changes that a client which resumes had missed, in the conversations in which it got them.",
                 )
                 .buckets(exponential_buckets(1.0, 4.0, 9)?),
             )?)?,
@@ -112,11 +112,11 @@ impl Adder<'_> {
             )?)?,
             outbox_fullest: self.add(Gauge::new(
                 "starling_outbox_fullest_ratio",
-                "How full the fullest outbox is, of STARLING_OUTBOX_BYTES; beyond 1 its connection is closed.",
+                "How full the fullest outbox is, by bytes or by events; one that would pass 1 is closed (4001).",
             )?)?,
             connections_behind: self.add(IntGauge::new(
                 "starling_connections_behind",
-                "Connections whose outbox is more than half full.",
+                "Connections whose outbox is more than half full, by bytes or by events.",
             )?)?,
             following: self.add(IntGauge::new(
                 "starling_connection_conversations",

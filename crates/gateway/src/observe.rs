@@ -13,9 +13,9 @@ impl Node {
     fn observe(&self) {
         let (mut waiting, mut fullest, mut behind, mut following) = (0, 0.0_f64, 0, 0);
         for link in self.hub.feeds.links() {
-            let bytes = link.outbox.waiting_bytes();
+            let (bytes, full) = link.outbox.waiting();
             waiting += bytes;
-            fullest = fullest.max(bytes as f64 / link.outbox.bytes_max().max(1) as f64);
+            fullest = fullest.max(full);
             behind += i64::from(!link.outbox.is_roomy());
             following += link.following.lock().len();
         }

@@ -107,10 +107,12 @@ impl Outbox {
         self.limits.events
     }
 
-    /// Bytes that wait or are being written.
-    pub(crate) fn waiting_bytes(&self) -> usize {
+    /// Bytes that wait or are being written, and how full it is by bytes or by events, whichever is more.
+    pub(crate) fn waiting(&self) -> (usize, f64) {
         let state = self.state.lock();
-        state.bytes + state.writing
+        let bytes = state.bytes + state.writing;
+        let share = |used: usize, most: usize| used as f64 / most.max(1) as f64;
+        (bytes, share(bytes, self.limits.bytes).max(share(state.queue.len(), self.limits.events)))
     }
 
     /// Whether less than half of the bounds is used.

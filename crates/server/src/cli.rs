@@ -35,7 +35,7 @@ pub enum Command {
     /// Things that an operator does to the store now and then
     #[command(subcommand)]
     Admin(Admin),
-    /// Try each part of the configuration and say how to mend what does not work (exit code 1 where something fails)
+    /// Try each part of the configuration and say how to mend what does not work (exit code 1 where something fails, 2 where a setting is wrong)
     Check {
         /// For programs
         #[arg(long)]

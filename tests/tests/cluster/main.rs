@@ -21,6 +21,7 @@ mod list;
 mod lost_events;
 mod markers;
 mod membership;
+mod metrics;
 mod moderation;
 mod notifications;
 mod orgs;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod diagnosis;
 mod faults;
 mod slow_commits;
 

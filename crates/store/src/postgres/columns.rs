@@ -3,15 +3,15 @@
 //! read are read this way.
 
 use sqlx::{
-    ColumnIndex, Decode, Postgres, Row, Type,
+    Column, ColumnIndex, Decode, Postgres, Row, Type,
     error::BoxDynError,
     postgres::{PgRow, PgTypeInfo, PgValueRef},
 };
 
 use super::values::Word;
 
-/// The columns of a row that are still to be read. Types are checked, names are not: whoever reads names the columns
-/// beside the statement, in the same order.
+/// The columns of a row that are still to be read. Types are always checked; names, which say what is meant to come, in
+/// debug builds, so that tests find a reader that is not in the order of its statement.
 pub(super) struct Columns<'r> {
     row: &'r PgRow,
     next: usize,
@@ -28,16 +28,21 @@ impl<'r> Columns<'r> {
         Ok(Self { row, next: first.index(row)? })
     }
 
-    /// The value of the next one.
-    pub(super) fn take<T: Decode<'r, Postgres> + Type<Postgres>>(&mut self) -> sqlx::Result<T> {
+    /// The value of the next one, which has this name.
+    pub(super) fn take<T: Decode<'r, Postgres> + Type<Postgres>>(&mut self, name: &str) -> sqlx::Result<T> {
+        debug_assert_eq!(
+            self.row.try_column(self.next).map(Column::name).ok(),
+            Some(name),
+            "another column comes next"
+        );
         let value = self.row.try_get(self.next)?;
         self.next += 1;
         Ok(value)
     }
 
     /// The enum that the word in the next one stands for.
-    pub(super) fn word<W: Word>(&mut self) -> sqlx::Result<W> {
-        self.take::<Meant<W>>().map(|Meant(value)| value)
+    pub(super) fn word<W: Word>(&mut self, name: &str) -> sqlx::Result<W> {
+        self.take::<Meant<W>>(name).map(|Meant(value)| value)
     }
 }
 

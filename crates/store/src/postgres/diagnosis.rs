@@ -8,9 +8,9 @@ use super::fault::Outcome;
 /// What the server says of itself; see [`PostgresStore::diagnose`](super::PostgresStore::diagnose).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// Connections that may be open at once, without those that are kept for superusers.
+    /// Connections that may be open at once, without those that are kept for superusers and others.
     pub connections: u32,
-    /// Clients' connections that are open now, the asking one left out.
+    /// Connections to its databases that are open now, the asking one left out.
     pub connected: u32,
     /// How far the server's clock is ahead of this machine's; give or take the time of a round trip.
     pub clock_ahead: Duration,
@@ -18,7 +18,7 @@ pub struct Diagnosis {
     pub commits_last: bool,
     /// Whether it only follows another server, and takes no writes.
     pub follows: bool,
-    /// Standby servers that follow it now.
+    /// Servers that follow it now: standbys, and subscribers of a logical replication.
     pub standbys: u32,
     /// Whether a commit waits for a standby to have it.
     pub waits_for_standbys: bool,
@@ -42,15 +42,18 @@ pub(super) async fn of(pool: &PgPool) -> Outcome<Diagnosis> {
     let mut connection = pool.acquire().await?;
     let asked = OffsetDateTime::now_utc();
     let row: Row = sqlx::query_as(
+        // Of other users' sessions one that is no superuser sees the database and little else. From Postgres 16 on
+        // there are two kinds of reserve.
         "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                    AS connections,
+                    - coalesce(current_setting('reserved_connections', true)::int, 0) AS connections,
                 (SELECT count(*) FROM pg_stat_activity
-                 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()) AS connected,
+                 WHERE datid IS NOT NULL AND pid <> pg_backend_pid()) AS connected,
                 clock_timestamp() AS now,
                 current_setting('synchronous_commit') <> 'off' AND current_setting('fsync')::bool AS commits_last,
                 pg_is_in_recovery() AS follows,
                 (SELECT count(*) FROM pg_stat_replication) AS standbys,
-                current_setting('synchronous_standby_names') <> '' AS waits_for_standbys,
+                current_setting('synchronous_standby_names') <> ''
+                    AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS waits_for_standbys,
                 coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_migrate",
     )
     .fetch_one(&mut *connection)

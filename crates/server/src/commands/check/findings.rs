@@ -1,6 +1,6 @@
 //! What `starling check` found, as lines for people or as JSON for programs.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use serde::Serialize;
 
@@ -23,6 +23,18 @@ struct Finding {
     /// How to mend it.
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<String>,
+}
+
+impl Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Ok => "ok  ",
+            Level::Warn => "warn",
+            Level::Fail => "fail",
+        };
+        write!(f, "{level}  {}: {}", self.part, self.what)?;
+        self.mend.as_ref().map_or(Ok(()), |mend| write!(f, "; {mend}"))
+    }
 }
 
 /// What was found so far. Lines are printed as they are found, JSON at the end.
@@ -54,15 +66,14 @@ impl Findings {
 
     fn add(&mut self, finding: Finding) {
         if !self.json {
-            let level = match finding.level {
-                Level::Ok => "ok  ",
-                Level::Warn => "warn",
-                Level::Fail => "fail",
-            };
-            let mend = finding.mend.as_ref().map(|mend| format!("; {mend}")).unwrap_or_default();
-            say(format_args!("{level}  {}: {}{mend}", finding.part, finding.what));
+            say(&finding);
         }
         self.found.push(finding);
+    }
+
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.found.iter().map(ToString::to_string).collect()
     }
 
     /// Prints what is left to print; whether nothing failed.

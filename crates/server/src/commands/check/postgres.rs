@@ -28,11 +28,18 @@ pub(super) async fn check(config: &Config, url: &str, findings: &mut Findings) {
 async fn look(config: &Config, store: &PostgresStore, findings: &mut Findings) {
     match timeout(ANSWER, store.health()).await {
         Ok(Ok(health)) => schema(config, &health, findings),
-        Ok(Err(error)) => return findings.fail("store", chain(&error), AWAY),
+        Ok(Err(error)) => {
+            let why = chain(&error);
+            let mend = mend(&why);
+            return findings.fail("store", why, mend);
+        }
         Err(_) => return findings.fail("store", "no answer in time", AWAY),
     }
     match timeout(ANSWER, store.diagnose()).await {
-        Ok(Ok(diagnosis)) => explain(config, &diagnosis, findings),
+        Ok(Ok(diagnosis)) => {
+            let settings = &config.settings;
+            explain(&diagnosis, settings.database_connections, settings.migrate_on_start, findings);
+        }
         Ok(Err(error)) => findings.fail("database", chain(&error), AWAY),
         Err(_) => findings.fail("database", "no answer in time", AWAY),
     }
@@ -49,18 +56,29 @@ pub(super) fn schema(config: &Config, health: &StoreHealth, findings: &mut Findi
     }
 }
 
-fn explain(config: &Config, found: &Diagnosis, findings: &mut Findings) {
+/// What mends it, where Postgres says no.
+fn mend(why: &str) -> &'static str {
+    // SQL state 53300 has two texts: for all, and for who is no superuser.
+    if why.contains("too many clients") || why.contains("connection slots are reserved") {
+        "all connections are taken: raise max_connections, or lower STARLING_DATABASE_CONNECTIONS of the nodes"
+    } else {
+        AWAY
+    }
+}
+
+/// `own`: connections that this node takes; `migrates`: it makes tables at its start.
+fn explain(found: &Diagnosis, own: u32, migrates: bool, findings: &mut Findings) {
     if found.follows {
-        let mend = "name the primary in DATABASE_URL (target_session_attrs does it where several hosts are named)";
-        findings.fail("database", "a standby: it takes no writes", mend);
-    } else if config.settings.migrate_on_start && !found.may_migrate {
+        return findings.fail("database", "a standby: it takes no writes", "name the primary in DATABASE_URL");
+    }
+    if migrates && !found.may_migrate {
         findings.fail(
             "database",
             "this user may not make tables",
             "grant CREATE on the schema, or migrate as its owner",
         );
     }
-    let (own, free) = (config.settings.database_connections, found.connections.saturating_sub(found.connected));
+    let free = found.connections.saturating_sub(found.connected);
     let room = format!("{free} of {} are free, this node takes up to {own}", found.connections);
     if own > free {
         let mend = "raise max_connections, lower STARLING_DATABASE_CONNECTIONS, or put a pooler between";
@@ -91,5 +109,56 @@ fn durability(found: &Diagnosis, findings: &mut Findings) {
         findings.warn("durability", what, mend);
     } else {
         findings.ok("durability", "what is committed lasts");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Diagnosis = Diagnosis {
+        connections: 97,
+        connected: 5,
+        clock_ahead: time::Duration::ZERO,
+        commits_last: true,
+        follows: false,
+        standbys: 0,
+        waits_for_standbys: false,
+        may_migrate: true,
+    };
+
+    fn lines(found: &Diagnosis, migrates: bool) -> Vec<String> {
+        let mut findings = Findings::new(true);
+        explain(found, 16, migrates, &mut findings);
+        findings.lines()
+    }
+
+    #[test]
+    fn what_hurts_is_said_and_nothing_else() {
+        assert!(lines(&WELL, true).iter().all(|line| line.starts_with("ok  ")), "{:?}", lines(&WELL, true));
+        let ahead = |seconds| Diagnosis { clock_ahead: time::Duration::seconds(seconds), ..WELL };
+        for (found, migrates, wanted) in [
+            (Diagnosis { connections: 20, ..WELL }, false, "warn  database connections: 15 of 20 are free, this node"),
+            (ahead(3), false, "warn  clocks: the database's is 3.0 s ahead of this machine's"),
+            (ahead(-3), false, "warn  clocks: the database's is 3.0 s behind this machine's"),
+            (Diagnosis { commits_last: false, ..WELL }, false, "warn  durability: synchronous_commit or fsync is off"),
+            (Diagnosis { standbys: 1, ..WELL }, false, "warn  durability: commits do not wait for the 1 standby(s)"),
+            (Diagnosis { may_migrate: false, ..WELL }, true, "fail  database: this user may not make tables"),
+        ] {
+            let lines = lines(&found, migrates);
+            let hurts: Vec<_> = lines.iter().filter(|line| !line.starts_with("ok  ")).collect();
+            assert!(hurts.len() == 1 && hurts[0].starts_with(wanted), "{wanted}: {lines:?}");
+        }
+        let waits = Diagnosis { standbys: 1, waits_for_standbys: true, ..WELL };
+        assert!(lines(&waits, false).iter().all(|line| line.starts_with("ok  ")));
+        // Nothing else counts of a server that takes no writes.
+        let standby = lines(&Diagnosis { follows: true, ..WELL }, true);
+        assert!(standby.len() == 1 && standby[0].starts_with("fail  database: a standby"), "{standby:?}");
+    }
+
+    #[test]
+    fn a_server_without_a_free_connection_is_not_one_that_is_away() {
+        assert_ne!(mend("FATAL: sorry, too many clients already"), AWAY);
+        assert_eq!(mend("connection refused"), AWAY);
     }
 }

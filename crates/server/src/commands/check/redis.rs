@@ -105,3 +105,36 @@ pub(super) async fn event(publisher: &dyn Bus, reader: &dyn Bus, findings: &mut 
         Err(_) => findings.fail(part, format_args!("did not arrive within {DELIVERY:?}"), "is it the same Redis?"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bus::redis::ServerSettings;
+
+    use super::*;
+
+    fn line(settings: Option<ServerSettings>) -> String {
+        let mut findings = Findings::new(true);
+        explain(&Diagnosis { server: "here:6379".into(), settings }, &mut findings);
+        findings.lines().concat()
+    }
+
+    #[test]
+    fn what_hurts_is_said_of_each_server() {
+        let settings = |memory, policy: &str, output_bytes| {
+            line(Some(ServerSettings { memory, policy: policy.into(), output_bytes }))
+        };
+        assert!(settings(0, "allkeys-lru", OUTPUT).starts_with("ok  "), "it is never full");
+        assert!(settings(1 << 30, "noeviction", 0).starts_with("ok  "), "0 is no limit");
+        assert!(settings(1 << 30, "allkeys-lru", 0).starts_with("warn  bus settings: here:6379 forgets keys"));
+        assert!(
+            settings(0, "noeviction", 1 << 20).starts_with("warn  bus settings: here:6379 closes a node's connection")
+        );
+        assert!(line(None).starts_with("warn  bus settings: here:6379 does not tell them"));
+    }
+
+    #[test]
+    fn versions_before_seven_are_old() {
+        assert!(is_old("redis 6.2.14") && is_old("redis 6.2.14 (cluster, 3 masters)"));
+        assert!(!is_old("redis 7.0.15") && !is_old("valkey 8.1.0") && !is_old("redis"));
+    }
+}

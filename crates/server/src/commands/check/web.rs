@@ -40,3 +40,23 @@ fn is_here(url: &Url) -> bool {
         Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_this_machine_needs_no_tls() {
+        for (url, here) in [
+            ("http://localhost:8080", true),
+            ("http://chat.localhost", true),
+            ("http://127.0.0.2", true),
+            ("http://[::1]:8080", true),
+            ("http://10.0.0.1", false),
+            ("http://chat.example.com", false),
+            ("http://localhost.example.com", false),
+        ] {
+            assert_eq!(is_here(&url.parse().unwrap()), here, "{url}");
+        }
+    }
+}

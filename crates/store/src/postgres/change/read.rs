@@ -69,30 +69,30 @@ async fn conversations(tx: &mut PgConnection, scope: &Scope, locked: &mut Locked
     .await?;
     for row in &rows {
         let mut columns = Columns::of(row);
-        let id = ConversationId(columns.take()?);
+        let id = ConversationId(columns.take("id")?);
         let conversation = LockedConversation {
-            org_id: OrgId(columns.take()?),
-            kind: columns.word()?,
-            title: columns.take()?,
-            description: columns.take()?,
-            avatar_url: columns.take()?,
-            posting: columns.word()?,
-            history: columns.word()?,
-            last_seq: count(columns.take()?),
-            last_number: count(columns.take()?),
-            access_seq: count(columns.take()?),
-            participant_count: count(columns.take()?),
-            owner_count: count(columns.take()?),
-            slow_mode_seconds: small(columns.take()?),
-            pin_count: small(columns.take()?),
-            archived_at: moment(columns.take()?),
-            deleted_at: moment(columns.take()?),
+            org_id: OrgId(columns.take("org_id")?),
+            kind: columns.word("kind")?,
+            title: columns.take("title")?,
+            description: columns.take("description")?,
+            avatar_url: columns.take("avatar_url")?,
+            posting: columns.word("posting")?,
+            history: columns.word("history")?,
+            last_seq: count(columns.take("last_seq")?),
+            last_number: count(columns.take("last_number")?),
+            access_seq: count(columns.take("access_seq")?),
+            participant_count: count(columns.take("participant_count")?),
+            owner_count: count(columns.take("owner_count")?),
+            slow_mode_seconds: small(columns.take("slow_mode_seconds")?),
+            pin_count: small(columns.take("pin_count")?),
+            archived_at: moment(columns.take("archived_at")?),
+            deleted_at: moment(columns.take("deleted_at")?),
             // Read after the lock, with the participants.
             blocked: false,
         };
         locked.conversations.insert(id, conversation);
         if locked.epoch.is_empty() {
-            locked.epoch = columns.take()?;
+            locked.epoch = columns.take("epoch")?;
         }
     }
     Ok(())
@@ -150,13 +150,13 @@ async fn participants(
     let mut said = Vec::new();
     for row in &rows {
         let mut columns = Columns::of(row);
-        let id = ConversationId(columns.take()?);
-        let blocked: bool = columns.take()?;
+        let id = ConversationId(columns.take("conversation_id")?);
+        let blocked: bool = columns.take("blocked")?;
         if let Some(conversation) = locked.conversations.get_mut(&id) {
             conversation.blocked |= blocked;
         }
         let (known, there, client_id): (bool, bool, Option<String>) =
-            (columns.take()?, columns.take()?, columns.take()?);
+            (columns.take("known")?, columns.take("said")?, columns.take("client_id")?);
         if known {
             let user = UserRow::from_row(row)?.user();
             if let Some(client_id) = client_id.filter(|_| there) {
@@ -166,14 +166,14 @@ async fn participants(
                 locked.users.insert(user.id, user);
             }
         }
-        let Some(user) = columns.take()? else { continue };
+        let Some(user) = columns.take("user_id")? else { continue };
         let participant = LockedParticipant {
-            role: columns.word()?,
-            active: columns.take()?,
-            access_since_seq: count(columns.take()?),
-            last_sent_at: moment(columns.take()?),
-            notify: columns.word()?,
-            muted_until: moment(columns.take()?),
+            role: columns.word("role")?,
+            active: columns.take("active")?,
+            access_since_seq: count(columns.take("access_since_seq")?),
+            last_sent_at: moment(columns.take("last_sent_at")?),
+            notify: columns.word("notify")?,
+            muted_until: moment(columns.take("muted_until")?),
         };
         locked.participants.insert((id, UserId(user)), participant);
     }
