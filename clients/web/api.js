@@ -3,6 +3,8 @@
 
 const TIMEOUT_MS = 15_000;
 const REFRESH_AHEAD_MS = 30_000;
+/** Longer requests than this end with the page that sent them. */
+const KEEPALIVE_CHARS = 1_000;
 
 export class ApiError extends Error {
   constructor({ status = 0, code, message, errors = [], retryAfterMs = null }) {
@@ -138,14 +140,18 @@ export class Api {
     const all = { accept: 'application/json', ...headers };
     if (body !== undefined) all['content-type'] = 'application/json';
     if (token) all.authorization = `Bearer ${token}`;
+    const sent = body === undefined ? undefined : JSON.stringify(body);
     let response;
     try {
       response = await fetch(path, {
         method,
         headers: all,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: sent,
         signal: AbortSignal.timeout(TIMEOUT_MS),
         cache: 'no-store',
+        // What was done just before the page was left or loaded again still reaches the server. Browsers allow 64 KiB
+        // of such bodies at a time.
+        keepalive: method !== 'GET' && (sent?.length ?? 0) <= KEEPALIVE_CHARS,
       });
     } catch (error) {
       const late = error.name === 'TimeoutError';

@@ -267,8 +267,10 @@ const define = ({ scenario, arrive, the }) => {
       await banner(ben).getByText('We are offline from six to seven.').waitFor();
       assert.deepEqual(await complaints(ben.page), []);
       await ben.shot('announcement');
+      const told = ada.page.waitForResponse((response) => response.url().endsWith('/v1/announcements/read'));
       await ada.page.getByRole('button', { name: 'Dismiss the announcement' }).click();
       await banner(ada).waitFor({ state: 'hidden' });
+      assert.equal((await told).ok(), true);
       const read = ada.page.waitForResponse((response) => response.url().includes('/v1/announcements?'));
       await ada.page.reload();
       await read;

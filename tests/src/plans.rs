@@ -8,10 +8,11 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::postgres::PrivatePostgres;
 
 /// Settings of a server whose plans are to be read.
-pub const SETTINGS: [&str; 5] = [
+pub const SETTINGS: [&str; 6] = [
     "session_preload_libraries=auto_explain",
     "auto_explain.log_min_duration=0",
     "auto_explain.log_format=json",
+    "auto_explain.log_analyze=on",
     "log_line_prefix=",
     "shared_buffers=256MB",
 ];
@@ -41,6 +42,15 @@ impl Statement {
     pub fn scanned(&self) -> Vec<&str> {
         let scans = self.nodes().into_iter().filter(|node| node["Node Type"] == "Seq Scan");
         scans.filter_map(|node| node["Relation Name"].as_str()).collect()
+    }
+
+    /// Most rows that one step of it read by an index (or saw) only to leave them out.
+    pub fn left_out(&self) -> u64 {
+        let rows = |node: &Value| {
+            let each = node["Rows Removed by Filter"].as_f64().unwrap_or(0.0);
+            (each * node["Actual Loops"].as_f64().unwrap_or(1.0)) as u64
+        };
+        self.nodes().into_iter().map(rows).max().unwrap_or(0)
     }
 
     /// Indexes that it used.

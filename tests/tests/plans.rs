@@ -106,6 +106,14 @@ impl World {
         }
     }
 
+    /// The last call was asked for a place deep in a list: it began there, instead of reading what is before it.
+    fn begins_there(&mut self, list: &str) {
+        if let Some(statement) = self.last.iter().find(|statement| statement.left_out() > 50) {
+            let what = format!("reads {} rows before the page: {}", statement.left_out(), first_words(statement));
+            self.wrong.entry(format!("{list}, deep")).or_default().push(what);
+        }
+    }
+
     async fn lists(&mut self) -> Result<()> {
         let (store, me) = (self.store.clone(), self.seeded.viewer);
         let filter = ConversationFilter::default();
@@ -119,6 +127,13 @@ impl World {
         let badges = self.look("unread", 1, store.unread(me, now())).await?;
         ensure!(badges.unread_count > 0 && badges.notification_count > 0, "{badges:?}");
         self.look("notifications", 3, store.notifications(me, false, None, 50)).await?;
+        let mut place = None;
+        for _ in 0..8 {
+            place = store.notifications(me, false, place.as_deref(), 10).await?.next_cursor;
+            ensure!(place.is_some(), "few notifications");
+        }
+        self.look("notifications, deep", 3, store.notifications(me, false, place.as_deref(), 10)).await?;
+        self.begins_there("notifications");
         self.look("unread notifications", 1, store.unread_notifications(me)).await?;
         self.look("message notifications", 4, store.message_notifications(me, now(), 50)).await?;
         self.look("memberships", 3, store.memberships(me, 10_000)).await?;
@@ -148,6 +163,14 @@ impl World {
         self.look("reactors", 2, store.reactors(me, first.id, None, None, 50)).await?;
         let big = store.history(me, huge, HistoryWindow::Latest, 1).await?.pop().context("a message")?;
         self.look("message receipts of 5,000", 3, store.message_receipts(me, big.id, None, 50)).await?;
+        let mut place = None;
+        for _ in 0..10 {
+            let page = store.message_receipts(me, big.id, place.as_deref(), 100).await?.context("the message")?;
+            place = page.next_cursor;
+            ensure!(place.is_some(), "few receipts");
+        }
+        self.look("message receipts, deep", 3, store.message_receipts(me, big.id, place.as_deref(), 50)).await?;
+        self.begins_there("message receipts");
         let row = MarkRow { user_id: me, conversation_id: huge, delivered_seq: None, read_seq: Some(big.seq) };
         self.look("mark", 1, store.mark(&[row])).await?;
         self.look("receipts", 1, store.receipts(me, &[huge, small])).await?;
@@ -249,6 +272,9 @@ impl World {
             ids.extend(page.items.iter().map(|participant| participant.user.id));
             cursor = page.next_cursor;
         }
+        ensure!(cursor.is_some(), "few participants");
+        self.look("participants, deep", 2, store.participants(me, huge, "", cursor.as_deref(), 100)).await?;
+        self.begins_there("participants");
         ids.truncate(PRESENCE_MAX);
         let seen = self.look("presence of 500: who may be seen", 1, store.visible(me, &ids)).await?;
         ensure!(seen.len() == PRESENCE_MAX, "{} of {} share a conversation", seen.len(), ids.len());

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     fault::Outcome,
+    keyset::older,
     rows::{MessageRow, UserRow, message_columns, message_joins, messages, user_columns},
     values::{Word, count, fold, moment, small},
 };
@@ -153,8 +154,9 @@ pub(super) async fn of_user(
         conversation_columns!(),
         " FROM participants p JOIN conversations c ON c.id = p.conversation_id
           WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL
-            AND ($2::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($2, $3))
-            AND ($5::text IS NULL OR c.kind = $5)
+            AND ",
+        older!("c.last_activity_at", "c.id", "$2", "$3"),
+        "AND ($5::text IS NULL OR c.kind = $5)
             AND ($6::boolean IS NULL OR (c.last_number > p.read_number) = $6)
             AND ($7::boolean IS NULL OR (c.archived_at IS NOT NULL) = $7)
           ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $4"
@@ -191,8 +193,9 @@ pub(super) async fn public(
           JOIN conversations c ON c.org_id = u.org_id AND c.kind = 'public' AND c.deleted_at IS NULL
           LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
           WHERE u.id = $1 AND ($2 = '' OR strpos(c.title_key, $2) > 0)
-            AND ($3::timestamptz IS NULL OR (c.last_activity_at, c.id) < ($3, $4))
-          ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $5"
+            AND ",
+        older!("c.last_activity_at", "c.id", "$3", "$4"),
+        "ORDER BY c.last_activity_at DESC, c.id DESC LIMIT $5"
     ))
     .bind(viewer.0)
     .bind(fold(query))

@@ -11,6 +11,30 @@ use crate::{
     cursor::{self, List},
 };
 
+/// What comes after a place in a list with the newest first; all of it when the place is null. One condition for both,
+/// so that the one plan of the statement begins at the place in the index: `$3 IS NULL OR …` would read the list from
+/// its beginning.
+macro_rules! older {
+    ($at:literal, $id:literal, $place_at:literal, $place_id:literal) => {
+        concat!(
+            "(", $at, ", ", $id, ") < (coalesce(", $place_at, "::timestamptz, 'infinity'), ",
+            "coalesce(", $place_id, "::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) "
+        )
+    };
+}
+pub(super) use older;
+
+/// As [`older`], of a list with the oldest first.
+macro_rules! newer {
+    ($at:literal, $id:literal, $place_at:literal, $place_id:literal) => {
+        concat!(
+            "(", $at, ", ", $id, ") > (coalesce(", $place_at, "::timestamptz, '-infinity'), ",
+            "coalesce(", $place_id, "::uuid, '00000000-0000-0000-0000-000000000000')) "
+        )
+    };
+}
+pub(super) use newer;
+
 /// How many rows to ask for: one more than the page shows tells whether there is another page.
 pub(super) fn ask(limit: u32) -> i64 {
     i64::from(limit.max(1)) + 1

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::{
     fault::Outcome,
+    keyset::newer,
     rows::{UserRow, blocked, user_columns},
     values::{Word, count, fold, moment},
 };
@@ -16,7 +17,7 @@ use crate::{
 
 /// Active participants `p` as the viewer `$2`, who takes part in `$1`, sees them.
 macro_rules! participants {
-    ($more:literal) => {
+    ($($more:expr),+) => {
         concat!(
             "SELECT p.role, p.joined_at, p.read_seq, p.delivered_seq, b.user_id IS NOT NULL AS blocked, ",
             user_columns!(),
@@ -26,7 +27,7 @@ macro_rules! participants {
               JOIN users u ON u.id = p.user_id
               LEFT JOIN blocks b ON b.user_id = v.user_id AND b.blocked_id = p.user_id AND b.active
               WHERE v.conversation_id = $1 AND v.user_id = $2 AND v.left_at IS NULL ",
-            $more
+            $($more),+
         )
     };
 }
@@ -67,8 +68,9 @@ pub(super) async fn list(
     let after = cursor.map(|cursor| cursor::decode(List::Participants, cursor)).transpose()?;
     let limit = limit.max(1);
     let rows: Vec<ParticipantRow> = sqlx::query_as(participants!(
-        "AND ($3::timestamptz IS NULL OR (p.joined_at, p.user_id) > ($3, $4))
-           AND ($6 = '' OR starts_with(u.username_key, $6) OR starts_with(u.display_name_key, $6))
+        "AND ",
+        newer!("p.joined_at", "p.user_id", "$3", "$4"),
+        "AND ($6 = '' OR starts_with(u.username_key, $6) OR starts_with(u.display_name_key, $6))
          ORDER BY p.joined_at, p.user_id LIMIT $5"
     ))
     .bind(conversation.0)

@@ -12,7 +12,7 @@ use super::super::{
     conversations::SNAPSHOT,
     details::{Names, names},
     fault::{Fault, Outcome},
-    keyset, own_feed,
+    keyset::{self, older}, own_feed,
     values::{Word, count, int, moment},
 };
 use crate::{IdSet, cursor::List};
@@ -74,8 +74,9 @@ pub(super) async fn page(
         notification_columns!(),
         " FROM notifications n
          WHERE n.user_id = $1 AND NOT ($2 AND n.read_at IS NOT NULL)
-           AND ($3::timestamptz IS NULL OR (n.created_at, n.id) < ($3, $4))
-         ORDER BY n.created_at DESC, n.id DESC LIMIT $5"
+           AND ",
+        older!("n.created_at", "n.id", "$3", "$4"),
+        "ORDER BY n.created_at DESC, n.id DESC LIMIT $5"
     ))
     .bind(user.0)
     .bind(unread_only)

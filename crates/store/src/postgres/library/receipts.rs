@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    super::{conversations::SNAPSHOT, fault::Outcome, keyset, values::count},
+    super::{conversations::SNAPSHOT, fault::Outcome, keyset::{self, newer}, values::count},
     place,
 };
 use crate::cursor::List;
@@ -63,14 +63,15 @@ pub(super) async fn receipts(
     .bind(delivered_is_kept)
     .fetch_one(&mut *tx)
     .await?;
-    let mut rows: Vec<ReceiptRow> = sqlx::query_as(
+    let mut rows: Vec<ReceiptRow> = sqlx::query_as(concat!(
         "SELECT p.joined_at, p.read_seq >= $2 AS read, $4 AND p.delivered_seq >= $2 AS delivered,
                 u.id, u.username, u.display_name, u.avatar_url
          FROM participants p JOIN users u ON u.id = p.user_id
          WHERE p.conversation_id = $1 AND p.left_at IS NULL AND p.access_since_seq < $2 AND p.user_id <> $3
-           AND ($5::timestamptz IS NULL OR (p.joined_at, p.user_id) > ($5, $6))
-         ORDER BY p.joined_at, p.user_id LIMIT $7",
-    )
+           AND ",
+        newer!("p.joined_at", "p.user_id", "$5", "$6"),
+        "ORDER BY p.joined_at, p.user_id LIMIT $7",
+    ))
     .bind(place.conversation_id)
     .bind(place.seq)
     .bind(place.sender_id)

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::super::{
     details,
     fault::Outcome,
-    keyset,
+    keyset::{self, older},
     rows::{MessageRow, message_columns, message_joins},
     values::{Word, count, fold},
 };
@@ -25,8 +25,10 @@ use crate::{MessageSearch, cursor::List, snippet::snippet};
 const RANKED: i64 = 1_000;
 
 /// As [`super::super::conversations::SNAPSHOT`]; and what a viewer may not see is told by a hash, where elsewhere in
-/// this store loops are the safer choice.
-const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL enable_hashjoin = on";
+/// this store loops are the safer choice. Planned for its values each time: what is cheap for a rare word takes seconds
+/// for one that half of the messages have.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+                        SET LOCAL enable_hashjoin = on; SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// Where the viewer may look.
 #[derive(Default)]
@@ -179,7 +181,7 @@ struct FoundRow {
 
 /// Of each conversation in `$1` the newest texts after its seq in `$2`, and of all those the newest.
 macro_rules! listed {
-    ($more:literal, $newest:literal, $newest_of_all:literal) => {
+    ($more:expr, $newest:literal, $newest_of_all:literal) => {
         concat!(
             "WITH best AS MATERIALIZED (
                  SELECT f.* FROM unnest($1::uuid[], $2::bigint[]) AS c (id, since)
@@ -207,13 +209,13 @@ macro_rules! listed {
 
 /// Those with attachments, after a time `$7` and id `$8`.
 const ATTACHED: &str = listed!(
-    "AND m.attachments IS NOT NULL AND ($7::timestamptz IS NULL OR (m.created_at, m.id) < ($7, $8))",
+    concat!("AND m.attachments IS NOT NULL AND ", older!("m.created_at", "m.id", "$7", "$8")),
     "m.created_at DESC, m.id DESC",
     "f.created_at DESC, f.id DESC"
 );
 
 /// Those of one conversation, before the seq `$7`.
-const HERE: &str = listed!("AND ($7::bigint IS NULL OR m.seq < $7)", "m.seq DESC", "f.seq DESC");
+const HERE: &str = listed!("AND m.seq < coalesce($7, 9223372036854775807)", "m.seq DESC", "f.seq DESC");
 
 const FOUND: &str = concat!(
     "WITH found AS MATERIALIZED (
@@ -224,8 +226,9 @@ const FOUND: &str = concat!(
            AND ($6::timestamptz IS NULL OR m.created_at < $6)
            AND ($7::timestamptz IS NULL OR m.created_at >= $7)
            AND (NOT $8 OR jsonb_array_length(m.attachments) > 0)
-           AND ($9::timestamptz IS NULL OR (m.created_at, m.id) < ($9, $10))
-           AND NOT EXISTS (SELECT 1 FROM unnest($2::uuid[], $3::bigint[]) AS s (conversation_id, seq)
+           AND ",
+    older!("m.created_at", "m.id", "$9", "$10"),
+    "AND NOT EXISTS (SELECT 1 FROM unnest($2::uuid[], $3::bigint[]) AS s (conversation_id, seq)
                            WHERE s.conversation_id = m.conversation_id AND m.seq <= s.seq)
          ORDER BY m.created_at DESC, m.id DESC LIMIT $11),
      best AS MATERIALIZED (
@@ -250,8 +253,6 @@ async fn found(
     let ranked = search.order == SearchOrder::Relevance;
     let candidates = if ranked { RANKED } else { keyset::ask(limit) };
     Ok(sqlx::query_as(FOUND)
-        // Planned each time: what is cheap for a rare word takes seconds for one that half of the messages have.
-        .persistent(false)
         .bind(&mine.conversations)
         .bind(&mine.limited)
         .bind(&mine.since)

@@ -9,7 +9,7 @@ use super::super::{
     conversations::SNAPSHOT,
     details::names,
     fault::{Fault, Outcome},
-    keyset,
+    keyset::{self, older},
     values::Word,
 };
 use crate::{IdSet, NewAudit, cursor::List};
@@ -46,11 +46,12 @@ pub(in super::super) async fn insert(tx: &mut PgConnection, new: &NewAudit) -> O
 pub(super) async fn page(pool: &PgPool, org: OrgId, cursor: Option<&str>, limit: u32) -> Outcome<Page<AuditEntry>> {
     let (before, before_id) = keyset::at(List::Audit, cursor)?;
     let mut tx = pool.begin_with(SNAPSHOT).await?;
-    let mut rows: Vec<EntryRow> = sqlx::query_as(
+    let mut rows: Vec<EntryRow> = sqlx::query_as(concat!(
         "SELECT id, actor_id, action, target_id, details, created_at FROM audit_log
-         WHERE org_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
-         ORDER BY created_at DESC, id DESC LIMIT $4",
-    )
+         WHERE org_id = $1 AND ",
+        older!("created_at", "id", "$2", "$3"),
+        "ORDER BY created_at DESC, id DESC LIMIT $4",
+    ))
     .bind(org.0)
     .bind(before)
     .bind(before_id)

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::{
     fault::Outcome,
-    keyset, own_feed,
+    keyset::{self, older}, own_feed,
     rows::{UserRow, user_columns},
     values::int,
 };
@@ -75,8 +75,9 @@ pub(super) async fn page(pool: &PgPool, user: UserId, cursor: Option<&str>, limi
         "SELECT b.changed_at AS blocked_at, b.blocked_id, ",
         user_columns!(),
         " FROM blocks b JOIN users u ON u.id = b.blocked_id
-          WHERE b.user_id = $1 AND b.active AND ($2::timestamptz IS NULL OR (b.changed_at, b.blocked_id) < ($2, $3))
-          ORDER BY b.changed_at DESC, b.blocked_id DESC LIMIT $4"
+          WHERE b.user_id = $1 AND b.active AND ",
+        older!("b.changed_at", "b.blocked_id", "$2", "$3"),
+        "ORDER BY b.changed_at DESC, b.blocked_id DESC LIMIT $4"
     ))
     .bind(user.0)
     .bind(before)

@@ -11,7 +11,7 @@ use super::{
         conversations::SNAPSHOT,
         details::{Names, names},
         fault::{Fault, Outcome},
-        keyset,
+        keyset::{self, older},
         values::{Word, moment},
     },
     audit,
@@ -145,8 +145,9 @@ pub(super) async fn page(
         "SELECT ",
         report_columns!(),
         " FROM reports WHERE org_id = $1 AND ($2::text IS NULL OR status = $2)
-          AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4))
-          ORDER BY created_at DESC, id DESC LIMIT $5"
+          AND ",
+        older!("created_at", "id", "$3", "$4"),
+        "ORDER BY created_at DESC, id DESC LIMIT $5"
     ))
     .bind(org.0)
     .bind(filter.status.map(Word::word))
