@@ -279,11 +279,12 @@ pub async fn eventually<T, S: std::fmt::Debug>(
 ) -> T {
     let start = Instant::now();
     let mut pause = Duration::from_millis(2);
+    let mut seen = "nothing".to_owned();
     loop {
-        let seen = match tokio::time::timeout(deadline.saturating_sub(start.elapsed()), check()).await {
+        seen = match tokio::time::timeout(deadline.saturating_sub(start.elapsed()), check()).await {
             Ok(Ok(value)) => return value,
             Ok(Err(seen)) => format!("{seen:?}"),
-            Err(_) => "no answer to the last look".into(),
+            Err(_) => format!("no answer to the last look, before it {seen}"),
         };
         assert!(start.elapsed() < deadline, "not within {deadline:?}: {what}; seen so far: {seen}");
         sleep(pause).await;

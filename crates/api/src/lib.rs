@@ -22,6 +22,11 @@ use tower_http::{catch_panic::CatchPanicLayer, sensitive_headers::SetSensitiveRe
 
 pub use documents::{PLACEHOLDERS, asyncapi_document, errors_document, openapi_document, typescript_document};
 
+/// A refusal as a problem document, for routers of others.
+pub fn refusal(error: chat::ChatError) -> axum::response::Response {
+    axum::response::IntoResponse::into_response(error::ApiError(error))
+}
+
 /// What the operator may set.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {

@@ -13,11 +13,15 @@ pub enum Topic {
     User(UserId),
     /// Whether a user is there, for those who watch them.
     Presence(UserId),
-    /// A node's probe of itself.
+    /// A node: its probe of itself, and what others answer it.
     Node(NodeId),
     /// An org's announcements.
     Org(OrgId),
+    /// All nodes: what they ask each other for an operator.
+    Nodes,
 }
+
+const NODES: &str = "nodes";
 
 /// Not the name of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +36,7 @@ impl fmt::Display for Topic {
             Self::Presence(id) => write!(f, "p:{id}"),
             Self::Node(id) => write!(f, "n:{id}"),
             Self::Org(id) => write!(f, "o:{id}"),
+            Self::Nodes => f.write_str(NODES),
         }
     }
 }
@@ -40,6 +45,9 @@ impl std::str::FromStr for Topic {
     type Err = TopicParseError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == NODES {
+            return Ok(Self::Nodes);
+        }
         let (kind, id) = name.split_once(':').ok_or(TopicParseError)?;
         Ok(match kind {
             "c" => Self::Conversation(id.parse().map_err(|_| TopicParseError)?),
@@ -64,10 +72,11 @@ mod tests {
             Topic::Presence(UserId::generate()),
             Topic::Node(NodeId::generate()),
             Topic::Org(OrgId::generate()),
+            Topic::Nodes,
         ] {
             assert_eq!(topic.to_string().parse(), Ok(topic));
         }
-        for bad in ["", "c", "c:", "c:x", "x:0190b0a0-0000-7000-8000-000000000000"] {
+        for bad in ["", "c", "c:", "c:x", "x:0190b0a0-0000-7000-8000-000000000000", "nodes:"] {
             assert_eq!(bad.parse::<Topic>(), Err(TopicParseError), "{bad}");
         }
     }

@@ -14,11 +14,13 @@ pub struct WriterConfig {
     /// Most changes that wait in one lane for a moment; beyond it, and sooner where more comes than can be written, a
     /// command gets `overloaded`.
     pub queue: usize,
+    /// Changes that are remembered for [`crate::Chat::commits`], 96 bytes each; 0: none.
+    pub remembered: usize,
 }
 
 impl Default for WriterConfig {
     fn default() -> Self {
-        Self { lanes: 4, max_batch: 500, queue: 10_000 }
+        Self { lanes: 4, max_batch: 500, queue: 10_000, remembered: 32_768 }
     }
 }
 

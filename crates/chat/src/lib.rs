@@ -34,6 +34,7 @@ mod moderation_tests;
 mod notifications;
 #[cfg(test)]
 mod notifications_tests;
+mod operate;
 mod outage;
 mod page;
 mod policy;
@@ -72,6 +73,7 @@ pub use protections::Protections;
 pub use search::SearchRequest;
 pub use store::{OrgUsersFilter, Seen};
 pub use told::Told;
+pub use writer::{CommitView, CommitsView, EventView};
 
 /// Somebody who proved who they are.
 #[derive(Debug, Clone)]

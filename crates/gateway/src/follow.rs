@@ -13,7 +13,7 @@ use protocol::{
 };
 use store::{Membership, Memberships, Missed};
 
-use crate::{fill::resync, hub::Attachment, link::Link, marks::Settling, node::Node, outbox::Class};
+use crate::{fill::resync, hub::Attachment, journal::PLACES, link::Link, marks::Settling, node::Node, outbox::Class};
 
 /// A busy conversation is read again at most so often before the client is asked to fetch by REST.
 const ROUNDS: usize = 8;
@@ -204,6 +204,13 @@ impl Node {
             }
         }
         self.bus.unsubscribe(&topics);
+    }
+
+    /// What a connection follows live, and from where on, to be remembered; none: that would be too much.
+    pub(crate) fn live_places(&self, link: &Arc<Link>) -> Option<Box<[(ConversationId, Seq)]>> {
+        let following = link.following.lock();
+        let ids = Some(following).filter(|following| following.len() <= PLACES)?.ids();
+        Some(ids.into_iter().filter_map(|id| Some((id, self.hub.live_from(id, link)?))).collect())
     }
 
     /// [`Node::release`] for a connection that was attached when it started.

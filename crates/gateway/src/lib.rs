@@ -19,6 +19,8 @@ mod feed;
 mod fill;
 mod follow;
 mod hub;
+pub mod inspect;
+mod journal;
 mod link;
 mod marks;
 mod metrics;
@@ -87,6 +89,10 @@ pub struct GatewayConfig {
     pub presence: PresenceConfig,
     /// What is read at once, and what may wait.
     pub bounds: Bounds,
+    /// Changes that are remembered for [`Gateway::delivery`], 56 bytes each; 0: none.
+    pub remembered: usize,
+    /// Takes what nodes say to each other, which is nothing to the gateway.
+    pub letters: Option<tokio::sync::mpsc::Sender<bytes::Bytes>>,
 }
 
 impl Default for GatewayConfig {
@@ -105,6 +111,8 @@ impl Default for GatewayConfig {
             resume_distance: 10_000,
             presence: PresenceConfig::default(),
             bounds: Bounds::default(),
+            remembered: 32_768,
+            letters: None,
         }
     }
 }

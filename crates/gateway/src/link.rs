@@ -24,6 +24,7 @@ pub(crate) struct Link {
     pub(crate) id: ConnectionId,
     pub(crate) caller: Arc<Caller>,
     pub(crate) outbox: Outbox,
+    pub(crate) opened: Instant,
     /// Conversations it is attached to in the hub: what to take back when it ends. Changed only together with
     /// the hub's own entry, by `follow`.
     pub(crate) following: Mutex<Following<ConversationId>>,
@@ -115,6 +116,7 @@ impl Link {
             id,
             caller,
             outbox,
+            opened: Instant::now(),
             following: Mutex::default(),
             watching: Mutex::default(),
             feed_cursor: AtomicU64::new(STARTING),

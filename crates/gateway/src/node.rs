@@ -11,13 +11,14 @@ use std::{
 use bus::{Bus, BusError, Topic};
 use chat::{Chat, Env};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     GatewayConfig,
     epoch::Epoch,
     hub::{Hub, channel::Rules},
+    journal::{Deliveries, EndedConnections},
     metrics::Metrics,
     presence::Presence,
 };
@@ -41,6 +42,9 @@ pub(crate) struct Node {
     /// Markers may have moved without news.
     pub(crate) receipts_lost: Notify,
     pub(crate) draining: AtomicBool,
+    pub(crate) began: Instant,
+    /// Connections that ended.
+    pub(crate) ended: EndedConnections,
     /// The log has a line about changes that the bus told of and the store does not have.
     pub(crate) told_of_unknown: AtomicBool,
     /// Why events do not flow; none when they do. One log line per change.
@@ -55,7 +59,8 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(chat: Chat, bus: Arc<dyn Bus>, config: GatewayConfig, metrics: Metrics) -> Self {
-        let hub = Hub::new(Rules { protections: chat.env().protections(), bounds: config.bounds });
+        let deliveries = Deliveries::remembering(config.remembered);
+        let hub = Hub::new(Rules { protections: chat.env().protections(), bounds: config.bounds, deliveries });
         Self {
             chat,
             bus,
@@ -69,6 +74,8 @@ impl Node {
             rotation: AtomicU64::new(0),
             receipts_lost: Notify::new(),
             draining: AtomicBool::new(false),
+            began: Instant::now(),
+            ended: EndedConnections::default(),
             told_of_unknown: AtomicBool::new(false),
             degraded: Mutex::new(None),
             epoch: Epoch::default(),
@@ -117,6 +124,14 @@ impl Node {
             (None, Some(why)) => tracing::warn!(reason = why, "degraded: live events may be late, read from the store"),
             (Some(_), None) => tracing::info!("events flow again"),
             _ => {}
+        }
+    }
+
+    /// Hands over what another node said. One that finds no room is lost, as any on the bus may be.
+    pub(crate) fn letter(&self, payload: bytes::Bytes) {
+        self.metrics.bus_events.with_label_values(&["node"]).inc();
+        if let Some(letters) = &self.config.letters {
+            let _ = letters.try_send(payload);
         }
     }
 

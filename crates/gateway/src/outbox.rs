@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use protocol::CloseCode;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Bounds of an outbox.
@@ -78,8 +78,12 @@ struct State {
     bytes: usize,
     /// What was taken and is not written yet: they are still in memory.
     writing: usize,
+    /// When everything was last with the kernel.
+    settled: Option<Instant>,
     dropped: u64,
     close: Option<CloseCode>,
+    /// When it was asked to end.
+    closed: Option<Instant>,
     /// The connection's own task, while it waits for something to write or for its end. In here, and not a signal
     /// beside it: who puts something in has the lock already.
     writer: Option<Waker>,
@@ -157,6 +161,7 @@ impl Outbox {
         let mut state = self.state.lock();
         if state.close.is_none() {
             state.close = Some(code);
+            state.closed = Some(Instant::now());
         }
         self.tell_of_close(state);
     }
@@ -255,6 +260,9 @@ impl Outbox {
     pub(crate) fn written(&self) -> bool {
         let mut state = self.state.lock();
         state.writing = 0;
+        if state.queue.is_empty() {
+            state.settle();
+        }
         let is_roomy = state.has_room(self.limits);
         let awaited = take(&mut state.awaited);
         drop(state);
@@ -264,6 +272,11 @@ impl Outbox {
         is_roomy
     }
 
+    /// When everything that had been put in was last with the kernel; none: never.
+    pub(crate) fn settled(&self) -> Option<Instant> {
+        self.state.lock().settled
+    }
+
     /// How many ephemeral frames were dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.state.lock().dropped
@@ -271,6 +284,16 @@ impl Outbox {
 }
 
 impl State {
+    /// Everything is with the kernel that was put in until now, or until the end was asked for: what came after that
+    /// was turned away. Of a slow consumer something was thrown away.
+    fn settle(&mut self) {
+        match self.close {
+            None => self.settled = Some(Instant::now()),
+            Some(CloseCode::SlowConsumer) => {}
+            Some(_) => self.settled = self.settled.max(self.closed),
+        }
+    }
+
     fn listen(&mut self, context: &Context<'_>, busy: bool) {
         self.busy = busy;
         if !self.writer.as_ref().is_some_and(|writer| writer.will_wake(context.waker())) {

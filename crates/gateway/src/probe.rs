@@ -38,12 +38,14 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// A payload came on the node's own topic.
-    pub(crate) fn heard(&self, payload: &Bytes) {
-        if let Some(number) = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok()) {
+    /// A payload came on the node's own topic. False: it is no probe.
+    pub(crate) fn heard(&self, payload: &Bytes) -> bool {
+        let number = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok());
+        if let Some(number) = number {
             self.heard.fetch_max(number, Ordering::AcqRel);
             self.news.notify_waiters();
         }
+        number.is_some()
     }
 
     async fn wait_for(&self, number: u64) {

@@ -18,7 +18,8 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
             item = incoming.recv() => item,
         };
         match item {
-            None => return,
+            // A node that was drained still answers operators, for as long as its process lives.
+            None => return letters(node, incoming).await,
             Some(Incoming::Lost) => {
                 node.sweep_now.notify_one();
                 node.receipts_lost.notify_one();
@@ -45,9 +46,13 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                 Err(_) => bad(&node, Topic::User(user)),
             },
             Some(Incoming::Event { topic: Topic::Node(_), payload }) => {
-                count(&node, "probe");
-                probe.heard(&payload);
+                if probe.heard(&payload) {
+                    count(&node, "probe");
+                } else {
+                    node.letter(payload);
+                }
             }
+            Some(Incoming::Event { topic: Topic::Nodes, payload }) => node.letter(payload),
             Some(Incoming::Event { topic: Topic::Org(org), payload }) => match AnnouncementMoved::decode(&payload) {
                 Ok(moved) => {
                     count(&node, "org");
@@ -66,6 +71,15 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
                 }
                 Ok(PresenceEvent::Changed(_)) | Err(_) => bad(&node, Topic::Presence(user)),
             },
+        }
+    }
+}
+
+/// Hands letters over, and nothing else.
+async fn letters(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>) {
+    while let Some(item) = incoming.recv().await {
+        if let Incoming::Event { topic: Topic::Nodes | Topic::Node(_), payload } = item {
+            node.letter(payload);
         }
     }
 }

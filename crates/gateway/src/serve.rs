@@ -13,6 +13,7 @@ use crate::{
     close::{FAREWELL, close_code},
     connection::Connection,
     dispatch,
+    journal::Ended,
     link::Link,
     node::Node,
     outbox::{Outbox, OutboxLimits},
@@ -116,7 +117,6 @@ async fn begin<T: Transport>(
 struct Open {
     node: Arc<Node>,
     link: Arc<Link>,
-    since: Instant,
     end: End,
 }
 
@@ -127,7 +127,7 @@ impl Open {
         node.metrics.opened.inc();
         node.metrics.connections.inc();
         let (node, link) = (Arc::clone(node), Arc::clone(link));
-        Self { node, link, since: Instant::now(), end: End::Close(CloseCode::Internal) }
+        Self { node, link, end: End::Close(CloseCode::Internal) }
     }
 
     /// Why it is over, which it is about to be.
@@ -139,10 +139,21 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        let places = self.node.live_places(&self.link);
         self.node.end(&self.link);
+        self.node.ended.note(Ended {
+            id: self.link.id,
+            user: self.link.user(),
+            is_stream: self.link.mark.is_some(),
+            opened: self.link.opened,
+            at: Instant::now(),
+            end: self.end.label(),
+            settled: self.link.outbox.settled(),
+            places,
+        });
         let metrics = &self.node.metrics;
         metrics.connections.dec();
-        metrics.connection_seconds.observe(self.since.elapsed().as_secs_f64());
+        metrics.connection_seconds.observe(self.link.opened.elapsed().as_secs_f64());
         metrics.closed.with_label_values(&[&self.end.label()]).inc();
         metrics.ephemeral_dropped.inc_by(self.link.outbox.dropped());
     }

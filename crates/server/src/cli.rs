@@ -32,7 +32,7 @@ pub enum Command {
         #[arg(long, default_value = "60s", value_parser = duration)]
         wait: Duration,
     },
-    /// Things that an operator does to the store now and then
+    /// What operators do and ask: nodes, connections, drains, and why somebody did not get a message
     #[command(subcommand)]
     Admin(Admin),
     /// Try each part of the configuration and say how to mend what does not work (exit code 1 where something fails, 2 where a setting is wrong)
@@ -60,12 +60,125 @@ pub enum Command {
     Healthcheck,
 }
 
-/// What to do to the store.
-#[derive(Debug, Clone, Copy, Subcommand)]
+/// What to do or ask. All but the first call a running node, which asks the others.
+#[derive(Debug, Clone, Subcommand)]
 pub enum Admin {
     /// After a restore from a backup, before nodes start: begin a new history, so that clients which saw what was lost
     /// fetch everything anew instead of going on from there
     NewEpoch,
+    /// The nodes: who is there, how they are, what they do
+    Nodes(Call),
+    /// The connections of a user
+    Connections {
+        /// Whom.
+        #[command(flatten)]
+        user: Named,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// End the connections of a user, or one connection; clients come back and resume
+    Disconnect {
+        /// Username or id
+        #[arg(required_unless_present = "connection")]
+        user: Option<String>,
+        /// The slug of the user's org; `default` when absent
+        #[arg(long)]
+        org: Option<String>,
+        /// This connection alone
+        #[arg(long, conflicts_with = "user")]
+        connection: Option<String>,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// Disable a user: their connections end, and they cannot come back
+    Disable {
+        /// Whom.
+        #[command(flatten)]
+        user: Named,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// Enable a user again
+    Enable {
+        /// Whom.
+        #[command(flatten)]
+        user: Named,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// Let a node's connections move to others; it takes no new ones, is not ready, and runs until it is stopped
+    Drain {
+        /// Its id, as `nodes` shows it
+        node: String,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// How far a conversation is in the store and on each node
+    Heads {
+        /// Its id
+        conversation: String,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// Why did a user not get a message?
+    Trace {
+        /// Whom.
+        #[command(flatten)]
+        user: Named,
+        /// The message's id
+        #[arg(required_unless_present_all = ["conversation", "seq"])]
+        message: Option<String>,
+        /// Instead of the message's id: its conversation,
+        #[arg(long, requires = "seq", conflicts_with = "message")]
+        conversation: Option<String>,
+        /// and its place in it
+        #[arg(long, requires = "conversation")]
+        seq: Option<u64>,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+    /// The orgs, and how many reports wait in each
+    Orgs(Call),
+    /// What users reported
+    Reports {
+        /// The slug of the org
+        #[arg(long, default_value = "default")]
+        org: String,
+        /// Only these
+        #[arg(long, value_parser = ["open", "resolved", "dismissed"])]
+        status: Option<String>,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
+}
+
+/// A user.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Named {
+    /// Username or id
+    pub user: String,
+    /// The slug of the user's org; `default` when absent
+    #[arg(long)]
+    pub org: Option<String>,
+}
+
+/// Whom to call, and how to answer.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Call {
+    /// The admin address of any node, such as http://10.0.0.3:9180; else STARLING_ADMIN_LISTEN on this machine
+    #[arg(long)]
+    pub url: Option<reqwest::Url>,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Claims of the token.

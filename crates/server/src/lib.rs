@@ -4,6 +4,7 @@
 //! so that a test can do what `starling serve` does, on a port that it bound itself.
 
 pub mod cli;
+mod cluster;
 pub mod commands;
 pub mod config;
 mod embedded;

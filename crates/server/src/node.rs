@@ -5,18 +5,21 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use bus::Bus;
 use chat::Chat;
-use gateway::Gateway;
+use gateway::{Gateway, GatewayConfig};
 use prometheus::Registry;
+use protocol::NodeId;
 use store::Store;
+use tokio::sync::mpsc;
 
 use crate::{
     Failure,
+    cluster::{Cluster, LETTERS, Parts},
     config::{Config, Mode, Role},
     embedded,
     failure::chain,
     parts,
     serve::{
-        admin,
+        admin::{self, Admin, AdminToken},
         metrics::{Counted, Metrics},
         readiness::Readiness,
         web,
@@ -33,6 +36,7 @@ pub struct Node {
     pub(crate) chat: Chat,
     pub(crate) gateway: Option<Gateway>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) cluster: Cluster,
     pub(crate) public: Router,
     pub(crate) admin: Router,
     pub(crate) drain_window: Duration,
@@ -54,8 +58,9 @@ impl Node {
         let wrong = |what: String| Failure::failed(format_args!("cannot start: {what}"));
         let chat = Chat::new(store.clone(), bus.clone(), config.testing.env(), parts::chat(config)?, &registry)
             .map_err(|what| parts::key_failure(config, &what))?;
+        let (node, letters) = (NodeId::generate(), mpsc::channel(LETTERS));
         let gateway = if role.has_gateway() {
-            let wanted = parts::gateway(config, public);
+            let wanted = GatewayConfig { letters: Some(letters.0.clone()), ..parts::gateway(config, node, public) };
             tracing::info!(node.id = %wanted.node, origins = ?wanted.allowed_origins, "gateway");
             Some(Gateway::start(chat.clone(), bus.clone(), wanted, &registry).map_err(wrong)?)
         } else {
@@ -75,9 +80,26 @@ impl Node {
         let readiness = Arc::new(Readiness::new(store.clone(), bus.clone(), gateway.clone()));
         let metrics = Metrics::register(registry, Counted { postgres, redis, gateway: gateway.clone() }, role)
             .map_err(|error| wrong(error.to_string()))?;
+        let parts = Parts {
+            id: node,
+            role,
+            listen: public,
+            bus: bus.clone(),
+            chat: chat.clone(),
+            gateway: gateway.clone(),
+            readiness: Arc::clone(&readiness),
+        };
+        let cluster = Cluster::start(parts, letters);
         Ok(Self {
             public: if role.has_api() { router.fallback(web::page) } else { router.fallback(web::nothing) },
-            admin: admin::router(Arc::clone(&readiness), metrics),
+            admin: admin::router(Admin {
+                readiness: Arc::clone(&readiness),
+                metrics: Arc::new(metrics),
+                cluster: cluster.clone(),
+                chat: chat.clone(),
+                token: AdminToken::new(config.settings.admin_token.as_deref()),
+            }),
+            cluster,
             store,
             bus,
             chat,

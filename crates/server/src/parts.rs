@@ -107,6 +107,7 @@ pub(crate) fn chat(config: &Config) -> Result<ChatConfig, Failure> {
         writer: WriterConfig {
             lanes: s.writer_lanes as usize,
             queue: s.writer_queue as usize,
+            remembered: s.trace_events as usize,
             ..WriterConfig::default()
         },
     })
@@ -161,12 +162,12 @@ pub(crate) fn key_failure(config: &Config, what: &str) -> Failure {
 }
 
 /// What the gateway is told, given the address it is reached at.
-pub(crate) fn gateway(config: &Config, public: SocketAddr) -> GatewayConfig {
+pub(crate) fn gateway(config: &Config, node: NodeId, public: SocketAddr) -> GatewayConfig {
     let s = &config.settings;
     let (allowed_origins, any_origin) = origins(config, public);
     GatewayConfig {
         bounds: Bounds::default(),
-        node: NodeId::generate(),
+        node,
         heartbeat: s.heartbeat,
         hello_timeout: s.hello_timeout,
         allowed_origins,
@@ -177,6 +178,8 @@ pub(crate) fn gateway(config: &Config, public: SocketAddr) -> GatewayConfig {
         drain_window: s.drain_window,
         sweep_interval: s.sweep_interval,
         resume_distance: s.resume_distance.into(),
+        remembered: s.trace_events as usize,
+        letters: None,
         presence: PresenceConfig { lease: s.presence_lease, ..PresenceConfig::default() },
     }
 }

@@ -12,6 +12,7 @@ mod inbox;
 mod library;
 mod map;
 mod model;
+mod operator;
 mod people;
 pub mod postgres;
 mod snippet;
@@ -29,6 +30,7 @@ pub use inbox::Inbox;
 pub use library::Library;
 pub use map::{IdMap, IdSet};
 pub use model::*;
+pub use operator::Operator;
 pub use people::People;
 
 /// Result of a store call.
@@ -44,9 +46,10 @@ pub const CATCH_UP_CHANGES: u32 = 2_000;
 pub type Decide<'a> = &'a (dyn Fn(&Locked) -> Writes + Send + Sync);
 
 /// Everything that outlives a process: this, and [`Library`] (what is read around messages), [`Inbox`] (what is told
-/// to people), [`People`] (who they are to each other) and [`Arrivals`] (some of this for many connections at once).
+/// to people), [`People`] (who they are to each other), [`Arrivals`] (some of this for many connections at once) and [`Operator`]
+/// (what those ask who run it).
 #[async_trait]
-pub trait Store: Library + Inbox + People + Arrivals + Send + Sync + 'static {
+pub trait Store: Library + Inbox + People + Arrivals + Operator + Send + Sync + 'static {
     // ---- the store itself
 
     /// Applies the migrations that are missing. Safe to call from many nodes at once.

@@ -24,6 +24,7 @@ mod membership;
 mod metrics;
 mod moderation;
 mod notifications;
+mod operators;
 mod orgs;
 mod postgres_outage;
 mod presence;

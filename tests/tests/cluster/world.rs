@@ -21,8 +21,15 @@ const LIMIT: Duration = Duration::from_mins(3);
 static PLACES: Semaphore = Semaphore::const_new(3);
 
 /// Variables of every node: scenarios send faster than people do, and sign in as people do.
-const ENV: &[(&str, &str)] =
-    &[("STARLING_COMMAND_RATE", "0"), ("STARLING_GUEST_SIGN_IN", "true"), ("STARLING_DRAIN_WINDOW", "2s")];
+const ENV: &[(&str, &str)] = &[
+    ("STARLING_COMMAND_RATE", "0"),
+    ("STARLING_GUEST_SIGN_IN", "true"),
+    ("STARLING_DRAIN_WINDOW", "2s"),
+    ("STARLING_ADMIN_TOKEN", ADMIN_TOKEN),
+];
+
+/// What operators show.
+pub(crate) const ADMIN_TOKEN: &str = "token-of-the-operators";
 
 /// Makes a test of each scenario for each kind of cluster: the kinds are functions of [`crate::world`].
 macro_rules! scenarios {

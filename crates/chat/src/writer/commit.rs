@@ -10,6 +10,7 @@ use store::{Committed, Decide, Scope, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
+    journal::{Batch, Journal},
     lane::Job,
     publisher::{Outgoing, Publisher},
 };
@@ -48,6 +49,9 @@ pub(super) struct Committer<S: ?Sized = dyn Store> {
     pub(super) limits: Arc<Limits>,
     pub(super) publisher: Publisher,
     pub(super) metrics: Metrics,
+    /// Its number.
+    pub(super) lane: usize,
+    pub(super) journal: Arc<Journal>,
     /// Of all lanes of the node together: one line when the store goes, one when it is back.
     pub(super) outage: Arc<Outage>,
 }
@@ -126,8 +130,9 @@ impl<S: Commit + ?Sized> Committer<S> {
     /// Hands the events on and answers, after the commit.
     fn conclude(&self, jobs: Vec<Job>, committed: Committed, decided: Decided) {
         let messages = committed.messages.into_iter().map(|(id, message)| (id, Arc::new(message.into()))).collect();
+        let batch = self.journal.batch(self.lane, jobs.len());
         for (job, outcome) in jobs.into_iter().zip(decided.outcomes) {
-            let answer = self.answer(&job, &messages, outcome, &decided.epoch);
+            let answer = self.answer(&job, &messages, outcome, &decided.epoch, &batch);
             if answer.is_ok() {
                 self.metrics.changes.with_label_values(&[job.request.kind.name()]).inc();
             }
@@ -145,6 +150,7 @@ impl<S: Commit + ?Sized> Committer<S> {
         committed: &Map<MessageId, Arc<Told>>,
         outcome: Outcome,
         epoch: &Arc<str>,
+        batch: &Batch<'_>,
     ) -> Result<Done> {
         let read_back = |id: &MessageId| {
             committed.get(id).cloned().ok_or_else(|| {
@@ -174,7 +180,8 @@ impl<S: Commit + ?Sized> Committer<S> {
             Outcome::Found(message) => (Arc::new((*message).into()), true),
         };
         if event {
-            self.publisher.hand(Outgoing::Change(Arc::clone(&message), reaction, Arc::clone(epoch)));
+            let number = batch.note(message.conversation_id, message.changed_seq, job.queued_at);
+            self.publisher.hand(Outgoing::Change(Arc::clone(&message), reaction, Arc::clone(epoch), number));
         }
         let new = message.id == job.request.message_id;
         Ok(Done { message: Some(message), new })

@@ -13,6 +13,7 @@ use tokio::{
 use super::{
     commit::{Commit, Committer},
     congestion::{INTERVAL, Turn},
+    journal::Journal,
     places::{Place, Places},
     publisher::Publisher,
 };
@@ -45,6 +46,7 @@ pub(super) struct Lane<S: ?Sized = dyn store::Store> {
     pub(super) publisher: Publisher,
     pub(super) max_batch: usize,
     pub(super) metrics: Metrics,
+    pub(super) journal: Arc<Journal>,
     pub(super) outage: Arc<Outage>,
 }
 
@@ -57,6 +59,8 @@ impl<S: Commit + ?Sized> Lane<S> {
             limits: self.limits,
             publisher: self.publisher,
             metrics: self.metrics.clone(),
+            lane: self.number,
+            journal: self.journal,
             outage: Arc::clone(&self.outage),
         };
         let mut is_congested = false;

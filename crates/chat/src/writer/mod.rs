@@ -7,6 +7,7 @@
 
 mod commit;
 mod congestion;
+mod journal;
 mod lane;
 mod places;
 mod publisher;
@@ -29,6 +30,8 @@ use self::{
     places::Places,
     publisher::{Outgoing, Publisher},
 };
+pub(crate) use self::journal::Journal;
+pub use self::journal::{CommitView, CommitsView, EventView};
 use crate::{
     ChatConfig, ChatError, Env, Outage, Result,
     change::{Done, Request},
@@ -60,6 +63,7 @@ pub(crate) struct Writer {
     aside: Publisher,
     closing: watch::Sender<bool>,
     tasks: TaskTracker,
+    journal: Arc<Journal>,
     env: Env,
     metrics: Metrics,
 }
@@ -81,7 +85,9 @@ impl Writer {
         let places = Places::new(count, max_batch);
         // One for all, so that what they commit at about the same time goes out together. It ends when the last lane
         // does, having published what they gave it.
-        let publisher = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, None);
+        let journal = Arc::new(Journal::remembering(config.writer.remembered));
+        let start = |closing| Publisher::start(Arc::clone(bus), &journal, metrics.clone(), env, &silence, &tasks, closing);
+        let publisher = start(None);
         let lanes = (0..count).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));
             let lane = Lane {
@@ -93,6 +99,7 @@ impl Writer {
                 publisher: publisher.clone(),
                 max_batch,
                 metrics: metrics.clone(),
+                journal: Arc::clone(&journal),
                 outage: Arc::clone(&outage),
             };
             env.spawn(tasks.track_future(lane.run(receiver, closed.clone())));
@@ -100,10 +107,10 @@ impl Writer {
         });
         let lanes = lanes.collect();
         drop(publisher);
-        let aside = Publisher::start(Arc::clone(bus), metrics.clone(), env, &silence, &tasks, Some(closed));
+        let aside = start(Some(closed));
         // A queue may have less room than that.
         let full = FULL.min(max_batch).min(config.writer.queue.max(1));
-        Self { lanes, places, full, aside, closing, tasks, env: env.clone(), metrics }
+        Self { lanes, places, full, aside, closing, tasks, journal, env: env.clone(), metrics }
     }
 
     /// Commits one change with whatever else is waiting. An error with code `timeout` or `unavailable` does not say
@@ -143,6 +150,21 @@ impl Writer {
                     .retry_after(CLOSING_RETRY_MS),
             )),
         }
+    }
+
+    /// What is known of who committed a change.
+    pub(crate) fn commits(&self, conversation: protocol::ConversationId, seq: protocol::Seq) -> CommitsView {
+        self.journal.of(conversation, seq, &self.env)
+    }
+
+    /// Messages that were committed here.
+    pub(crate) fn messages_committed(&self) -> u64 {
+        self.metrics.messages.get()
+    }
+
+    /// Changes that wait, by lane.
+    pub(crate) fn waiting(&self) -> Vec<usize> {
+        self.lanes.iter().map(|lane| lane.max_capacity() - lane.capacity()).collect()
     }
 
     /// Publishes soon, outside of any change's order. A hint: dropped when the bus is down or behind.

@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::commit::Chain;
+use super::{
+    commit::Chain,
+    journal::{Journal, Number},
+};
 use crate::{
     Env, Outage, Told,
     change::Reacted,
@@ -34,9 +37,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is to be published.
 pub(super) enum Outgoing {
-    /// A message in the state of its last change, and the reaction that this was, if it was one and that is known. Last
-    /// the epoch of the database that has it.
-    Change(Arc<Told>, Option<Reacted>, Arc<str>),
+    /// A message in the state of its last change, and the reaction that this was, if it was one and that is known. Then
+    /// the epoch of the database that has it, and its number in the journal.
+    Change(Arc<Told>, Option<Reacted>, Arc<str>, Number),
     /// A user's feed moved.
     Feed(UserId, UserSeq),
     /// A payload as it is.
@@ -63,6 +66,7 @@ impl Publish for Arc<dyn Bus> {
 #[derive(Clone)]
 pub(super) struct Publisher {
     queue: mpsc::Sender<Outgoing>,
+    journal: Arc<Journal>,
     metrics: Metrics,
 }
 
@@ -71,6 +75,7 @@ impl Publisher {
     /// `closing` says so, after publishing what waits.
     pub(super) fn start(
         bus: Arc<dyn Bus>,
+        journal: &Arc<Journal>,
         metrics: Metrics,
         env: &Env,
         outage: &Arc<Outage>,
@@ -78,20 +83,24 @@ impl Publisher {
         closing: Option<watch::Receiver<bool>>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        env.spawn(tasks.track_future(run(bus, metrics.clone(), Arc::clone(outage), waiting, closing)));
-        Self { queue, metrics }
+        env.spawn(tasks.track_future(run(bus, Arc::clone(journal), metrics.clone(), Arc::clone(outage), waiting, closing)));
+        Self { queue, journal: Arc::clone(journal), metrics }
     }
 
     /// Queues one event. Never waits.
     pub(super) fn hand(&self, event: Outgoing) {
-        if self.queue.try_send(event).is_err() {
+        if let Err(refused) = self.queue.try_send(event) {
             self.metrics.publish_failures.inc();
+            if let Outgoing::Change(.., number) = refused.into_inner() {
+                self.journal.dropped(number);
+            }
         }
     }
 }
 
 async fn run(
     bus: impl Publish,
+    journal: Arc<Journal>,
     metrics: Metrics,
     outage: Arc<Outage>,
     mut waiting: mpsc::Receiver<Outgoing>,
@@ -113,8 +122,11 @@ async fn run(
         }
         let again = kept.len().min(BATCH);
         batch.extend(kept.iter().take(again).cloned());
-        let mut markers = Vec::new();
+        let (mut markers, mut numbers) = (Vec::new(), Vec::new());
         for event in taken.drain(..) {
+            if let Outgoing::Change(.., number) = &event {
+                numbers.push(*number);
+            }
             let is_marker = matches!(event, Outgoing::Marker(..));
             let Some(event) = encode(event) else { continue };
             if is_marker {
@@ -144,6 +156,9 @@ async fn run(
             }
         }
         works = result.is_ok();
+        if !numbers.is_empty() {
+            journal.sent(&numbers, works);
+        }
         batch.clear();
     }
 }
@@ -161,7 +176,7 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     match event {
         Outgoing::Ready(topic, payload) | Outgoing::Marker(topic, payload) => Some((topic, payload)),
         Outgoing::Feed(user, user_seq) => Some((Topic::User(user), FeedMoved::encode(user_seq))),
-        Outgoing::Change(message, reaction, epoch) => {
+        Outgoing::Change(message, reaction, epoch, _) => {
             let topic = Topic::Conversation(message.conversation_id);
             match encode_change(&message, reaction, &epoch) {
                 Ok(payload) => Some((topic, payload)),
@@ -233,7 +248,8 @@ mod tests {
         let bus = Away { until: Instant::now() + Duration::from_secs(seconds), published: Arc::clone(&published) };
         let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(bus, metrics, Arc::new(Outage::new(AGAIN)), waiting, None));
+        let journal = Arc::new(Journal::remembering(1));
+        let task = tokio::spawn(run(bus, journal, metrics, Arc::new(Outage::new(AGAIN)), waiting, None));
         for event in events {
             queue.send(event).await.ok().unwrap();
             sleep(pause).await;

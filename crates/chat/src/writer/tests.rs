@@ -201,12 +201,16 @@ impl Commit for LosesAnswers {
 async fn commit(world: &World, lost: u32, requests: Vec<Request>) -> Vec<Result<Done>> {
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
     let tasks = TaskTracker::new();
+    let journal = Arc::new(Journal::remembering(10));
     let committer = Committer {
+        lane: 0,
+        journal: Arc::clone(&journal),
         store: Arc::new(LosesAnswers { store: Arc::clone(&world.store), left: AtomicU32::new(lost) }),
         env: Env::system(),
         limits: Arc::new(protocol::Limits::default()),
         publisher: Publisher::start(
             Arc::clone(&world.bus),
+            &journal,
             metrics.clone(),
             &Env::system(),
             &Arc::new(Outage::new(QUIET)),
@@ -332,7 +336,8 @@ fn slow_writer(metrics: &Metrics) -> Writer {
     let bus: Arc<dyn bus::Bus> = Arc::new(bus::local::LocalBus::start());
     let (closing, closed) = watch::channel(false);
     let silence = Arc::new(Outage::new(QUIET));
-    let publisher = Publisher::start(bus, metrics.clone(), &env, &silence, &tasks, None);
+    let journal = Arc::new(Journal::remembering(10));
+    let publisher = Publisher::start(bus, &journal, metrics.clone(), &env, &silence, &tasks, None);
     let places = Places::new(1, 1);
     let (sender, receiver) = mpsc::channel(100);
     let lane = Lane {
@@ -344,11 +349,12 @@ fn slow_writer(metrics: &Metrics) -> Writer {
         publisher: publisher.clone(),
         max_batch: 1,
         metrics: metrics.clone(),
+        journal: Arc::clone(&journal),
         outage: silence,
     };
     env.spawn(tasks.track_future(lane.run(receiver, closed)));
     let metrics = metrics.clone();
-    Writer { lanes: vec![sender], places, full: 1, aside: publisher, closing, tasks, env, metrics }
+    Writer { lanes: vec![sender], places, full: 1, aside: publisher, closing, tasks, journal, env, metrics }
 }
 
 #[tokio::test(start_paused = true)]

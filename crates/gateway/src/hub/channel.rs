@@ -13,10 +13,16 @@ use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, U
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-pub(crate) use self::attached::{Attachment, Behind};
+pub(crate) use self::attached::{Attachment, Behind, Following};
 use self::attached::{Stage, Subscriber};
 use super::sequencer::{Offered, Room, Sequencer};
-use crate::{bounds::Bounds, link::Link, outbox::Class};
+use crate::{
+    bounds::Bounds,
+    inspect::{HeadView, Way},
+    journal::{Deliveries, Delivery},
+    link::Link,
+    outbox::Class,
+};
 
 /// An event ready for sockets.
 #[derive(Debug, Clone)]
@@ -75,6 +81,7 @@ pub(crate) enum Next {
 pub(crate) struct Rules {
     pub(crate) protections: Protections,
     pub(crate) bounds: Bounds,
+    pub(crate) deliveries: Deliveries,
 }
 
 /// One conversation on this node.
@@ -228,9 +235,11 @@ impl Channel {
         let checks = self.rules.protections.membership;
         let is_out = |s: &mut Subscriber| checks && behind(s) && !members.contains_key(&s.link.user());
         let gone = self.subscribers.extract_if(.., is_out).map(|s| s.link).collect();
+        let mut connections = 0;
         for subscriber in &mut self.subscribers {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor < head => {
+                    connections += 1;
                     subscriber.link.skipped();
                     subscriber.link.outbox.push(resync.clone(), Class::Durable);
                     *cursor = head;
@@ -242,6 +251,7 @@ impl Channel {
                 Stage::Starting(held) => held.overflow(),
             }
         }
+        self.note(delivered, head, Way::Skipped, connections);
         self.order.restart(head);
         Ok(gone)
     }
@@ -266,9 +276,11 @@ impl Channel {
     fn deliver(&mut self, events: Vec<(Seq, Ready)>) -> Vec<Arc<Link>> {
         let mut gone = Vec::new();
         for (seq, event) in events {
+            let mut connections = 0;
             for subscriber in &mut self.subscribers {
                 match &mut subscriber.stage {
                     Stage::Live(cursor) => {
+                        connections += 1;
                         if seq > *cursor
                             && let Some(frame) = event.frame_for(self.id, seq, subscriber.visible_from)
                         {
@@ -278,6 +290,7 @@ impl Channel {
                     Stage::Starting(held) => held.push(seq, &event, &self.rules.bounds),
                 }
             }
+            self.note(seq.saturating_sub(1), seq, Way::Bus, connections);
             if !event.out.is_nobody() {
                 gone.append(&mut self.remove(&event.out, seq));
             }
@@ -305,11 +318,12 @@ impl Channel {
     fn send_segment(&mut self, from: Seq, to: Seq, changes: &[Change]) {
         // Nearly everybody stands at or before `from` and may see everything: they share one frame.
         let id = self.id;
-        let mut shared = None;
+        let (mut shared, mut connections) = (None, 0);
         for subscriber in &mut self.subscribers {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor >= to => {}
                 Stage::Live(cursor) => {
+                    connections += 1;
                     let starts = from.max(*cursor);
                     let frame = if starts == from && subscriber.visible_from == 0 {
                         shared.get_or_insert_with(|| changes_frame(id, from, to, changes.to_vec())).clone()
@@ -327,6 +341,22 @@ impl Channel {
                 }
                 Stage::Starting(held) => held.overflow(),
             }
+        }
+        self.note(from, to, Way::Store, connections);
+    }
+
+    /// Remembers what was handed on just now.
+    fn note(&self, from: Seq, to: Seq, way: Way, connections: usize) {
+        let conversation = self.id;
+        self.rules.deliveries.note(Delivery { conversation, from, to, at: Instant::now(), way, connections });
+    }
+
+    /// Where it is, for an operator.
+    pub(crate) fn view(&self) -> HeadView {
+        HeadView {
+            delivered: self.order.delivered(),
+            connections: self.subscribers.len() as u64,
+            filling: self.filling,
         }
     }
 }

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use self::channel::{Behind, Channel, Next, Rules};
-pub(crate) use self::{channel::Attachment, feeds::Feeds, orgs::Orgs};
-use crate::link::Link;
+pub(crate) use self::{channel::{Attachment, Following}, feeds::Feeds, orgs::Orgs};
+use crate::{inspect::HeadView, journal::Deliveries, link::Link};
 
 const SHARDS: usize = 64;
 
@@ -229,6 +229,21 @@ impl Hub {
     /// The store has nothing after `from`: whoever told of `head` was wrong.
     pub(crate) fn void(&self, id: ConversationId, from: Seq, head: Seq) {
         self.with(id, |channel| channel.void(from, head));
+    }
+
+    /// How a connection follows a conversation; none: not at all.
+    pub(crate) fn following(&self, id: ConversationId, link: &Arc<Link>) -> Option<Following> {
+        self.with(id, |channel| channel.following(link))
+    }
+
+    /// Where a conversation with local connections is.
+    pub(crate) fn head(&self, id: ConversationId) -> Option<HeadView> {
+        self.with(id, |channel| Some(channel.view()))
+    }
+
+    /// What was handed to connections.
+    pub(crate) fn deliveries(&self) -> &Deliveries {
+        &self.rules.deliveries
     }
 
     /// Starts holding anew for a connection that is about to read the store.

@@ -32,7 +32,7 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
 }
 
 /// Where to ask a server that listens on every address.
-fn host(address: &Address) -> String {
+pub(super) fn host(address: &Address) -> String {
     match address.host.parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) if ip.is_unspecified() => "127.0.0.1".into(),
         Ok(IpAddr::V6(ip)) if ip.is_unspecified() => "[::1]".into(),

@@ -253,6 +253,19 @@ pub(super) fn secret(text: &str) -> Parsed<Option<Vec<u8>>> {
     }
 }
 
+/// What operators show.
+pub(super) fn admin_token(text: &str) -> Parsed<Option<String>> {
+    const MEND: &str = "use at least 16 random characters, such as the output of `openssl rand -hex 32`";
+    match text.len() {
+        0 => Ok(None),
+        n @ 1..16 => Err(Bad::new(format!("is {n} bytes long, too short to be safe"), MEND)),
+        _ if !text.chars().all(|c| c.is_ascii_graphic()) => {
+            Err(Bad::new("has a character that a header cannot carry", MEND))
+        }
+        _ => Ok(Some(text.to_owned())),
+    }
+}
+
 /// A Postgres URL; nothing counts as not set.
 pub(super) fn postgres_url(text: &str) -> Parsed<Option<String>> {
     if text.is_empty() {

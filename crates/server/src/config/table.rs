@@ -162,9 +162,13 @@ settings! {
     "Where it listens" {
         /// Public address: REST, sockets and the web client. Port 0 picks one; the first line on stdout tells it.
         listen: Address = parse::address, "STARLING_LISTEN", Text, Open, Same("127.0.0.1:8080");
-        /// Address of `/healthz`, `/readyz` and `/metrics`; empty: off. Not for the public.
+        /// Address of `/healthz`, `/readyz`, `/metrics` and of what operators call (docs/admin.md); empty: off. Not for
+        /// the public.
         admin_listen: Option<Address> = parse::address_or_off, "STARLING_ADMIN_LISTEN", Text, Open,
             ByMode { embedded: "", cluster: "127.0.0.1:9180" };
+        /// What operators show who call the admin address, 16 bytes at least; the same on all nodes. Without it nothing
+        /// but health and metrics is there. `starling admin` reads it too.
+        admin_token: Option<String> = parse::admin_token, "STARLING_ADMIN_TOKEN", Text, Hidden, Unset;
         /// Where browsers reach Starling, such as `https://chat.example.com`; its origin may connect.
         public_url: Option<reqwest::Url> = parse::http_url, "STARLING_PUBLIC_URL", Text, Open, Unset;
         /// Origins of web pages that may connect and call, besides the one of `public_url`; `*`: any. The embedded
@@ -250,6 +254,9 @@ settings! {
             ByMode { embedded: "1s", cluster: "10s" };
     }
     "What it tells" {
+        /// Changes that a node remembers to answer "why did X not get Y?" (`starling admin trace`): about 150 bytes each
+        /// as they come; 0: none.
+        trace_events: u32 = parse::whole::<0, 10_000_000>, "STARLING_TRACE_EVENTS", Number, Open, Same("32768");
         /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`.
         log: String = parse::log_filter, "STARLING_LOG", Text, Open, Same("info");
         /// `pretty` for people, `json` for collectors.

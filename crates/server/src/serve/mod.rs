@@ -20,6 +20,8 @@ use crate::Node;
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// For changes that were taken to be committed and published.
 const WRITER_END: Duration = Duration::from_secs(15);
+/// For other nodes to hear that this one answers no more.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// For connections to the store to end.
 const STORE_END: Duration = Duration::from_secs(3);
 
@@ -48,6 +50,7 @@ pub async fn run(node: Node, public: TcpListener, admin: Option<TcpListener>, sh
     requests.close();
     within(node.request_timeout + Duration::from_secs(2), "requests", requests.wait()).await;
     within(WRITER_END, "changes", node.chat.shutdown()).await;
+    within(GOODBYE, "the goodbye", node.cluster.leave()).await;
     within(STORE_END, "the store", node.store.close()).await;
     drop(node.bus);
     stop_admin.cancel();

@@ -4,6 +4,7 @@ mod change;
 mod conversation;
 mod follow;
 mod inbox;
+mod operator;
 mod people;
 mod watermark;
 
@@ -11,6 +12,7 @@ pub use change::*;
 pub use conversation::*;
 pub use follow::*;
 pub use inbox::*;
+pub use operator::*;
 pub use people::*;
 pub use watermark::{BadWatermark, Watermark};
 

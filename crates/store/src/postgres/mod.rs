@@ -22,6 +22,7 @@ mod inbox;
 mod keyset;
 mod library;
 mod markers;
+mod operator;
 mod own_feed;
 mod participants;
 mod people;

@@ -19,6 +19,7 @@ mod load;
 mod lock;
 mod markers;
 mod messages;
+mod operator;
 mod pages;
 mod participants;
 mod people;

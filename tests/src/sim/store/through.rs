@@ -11,8 +11,8 @@ use protocol::{
 use store::{
     Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads,
     Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit,
-    NewConversation, NewEpoch, NewReport, NewSession, NewUser, OrgUsersFilter, People, ReportsFilter, Result, Rotation,
-    Scope, Seen, SessionRecord, Since, Store, StoreHealth, Watermark, Who,
+    NewConversation, NewEpoch, NewReport, NewSession, NewUser, Operator, Org, OrgUsersFilter, People, Placed, ReportsFilter, Result, Rotation,
+    Scope, Seen, SessionRecord, Since, Standing, Store, StoreHealth, Watermark, Who,
 };
 
 use super::SimStore;
@@ -107,6 +107,17 @@ through! {
         fn announcements_after(org: OrgId, after: u64, limit: u32) -> Vec<Announcement>;
         fn announcement_heads(orgs: &[OrgId]) -> Vec<(OrgId, u64)>;
         fn read_announcements(org: OrgId, user: UserId, seq: u64) -> u64;
+    }
+}
+
+through! {
+    Operator {
+        fn placed(message: MessageId) -> Option<Placed>;
+        fn placed_at(conversation: ConversationId, seq: Seq) -> Option<Placed>;
+        fn standing(conversation: ConversationId, user: UserId) -> Option<Standing>;
+        fn user_named(org: &str, username: &str) -> Option<User>;
+        fn org_named(slug: &str) -> Option<OrgId>;
+        fn orgs(after: &str, limit: u32) -> Vec<Org>;
     }
 }
 

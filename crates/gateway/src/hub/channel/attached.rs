@@ -40,6 +40,15 @@ pub(super) enum Stage {
     Live(Seq),
 }
 
+/// How a connection follows a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Following {
+    /// It reads the store.
+    Starting,
+    /// It gets what comes after `from`; messages with a place up to `visible_from` are not for it.
+    Live { from: Seq, visible_from: Seq },
+}
+
 /// A subscriber could not go live: events did not fit, read the store again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Behind;
@@ -91,6 +100,15 @@ impl Channel {
             Stage::Live(cursor) => Some(cursor),
             Stage::Starting(_) => None,
         }
+    }
+
+    /// How it follows, for an operator.
+    pub(crate) fn following(&self, link: &Arc<Link>) -> Option<Following> {
+        let subscriber = self.subscribers.iter().find(|s| Arc::ptr_eq(&s.link, link))?;
+        Some(match subscriber.stage {
+            Stage::Live(from) => Following::Live { from, visible_from: subscriber.visible_from },
+            Stage::Starting(_) => Following::Starting,
+        })
     }
 
     /// Starts holding anew: the subscriber is about to read the store.

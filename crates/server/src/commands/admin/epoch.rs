@@ -1,5 +1,5 @@
-//! `starling admin`: what an operator does to a store, now and then. In a cluster `DATABASE_URL` alone is enough; an
-//! embedded store must not be in use.
+//! `starling admin new-epoch`, on the store itself. In a cluster `DATABASE_URL` alone is enough; an embedded store must
+//! not be in use.
 
 use std::process::ExitCode;
 
@@ -7,14 +7,13 @@ use store::{StoreError, sqlite::SqliteStore};
 
 use crate::{
     Failure,
-    cli::Admin,
     commands::say,
     config::{Config, Mode},
     failure::chain,
     parts,
 };
 
-pub(super) async fn run(config: &Config, task: Admin) -> Result<ExitCode, Failure> {
+pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
     // An embedded store is opened where there is one: it would be made, and nobody ever meant that here.
     let database = SqliteStore::file(&config.settings.data_dir);
     if matches!(config.mode, Mode::Embedded) && !database.exists() {
@@ -25,9 +24,7 @@ pub(super) async fn run(config: &Config, task: Admin) -> Result<ExitCode, Failur
         ));
     }
     let store = parts::store(config).await?;
-    let done = match task {
-        Admin::NewEpoch => new_epoch(&*store).await,
-    };
+    let done = new_epoch(&*store).await;
     store.close().await;
     done.map_err(|error| failure(&config.mode, &error)).map(|()| ExitCode::SUCCESS)
 }

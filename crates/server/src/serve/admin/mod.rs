@@ -1,30 +1,50 @@
-//! The admin listener: health, readiness, metrics. Not for the public; it asks nobody who they are.
+//! The admin listener. Health, readiness and metrics are for anybody who reaches it and name no user; all else is the
+//! operators' API and wants their token. Not for the public.
+
+mod calls;
+mod page;
+mod token;
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{FromRef, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
+use chat::Chat;
 
+pub(crate) use self::token::AdminToken;
 use super::{metrics::Metrics, readiness::Readiness, web};
+use crate::cluster::Cluster;
 
+/// What the listener answers from.
 #[derive(Clone)]
-struct Admin {
-    readiness: Arc<Readiness>,
-    metrics: Arc<Metrics>,
+pub(crate) struct Admin {
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) cluster: Cluster,
+    pub(crate) chat: Chat,
+    pub(crate) token: AdminToken,
 }
 
-pub(crate) fn router(readiness: Arc<Readiness>, metrics: Metrics) -> Router {
+impl FromRef<Admin> for AdminToken {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.token.clone()
+    }
+}
+
+pub(crate) fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
+        .merge(page::routes())
+        .nest("/admin/v1", calls::routes(&admin))
         .fallback(web::nothing)
-        .with_state(Admin { readiness, metrics: Arc::new(metrics) })
+        .with_state(admin)
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
