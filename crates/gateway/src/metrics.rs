@@ -41,7 +41,10 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Events that came over the bus.
     pub(crate) fn events_heard(&self) -> u64 {
-        ["conversation", "user", "org", "presence"].map(|kind| self.bus_events.with_label_values(&[kind]).get()).iter().sum()
+        ["conversation", "user", "org", "presence"]
+            .map(|kind| self.bus_events.with_label_values(&[kind]).get())
+            .iter()
+            .sum()
     }
 
     pub(crate) fn register(registry: &Registry) -> Result<Self, String> {

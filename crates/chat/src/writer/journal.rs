@@ -221,7 +221,10 @@ mod tests {
         journal.sent(&[again, again + 1], true);
         assert_eq!(sent(&journal, id, 5), vec!["refused", "published"]);
         let view = journal.of(id, 5, &Env::default());
-        assert_eq!(view.commits.iter().map(|c| (c.lane, c.batch, c.changes)).collect::<Vec<_>>(), [(1, 1, 2), (0, 2, 1)]);
+        assert_eq!(
+            view.commits.iter().map(|c| (c.lane, c.batch, c.changes)).collect::<Vec<_>>(),
+            [(1, 1, 2), (0, 2, 1)]
+        );
     }
 
     #[test]

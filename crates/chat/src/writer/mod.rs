@@ -23,6 +23,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::journal::Journal;
+pub use self::journal::{CommitView, CommitsView, EventView};
 #[cfg(feature = "micro")]
 pub(crate) use self::publisher::encode_change;
 use self::{
@@ -30,8 +32,6 @@ use self::{
     places::Places,
     publisher::{Outgoing, Publisher},
 };
-pub(crate) use self::journal::Journal;
-pub use self::journal::{CommitView, CommitsView, EventView};
 use crate::{
     ChatConfig, ChatError, Env, Outage, Result,
     change::{Done, Request},
@@ -86,7 +86,8 @@ impl Writer {
         // One for all, so that what they commit at about the same time goes out together. It ends when the last lane
         // does, having published what they gave it.
         let journal = Arc::new(Journal::remembering(config.writer.remembered));
-        let start = |closing| Publisher::start(Arc::clone(bus), &journal, metrics.clone(), env, &silence, &tasks, closing);
+        let start =
+            |closing| Publisher::start(Arc::clone(bus), &journal, metrics.clone(), env, &silence, &tasks, closing);
         let publisher = start(None);
         let lanes = (0..count).map(|number| {
             let (sender, receiver) = mpsc::channel(config.writer.queue.max(1));

@@ -83,7 +83,14 @@ impl Publisher {
         closing: Option<watch::Receiver<bool>>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        env.spawn(tasks.track_future(run(bus, Arc::clone(journal), metrics.clone(), Arc::clone(outage), waiting, closing)));
+        env.spawn(tasks.track_future(run(
+            bus,
+            Arc::clone(journal),
+            metrics.clone(),
+            Arc::clone(outage),
+            waiting,
+            closing,
+        )));
         Self { queue, journal: Arc::clone(journal), metrics }
     }
 

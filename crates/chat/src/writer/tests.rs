@@ -127,7 +127,7 @@ async fn a_retry_publishes_its_message_again() {
 
 #[tokio::test]
 async fn beyond_the_queue_a_change_is_refused_with_a_time_to_try_again() {
-    let world = World::with_writer(WriterConfig { lanes: 1, max_batch: 1, queue: 3 }).await;
+    let world = World::with_writer(WriterConfig { lanes: 1, max_batch: 1, queue: 3, remembered: 10 }).await;
     let (ann, _, room) = group(&world).await;
     // On one thread all of them are queued before the lane runs.
     let requests = (0..8).map(|number| send(room, ann.user.id, &format!("{number}")));

@@ -18,7 +18,11 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use self::channel::{Behind, Channel, Next, Rules};
-pub(crate) use self::{channel::{Attachment, Following}, feeds::Feeds, orgs::Orgs};
+pub(crate) use self::{
+    channel::{Attachment, Following},
+    feeds::Feeds,
+    orgs::Orgs,
+};
 use crate::{inspect::HeadView, journal::Deliveries, link::Link};
 
 const SHARDS: usize = 64;

@@ -10,9 +10,7 @@ use protocol::{CloseCode, ConnectionId, ConversationId, Seq, Timestamp, UserId};
 use tokio::time::Instant;
 
 use self::fate::Asked;
-pub use self::views::{
-    ConnectionView, DeliveryView, Fate, GatewayView, HandedOn, HeadView, TracedConnection, Way,
-};
+pub use self::views::{ConnectionView, DeliveryView, Fate, GatewayView, HandedOn, HeadView, TracedConnection, Way};
 use crate::{Gateway, journal::Ended, link::Link, node::Node};
 
 /// The slowest connections that are shown.
@@ -64,7 +62,9 @@ impl Gateway {
             Disconnect::User(user) => self.node.hub.feeds.links_of(user),
             Disconnect::Connection(id) => self.node.hub.feeds.links_where(|link| link.id == id),
         };
-        links.iter().for_each(|link| link.outbox.close(CloseCode::GoingAway));
+        for link in &links {
+            link.outbox.close(CloseCode::GoingAway);
+        }
         links.len()
     }
 

@@ -7,20 +7,15 @@ mod answer;
 mod trace;
 mod wire;
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use bus::{Bus, BusStatus, Incoming, Topic};
 use bytes::Bytes;
 use chat::Chat;
+use futures_util::FutureExt as _;
 use gateway::Gateway;
 use parking_lot::Mutex;
 use protocol::{NodeId, Timestamp};
-use futures_util::FutureExt as _;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout_at},

@@ -49,12 +49,21 @@ pub(crate) enum Ask {
 #[serde(rename_all = "snake_case", tag = "said")]
 pub(crate) enum Said {
     Node(Box<NodeView>),
-    Connections { connections: Vec<ConnectionView> },
+    Connections {
+        connections: Vec<ConnectionView>,
+    },
     /// So many were ended, or drained.
-    Done { count: u64 },
+    Done {
+        count: u64,
+    },
     /// None: nobody who is connected here takes part in it.
-    Head { head: Option<HeadView> },
-    Delivery { commits: CommitsView, delivery: Option<DeliveryView> },
+    Head {
+        head: Option<HeadView>,
+    },
+    Delivery {
+        commits: CommitsView,
+        delivery: Option<DeliveryView>,
+    },
     /// This node does not know the question: it is of another version.
     Unknown,
 }
@@ -120,12 +129,7 @@ mod tests {
         for ask in [
             Ask::Node,
             Ask::Drain { node: NodeId::generate() },
-            Ask::Delivery {
-                conversation: ConversationId::generate(),
-                seq: 7,
-                place: 3,
-                user: UserId::generate(),
-            },
+            Ask::Delivery { conversation: ConversationId::generate(), seq: 7, place: 3, user: UserId::generate() },
         ] {
             let value = serde_json::to_value(ask).unwrap();
             assert_eq!(serde_json::from_value::<Ask>(value).unwrap(), ask);

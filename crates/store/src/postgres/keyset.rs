@@ -17,8 +17,16 @@ use crate::{
 macro_rules! older {
     ($at:literal, $id:literal, $place_at:literal, $place_id:literal) => {
         concat!(
-            "(", $at, ", ", $id, ") < (coalesce(", $place_at, "::timestamptz, 'infinity'), ",
-            "coalesce(", $place_id, "::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) "
+            "(",
+            $at,
+            ", ",
+            $id,
+            ") < (coalesce(",
+            $place_at,
+            "::timestamptz, 'infinity'), ",
+            "coalesce(",
+            $place_id,
+            "::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) "
         )
     };
 }
@@ -28,8 +36,16 @@ pub(super) use older;
 macro_rules! newer {
     ($at:literal, $id:literal, $place_at:literal, $place_id:literal) => {
         concat!(
-            "(", $at, ", ", $id, ") > (coalesce(", $place_at, "::timestamptz, '-infinity'), ",
-            "coalesce(", $place_id, "::uuid, '00000000-0000-0000-0000-000000000000')) "
+            "(",
+            $at,
+            ", ",
+            $id,
+            ") > (coalesce(",
+            $place_at,
+            "::timestamptz, '-infinity'), ",
+            "coalesce(",
+            $place_id,
+            "::uuid, '00000000-0000-0000-0000-000000000000')) "
         )
     };
 }

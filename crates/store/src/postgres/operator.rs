@@ -79,8 +79,10 @@ impl Operator for PostgresStore {
 
     async fn org_named(&self, slug: &str) -> Result<Option<OrgId>> {
         self.call(|| async {
-            let id: Option<Uuid> =
-                sqlx::query_scalar("SELECT id FROM orgs WHERE slug = $1").bind(slug).fetch_optional(&self.pool.get()).await?;
+            let id: Option<Uuid> = sqlx::query_scalar("SELECT id FROM orgs WHERE slug = $1")
+                .bind(slug)
+                .fetch_optional(&self.pool.get())
+                .await?;
             Ok(id.map(OrgId))
         })
         .await

@@ -16,6 +16,7 @@ pub mod mentions;
 pub mod moderation;
 pub mod notifying;
 mod op;
+pub mod operator;
 pub mod order;
 pub mod pages;
 pub mod pins;
@@ -223,6 +224,11 @@ macro_rules! store_conformance {
                 users_of_an_org_are_listed_for_its_admins,
                 the_same_thing_is_reported_once_by_each,
                 reports_are_listed_and_decided,
+            ],
+            operator: [
+                a_message_is_found_wherever_it_is,
+                a_part_in_a_conversation_is_told_when_it_is_over_too,
+                orgs_and_their_people_are_found_by_name,
             ],
             presence_reads: [
                 presence_is_for_those_who_share_a_conversation,

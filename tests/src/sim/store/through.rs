@@ -11,8 +11,8 @@ use protocol::{
 use store::{
     Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads,
     Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit,
-    NewConversation, NewEpoch, NewReport, NewSession, NewUser, Operator, Org, OrgUsersFilter, People, Placed, ReportsFilter, Result, Rotation,
-    Scope, Seen, SessionRecord, Since, Standing, Store, StoreHealth, Watermark, Who,
+    NewConversation, NewEpoch, NewReport, NewSession, NewUser, Operator, Org, OrgUsersFilter, People, Placed,
+    ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, Since, Standing, Store, StoreHealth, Watermark, Who,
 };
 
 use super::SimStore;

@@ -103,8 +103,8 @@ impl Facts<'_> {
 
     fn by_connections(&self) -> (Code, String) {
         let who = &self.user.username;
-        let best = self.connections().filter_map(|(node, c)| Some((rank(c.fate)?, node, c))).min_by_key(|(r, ..)| *r);
-        let Some((_, node, connection)) = best else { return self.without_connection() };
+        let best = self.connections().min_by_key(|(_, connection)| rank(connection.fate));
+        let Some((node, connection)) = best else { return self.without_connection() };
         let at = format!("connection {} on node {node}", connection.id);
         match connection.fate {
             Fate::Written => {
@@ -193,7 +193,9 @@ impl Facts<'_> {
             notes.push(format!("The message was deleted at {deleted}."));
         }
         if self.nodes.iter().all(|node| node.commits.commits.is_empty()) {
-            notes.push("No node remembers to have committed it: the one that did was restarted, or has forgotten.".into());
+            notes.push(
+                "No node remembers to have committed it: the one that did was restarted, or has forgotten.".into(),
+            );
         }
         for node in self.nodes {
             match node.delivery.as_ref().map(|delivery| delivery.remembers_since) {
@@ -212,9 +214,9 @@ impl Facts<'_> {
     }
 }
 
-/// Which says most; none: nothing.
-fn rank(fate: Fate) -> Option<u8> {
-    Some(match fate {
+/// Which says most: the lowest.
+fn rank(fate: Fate) -> u8 {
+    match fate {
         Fate::Written => 0,
         Fate::Waiting { .. } => 1,
         Fate::Starting => 2,
@@ -225,5 +227,5 @@ fn rank(fate: Fate) -> Option<u8> {
         Fate::Lost => 7,
         Fate::Unknown => 8,
         Fate::NotFollowing => 9,
-    })
+    }
 }

@@ -52,7 +52,18 @@ fn silent(answer: &Value) -> String {
 
 pub(super) fn nodes(answer: &Value) -> String {
     let mut rows = vec![row([
-        "NODE", "ROLE", "HOST", "ADDRESS", "VERSION", "STATE", "CONNECTIONS", "MESSAGES/S", "EVENTS/S", "FRAMES/S", "WAITING", "SLOW",
+        "NODE",
+        "ROLE",
+        "HOST",
+        "ADDRESS",
+        "VERSION",
+        "STATE",
+        "CONNECTIONS",
+        "MESSAGES/S",
+        "EVENTS/S",
+        "FRAMES/S",
+        "WAITING",
+        "SLOW",
     ])];
     for node in items(answer, "nodes") {
         let waiting: u64 = items(node, "waiting").filter_map(Value::as_u64).sum();
@@ -119,7 +130,9 @@ pub(super) fn heads(answer: &Value) -> String {
 
 pub(super) fn orgs(answer: &Value) -> String {
     let mut rows = vec![row(["ORG", "OPEN REPORTS", "ID"])];
-    rows.extend(items(answer, "orgs").map(|org| vec![text(&org["slug"]), text(&org["open_reports"]), text(&org["id"])]));
+    rows.extend(
+        items(answer, "orgs").map(|org| vec![text(&org["slug"]), text(&org["open_reports"]), text(&org["id"])]),
+    );
     table(&rows)
 }
 

@@ -106,11 +106,7 @@ async fn drain(State(admin): State<Admin>, Path(id): Path<String>) -> Answer<Val
     Answer(work.await)
 }
 
-async fn connections(
-    State(admin): State<Admin>,
-    Path(who): Path<String>,
-    query: Asked<InOrg>,
-) -> Answer<Value> {
+async fn connections(State(admin): State<Admin>, Path(who): Path<String>, query: Asked<InOrg>) -> Answer<Value> {
     let work = async {
         let user = user(&admin, &who, read(query)?.org.as_deref()).await?;
         let answers = admin.cluster.ask(Ask::Connections { user: user.id }).await;
@@ -126,11 +122,7 @@ async fn connections(
     Answer(work.await)
 }
 
-async fn disconnect_user(
-    State(admin): State<Admin>,
-    Path(who): Path<String>,
-    query: Asked<InOrg>,
-) -> Answer<Value> {
+async fn disconnect_user(State(admin): State<Admin>, Path(who): Path<String>, query: Asked<InOrg>) -> Answer<Value> {
     let work = async {
         let user = user(&admin, &who, read(query)?.org.as_deref()).await?;
         let answers = admin.cluster.ask(Ask::DisconnectUser { user: user.id }).await;
@@ -150,28 +142,15 @@ async fn disconnect(State(admin): State<Admin>, Path(id): Path<String>) -> Answe
     Answer(work.await)
 }
 
-async fn disable(
-    State(admin): State<Admin>,
-    Path(who): Path<String>,
-    query: Asked<InOrg>,
-) -> Answer<Value> {
+async fn disable(State(admin): State<Admin>, Path(who): Path<String>, query: Asked<InOrg>) -> Answer<Value> {
     Answer(set_disabled(&admin, &who, query, true).await)
 }
 
-async fn enable(
-    State(admin): State<Admin>,
-    Path(who): Path<String>,
-    query: Asked<InOrg>,
-) -> Answer<Value> {
+async fn enable(State(admin): State<Admin>, Path(who): Path<String>, query: Asked<InOrg>) -> Answer<Value> {
     Answer(set_disabled(&admin, &who, query, false).await)
 }
 
-async fn set_disabled(
-    admin: &Admin,
-    who: &str,
-    query: Asked<InOrg>,
-    disabled: bool,
-) -> Result<Value> {
+async fn set_disabled(admin: &Admin, who: &str, query: Asked<InOrg>, disabled: bool) -> Result<Value> {
     let user = user(admin, who, read(query)?.org.as_deref()).await?;
     let user = admin.chat.set_disabled(user.id, disabled).await?;
     Ok(json!({ "id": user.id, "username": user.username, "disabled_at": user.disabled_at }))
@@ -192,10 +171,7 @@ async fn heads(State(admin): State<Admin>, Path(id): Path<String>) -> Answer<Val
     Answer(work.await)
 }
 
-async fn trace(
-    State(admin): State<Admin>,
-    query: Asked<Traced>,
-) -> Answer<impl Serialize> {
+async fn trace(State(admin): State<Admin>, query: Asked<Traced>) -> Answer<impl Serialize> {
     let work = async {
         let asked = read(query)?;
         let which = match (&asked.message, &asked.conversation, asked.seq) {
@@ -210,10 +186,7 @@ async fn trace(
     Answer(work.await)
 }
 
-async fn orgs(
-    State(admin): State<Admin>,
-    query: Asked<After>,
-) -> Answer<Value> {
+async fn orgs(State(admin): State<Admin>, query: Asked<After>) -> Answer<Value> {
     let work = async {
         let orgs = admin.chat.orgs(&read(query)?.after).await?;
         let org = |org: store::Org| json!({ "id": org.id, "slug": org.slug, "open_reports": org.open_reports });
@@ -222,10 +195,7 @@ async fn orgs(
     Answer(work.await)
 }
 
-async fn reports(
-    State(admin): State<Admin>,
-    query: Asked<Reported>,
-) -> Answer<impl Serialize> {
+async fn reports(State(admin): State<Admin>, query: Asked<Reported>) -> Answer<impl Serialize> {
     let work = async {
         let asked = read(query)?;
         let slug = asked.org.as_deref().unwrap_or(ORG);
@@ -250,9 +220,7 @@ fn parse<T: std::str::FromStr>(field: &str, text: &str) -> Result<T> {
     text.parse().map_err(|_| ChatError::field(field, "is not an id, which is a UUID"))
 }
 
-fn read<T: DeserializeOwned>(
-    query: Asked<T>,
-) -> Result<T> {
+fn read<T: DeserializeOwned>(query: Asked<T>) -> Result<T> {
     query.map(|Query(query)| query).map_err(|error| ChatError::field("query", error.body_text()))
 }
 

@@ -61,7 +61,9 @@ mod tests {
         let token = AdminToken::new(Some("0123456789abcdef"));
         assert!(token.check(Some("Bearer 0123456789abcdef")).is_ok());
         assert!(token.check(Some("bearer  0123456789abcdef ")).is_ok());
-        for wrong in ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Bearer 0123456789abcdefg", "Basic 0123456789abcdef"] {
+        for wrong in
+            ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Bearer 0123456789abcdefg", "Basic 0123456789abcdef"]
+        {
             assert_eq!(token.check(Some(wrong)).map_err(|e| e.code), Err(ErrorCode::NotAuthenticated), "{wrong}");
         }
         assert_eq!(token.check(None).map_err(|e| e.code), Err(ErrorCode::NotAuthenticated));

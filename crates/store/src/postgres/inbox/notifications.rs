@@ -12,7 +12,8 @@ use super::super::{
     conversations::SNAPSHOT,
     details::{Names, names},
     fault::{Fault, Outcome},
-    keyset::{self, older}, own_feed,
+    keyset::{self, older},
+    own_feed,
     values::{Word, count, int, moment},
 };
 use crate::{IdSet, cursor::List};

@@ -6,7 +6,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    super::{conversations::SNAPSHOT, fault::Outcome, keyset::{self, newer}, values::count},
+    super::{
+        conversations::SNAPSHOT,
+        fault::Outcome,
+        keyset::{self, newer},
+        values::count,
+    },
     place,
 };
 use crate::cursor::List;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::super::{
     fault::Outcome,
-    keyset::{self, older}, own_feed,
+    keyset::{self, older},
+    own_feed,
     rows::{UserRow, user_columns},
     values::int,
 };
