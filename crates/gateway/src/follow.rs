@@ -206,11 +206,12 @@ impl Node {
         self.bus.unsubscribe(&topics);
     }
 
-    /// What a connection follows live, and from where on, to be remembered; none: that would be too much.
-    pub(crate) fn live_places(&self, link: &Arc<Link>) -> Option<Box<[(ConversationId, Seq)]>> {
-        let following = link.following.lock();
+    /// What a connection follows, and from where on it is live there, to be remembered; none: that would be too much, or
+    /// nothing is to be remembered.
+    pub(crate) fn places(&self, link: &Arc<Link>) -> Option<Box<[(ConversationId, Option<Seq>)]>> {
+        let following = Some(link.following.lock()).filter(|_| self.config.remembered > 0)?;
         let ids = Some(following).filter(|following| following.len() <= PLACES)?.ids();
-        Some(ids.into_iter().filter_map(|id| Some((id, self.hub.live_from(id, link)?))).collect())
+        Some(ids.into_iter().map(|id| (id, self.hub.live_from(id, link))).collect())
     }
 
     /// [`Node::release`] for a connection that was attached when it started.
@@ -275,6 +276,7 @@ impl Node {
             return self.over_already(attachment, id).await;
         };
         let Some(frame) = resync(Some(id), ResyncReason::TooFarBehind) else { return Ok(Place::Nowhere) };
+        link.asked_to_fetch(Some(id));
         if !self.hub.push(id, attachment, frame) {
             return Ok(Place::Nowhere);
         }

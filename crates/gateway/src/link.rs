@@ -49,6 +49,8 @@ pub(crate) struct Link {
     attachments: AtomicU64,
     /// It was asked to fetch what a hole was skipped over.
     skipped: AtomicBool,
+    /// What it was asked to fetch, for any reason.
+    fetches: Mutex<Fetches>,
     /// Held by the one command that reads a lot: a connection never has several large answers in memory.
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
@@ -110,6 +112,30 @@ impl<K: Copy + Eq + Hash> Following<K> {
     }
 }
 
+/// What a client was asked to fetch (`resync_required`), as far as that is remembered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fetches {
+    all: bool,
+    of: Vec<ConversationId>,
+}
+
+/// Of more it is remembered as if it had been of all.
+const FETCHES: usize = 64;
+
+impl Fetches {
+    fn note(&mut self, id: Option<ConversationId>) {
+        match id {
+            Some(id) if self.of.len() < FETCHES => self.of.push(id),
+            _ => self.all = true,
+        }
+    }
+
+    /// Whether this conversation was among them.
+    pub(crate) fn has(&self, id: ConversationId) -> bool {
+        self.all || self.of.contains(&id)
+    }
+}
+
 impl Link {
     pub(crate) fn new(id: ConnectionId, caller: Arc<Caller>, outbox: Outbox, expires_at: Instant) -> Self {
         Self {
@@ -129,6 +155,7 @@ impl Link {
             held: AtomicUsize::new(0),
             attachments: AtomicU64::new(0),
             skipped: AtomicBool::new(false),
+            fetches: Mutex::default(),
             reads: tokio::sync::Mutex::new(()),
         }
     }
@@ -151,8 +178,19 @@ impl Link {
     }
 
     /// It is about to be asked to fetch what a hole was skipped over.
-    pub(crate) fn skipped(&self) {
+    pub(crate) fn skipped(&self, id: ConversationId) {
         self.skipped.store(true, Ordering::SeqCst);
+        self.asked_to_fetch(Some(id));
+    }
+
+    /// It is asked to fetch a conversation, or everything.
+    pub(crate) fn asked_to_fetch(&self, id: Option<ConversationId>) {
+        self.fetches.lock().note(id);
+    }
+
+    /// What it was asked to fetch.
+    pub(crate) fn fetches(&self) -> Fetches {
+        self.fetches.lock().clone()
     }
 
     /// Whether that happened, at any time.

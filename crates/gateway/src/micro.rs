@@ -64,7 +64,7 @@ impl Members {
         let _ = self.hub.offer(self.id, event);
         let taken = self.links.iter().map(|link| {
             let count = link.outbox.take(BYTES).frames.len();
-            link.outbox.written();
+            link.outbox.written(true);
             count
         });
         taken.sum()
@@ -110,7 +110,7 @@ impl Queue {
     pub fn turn(&self, count: usize) -> usize {
         (0..count).for_each(|_| self.outbox.push(self.frame.clone(), Class::Durable));
         let taken = self.outbox.take(BYTES).frames.len();
-        self.outbox.written();
+        self.outbox.written(true);
         taken
     }
 }

@@ -256,11 +256,11 @@ impl Outbox {
         Taken { frames, close, is_all: nothing_waits && state.close.is_none() }
     }
 
-    /// What was taken is with the kernel. Whether less than half of the bounds is used.
-    pub(crate) fn written(&self) -> bool {
+    /// What was taken is with the kernel, or could not be written. Whether less than half of the bounds is used.
+    pub(crate) fn written(&self, is_done: bool) -> bool {
         let mut state = self.state.lock();
         state.writing = 0;
-        if state.queue.is_empty() {
+        if is_done && state.queue.is_empty() {
             state.settle();
         }
         let is_roomy = state.has_room(self.limits);

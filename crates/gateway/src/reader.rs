@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bus::{Incoming, Topic};
+use bytes::Bytes;
 use chat::envelope::{AnnouncementMoved, ConversationEvent, PresenceEvent, UserEvent};
 use tokio::sync::mpsc;
 
@@ -19,7 +20,7 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
         };
         match item {
             // A node that was drained still answers operators, for as long as its process lives.
-            None => return letters(node, incoming).await,
+            None => return letters(node.config.letters.clone(), incoming).await,
             Some(Incoming::Lost) => {
                 node.sweep_now.notify_one();
                 node.receipts_lost.notify_one();
@@ -75,11 +76,22 @@ pub(crate) async fn run(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>,
     }
 }
 
-/// Hands letters over, and nothing else.
-async fn letters(node: Arc<Node>, mut incoming: mpsc::Receiver<Incoming>) {
-    while let Some(item) = incoming.recv().await {
-        if let Incoming::Event { topic: Topic::Nodes | Topic::Node(_), payload } = item {
-            node.letter(payload);
+/// Hands letters over, and nothing else, until nobody wants them. The node itself may go.
+async fn letters(letters: Option<mpsc::Sender<Bytes>>, mut incoming: mpsc::Receiver<Incoming>) {
+    let Some(letters) = letters else { return };
+    loop {
+        let item = tokio::select! {
+            biased;
+            () = letters.closed() => None,
+            item = incoming.recv() => item,
+        };
+        match item {
+            None => return,
+            Some(Incoming::Event { topic: Topic::Nodes | Topic::Node(_), payload }) => {
+                // One that finds no room is lost, as any on the bus may be.
+                let _ = letters.try_send(payload);
+            }
+            Some(_) => {}
         }
     }
 }

@@ -161,6 +161,7 @@ impl Node {
 }
 
 pub(crate) fn ask_resync(link: &Link, conversation: Option<ConversationId>, reason: ResyncReason) {
+    link.asked_to_fetch(conversation);
     if let Some(frame) = resync(conversation, reason) {
         link.outbox.push(frame, Class::Durable);
     }

@@ -139,18 +139,22 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let places = self.node.live_places(&self.link);
+        let places = self.node.places(&self.link);
         self.node.end(&self.link);
-        self.node.ended.note(Ended {
-            id: self.link.id,
-            user: self.link.user(),
-            is_stream: self.link.mark.is_some(),
-            opened: self.link.opened,
-            at: Instant::now(),
-            end: self.end.label(),
-            settled: self.link.outbox.settled(),
-            places,
-        });
+        self.node.ended.note(
+            &self.node.config,
+            Ended {
+                id: self.link.id,
+                user: self.link.user(),
+                is_stream: self.link.mark.is_some(),
+                opened: self.link.opened,
+                at: Instant::now(),
+                end: self.end.label(),
+                settled: self.link.outbox.settled(),
+                fetches: self.link.fetches(),
+                places,
+            },
+        );
         let metrics = &self.node.metrics;
         metrics.connections.dec();
         metrics.connection_seconds.observe(self.link.opened.elapsed().as_secs_f64());

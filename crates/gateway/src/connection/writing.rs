@@ -60,7 +60,7 @@ impl<T: Transport> Connection<T> {
                 }
             }
         };
-        let is_roomy = self.link.outbox.written();
+        let is_roomy = self.link.outbox.written(written.is_ok());
         self.node.metrics.frames_sent.inc_by(count);
         self.node.metrics.bytes_sent.inc_by(bytes);
         if !is_roomy || is_busy(&self.link) {

@@ -240,7 +240,7 @@ impl Channel {
             match &mut subscriber.stage {
                 Stage::Live(cursor) if *cursor < head => {
                     connections += 1;
-                    subscriber.link.skipped();
+                    subscriber.link.skipped(self.id);
                     subscriber.link.outbox.push(resync.clone(), Class::Durable);
                     *cursor = head;
                     if checks {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use protocol::{CloseCode, ConnectionId, ConversationId, Seq, Timestamp, UserId};
 use tokio::time::Instant;
 
-use self::fate::Asked;
+use self::fate::{Asked, Seen};
 pub use self::views::{ConnectionView, DeliveryView, Fate, GatewayView, HandedOn, HeadView, TracedConnection, Way};
-use crate::{Gateway, journal::Ended, link::Link, node::Node};
+use crate::{Gateway, hub::Following, journal::Ended, link::Link, node::Node};
 
 /// The slowest connections that are shown.
 const SLOWEST: usize = 10;
@@ -31,11 +31,11 @@ impl Gateway {
     pub fn overview(&self) -> GatewayView {
         let node = &self.node;
         let links = node.hub.feeds.links();
-        let mut behind: Vec<_> = links.iter().filter(|link| !link.outbox.is_roomy()).map(|l| node.view(l)).collect();
+        let behind = links.iter().filter(|link| !link.outbox.is_roomy());
+        let mut behind: Vec<_> = behind.map(|link| (link.outbox.waiting().1, link)).collect();
         let users: chat::Set<_> = links.iter().map(|link| link.user()).collect();
         let count = behind.len() as u64;
-        behind.sort_by(|one, other| other.outbox_fill.total_cmp(&one.outbox_fill));
-        behind.truncate(SLOWEST);
+        behind.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         GatewayView {
             connections: links.len() as u64,
             users: users.len() as u64,
@@ -46,7 +46,7 @@ impl Gateway {
             bus_events: node.metrics.events_heard(),
             gap_fills: node.metrics.gap_fills.get(),
             behind: count,
-            slowest: behind,
+            slowest: behind.into_iter().take(SLOWEST).map(|(_, link)| node.view(link)).collect(),
         }
     }
 
@@ -80,11 +80,15 @@ impl Gateway {
         let journal = node.hub.deliveries();
         let delivered = node.hub.delivered(id);
         let handed_on = journal.find(id, seq);
-        let asked = Asked { id, seq, place, delivered, handed_on, since: journal.since() };
+        let asked = Asked { seq, place, delivered, handed_on, since: journal.since() };
         let live = node.hub.feeds.links_of(user);
-        let mut connections: Vec<_> = live.iter().map(|link| node.traced(link, asked.live(&node.hub, link))).collect();
+        let mut connections: Vec<_> =
+            live.iter().map(|link| node.traced(link, asked.fate(&node.seen(id, link)))).collect();
         connections.sort_by_key(|connection| std::cmp::Reverse(connection.opened_at));
-        connections.extend(node.ended.of(user).iter().map(|ended| node.traced_end(ended, asked.ended(ended))));
+        connections.extend(node.ended.of(user).iter().map(|ended| {
+            let fate = ended.seen(id).map_or(Fate::Unknown, |seen| asked.fate(&seen));
+            node.traced_end(ended, fate)
+        }));
         DeliveryView {
             remembers_since: journal.since().map(|since| node.moment(since)),
             remembers_ends_since: node.moment(node.ended.since().unwrap_or(node.began)),
@@ -129,6 +133,17 @@ impl Node {
         }
     }
 
+    fn seen(&self, id: ConversationId, link: &Arc<Link>) -> Seen {
+        Seen {
+            opened: link.opened,
+            ended: None,
+            following: self.hub.following(id, link),
+            asked_to_fetch: link.fetches().has(id),
+            waiting: Some(link.outbox.waiting().0 as u64).filter(|_| !link.outbox.is_closed()),
+            settled: link.outbox.settled(),
+        }
+    }
+
     fn traced(&self, link: &Arc<Link>, fate: Fate) -> TracedConnection {
         TracedConnection {
             id: link.id,
@@ -149,6 +164,25 @@ impl Node {
             end: Some(ended.end.clone()),
             fate,
         }
+    }
+}
+
+impl Ended {
+    /// None: what it followed is forgotten.
+    fn seen(&self, id: ConversationId) -> Option<Seen> {
+        let place = self.places.as_ref()?.iter().find(|(place, _)| *place == id);
+        let following = place.map(|(_, from)| match from {
+            Some(from) => Following::Live { from: *from, visible_from: 0 },
+            None => Following::Starting,
+        });
+        Some(Seen {
+            opened: self.opened,
+            ended: Some(self.at),
+            following,
+            asked_to_fetch: self.fetches.has(id),
+            waiting: None,
+            settled: self.settled,
+        })
     }
 }
 

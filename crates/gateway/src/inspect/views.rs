@@ -120,7 +120,7 @@ pub struct TracedConnection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Fate {
-    /// It was written: the kernel has it, or had it when the connection ended.
+    /// It was written: the kernel has it (of a stream of events: the HTTP response), or had it when the connection ended.
     Written,
     /// It waits in the outbox: the client does not read as fast as it is told.
     Waiting {
@@ -131,7 +131,8 @@ pub enum Fate {
     Lost,
     /// The client was asked to fetch (`resync_required`) instead.
     Skipped,
-    /// The connection began after it: up to this place the client said that it has everything, or got it by its resume.
+    /// The connection was not live when it came: up to this place the client has everything by its resume, or said so, or
+    /// reads it by REST.
     ByResume {
         /// Events go on after this.
         from: Seq,

@@ -6,6 +6,8 @@ use parking_lot::Mutex;
 use protocol::{ConnectionId, ConversationId, Seq, UserId};
 use tokio::time::Instant;
 
+use crate::{GatewayConfig, link::Fetches};
+
 /// So many are remembered.
 const MOST: usize = 2_048;
 /// Of each no more conversations than these: whoever is in more has them forgotten.
@@ -23,8 +25,10 @@ pub(crate) struct Ended {
     pub(crate) end: String,
     /// When everything that had been put into its outbox was last with the kernel.
     pub(crate) settled: Option<Instant>,
-    /// What it followed live, and from where on; none: too much to remember.
-    pub(crate) places: Option<Box<[(ConversationId, Seq)]>>,
+    /// What its client was asked to fetch.
+    pub(crate) fetches: Fetches,
+    /// What it followed, and from where on it was live there, if it was; none: too much to remember.
+    pub(crate) places: Option<Box<[(ConversationId, Option<Seq>)]>>,
 }
 
 /// The last of them.
@@ -34,7 +38,10 @@ pub(crate) struct EndedConnections {
 }
 
 impl EndedConnections {
-    pub(crate) fn note(&self, ended: Ended) {
+    pub(crate) fn note(&self, config: &GatewayConfig, ended: Ended) {
+        if config.remembered == 0 {
+            return;
+        }
         let mut ring = self.ring.lock();
         if ring.len() >= MOST {
             ring.pop_front();

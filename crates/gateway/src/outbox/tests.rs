@@ -94,7 +94,7 @@ async fn who_waits_for_room_gets_it_when_something_was_written_and_is_sent_home_
     assert_eq!(outbox.take(usize::MAX).frames.len(), 1);
     tokio::task::yield_now().await;
     assert!(!one.is_finished() && !two.is_finished(), "what is being written still counts");
-    outbox.written();
+    outbox.written(true);
     assert!(one.await.unwrap() && two.await.unwrap());
     outbox.push("x".repeat(600).into(), Class::Durable);
     let overflowed = wait();
@@ -183,7 +183,7 @@ proptest! {
                         if frame.starts_with('d') { taken.push(frame.to_string()) } else { ephemeral.1 += 1 }
                     }
                 }
-                Step::Written => drop(outbox.written()),
+                Step::Written => drop(outbox.written(true)),
             }
             let state = outbox.state.lock();
             let waits: usize = state.queue.iter().map(|(frame, _)| limits.cost(frame)).sum();
