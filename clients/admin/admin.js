@@ -108,7 +108,11 @@ function button(text, act, grave = true) {
 
 async function drain(node) {
   if (!confirm(`Let the ${node.gateway.connections} connections of ${node.host} (${node.listen}) move to other nodes?`)) return;
-  await attempt($('silent'), () => call('POST', `nodes/${node.id}/drain`));
+  await attempt($('drained'), async () => {
+    const { other_gateways_ready: others } = await call('POST', `nodes/${node.id}/drain`);
+    const alone = others === 0 ? ' No other gateway is ready: its clients have nowhere to go.' : '';
+    $('drained').replaceChildren(h('p', { role: 'status' }, `${node.host} (${node.listen}) lets its connections go.${alone}`));
+  });
 }
 
 /** Does something; what goes wrong is said in `place`. */
@@ -166,9 +170,24 @@ async function explain() {
   });
 }
 
+/** Every org with open reports, those with most first; of 2,000 orgs no more are looked at. */
+async function orgsWithReports() {
+  const found = [];
+  let after = '';
+  for (let page = 0; page < 20; page++) {
+    const { orgs } = await call('GET', 'orgs', { after });
+    found.push(...orgs.filter((org) => org.open_reports > 0));
+    if (orgs.length < 100) break;
+    after = orgs.at(-1).slug;
+  }
+  return found.sort((one, other) => other.open_reports - one.open_reports);
+}
+
 async function drawReports() {
-  const { orgs } = await call('GET', 'orgs');
-  const open = orgs.filter((org) => org.open_reports > 0).slice(0, 10);
+  const all = await orgsWithReports();
+  const open = all.slice(0, 10);
+  const waiting = sum(all, (org) => org.open_reports);
+  $('reports-title').textContent = waiting ? `Open reports: ${whole(waiting)} in ${whole(all.length)} orgs` : 'Open reports';
   const lists = await Promise.all(open.map((org) => call('GET', 'reports', { org: org.slug, status: 'open', limit: 20 })));
   const items = lists.flatMap((list, at) => list.items.map((report) => ({ ...report, org: open[at].slug })));
   table(
@@ -189,16 +208,23 @@ async function drawReports() {
 
 let timer = null;
 let round = 0;
+/** Raised when the token is forgotten: what was asked before shows nothing any more. */
+let era = 0;
 
 async function look() {
   clearTimeout(timer);
+  const asked = era;
   try {
-    drawNodes(await call('GET', 'nodes'));
+    const nodes = await call('GET', 'nodes');
+    if (asked !== era) return;
+    drawNodes(nodes);
     if (round++ % 10 === 0) await drawReports();
+    if (asked !== era) return;
     $('state').textContent = `As of ${new Date().toLocaleTimeString()}`;
     $('sign-in').hidden = true;
     $('board').hidden = $('leave').hidden = false;
   } catch (error) {
+    if (asked !== era) return;
     if (error.status === 401 || error.status === 403) return leave(error.message);
     $('state').textContent = error.message;
   }
@@ -209,6 +235,8 @@ function leave(why = '') {
   clearTimeout(timer);
   sessionStorage.removeItem(KEY);
   round = 0;
+  era += 1;
+  for (const id of ['totals', 'nodes', 'slow', 'found', 'explained', 'reports']) $(id).replaceChildren();
   $('board').hidden = $('leave').hidden = true;
   $('sign-in').hidden = false;
   $('state').textContent = 'Not signed in';

@@ -157,6 +157,7 @@ CREATE TABLE reports (
 CREATE UNIQUE INDEX reports_message_once ON reports (reporter_id, message_id) WHERE message_id IS NOT NULL;
 CREATE UNIQUE INDEX reports_user_once ON reports (reporter_id, user_id) WHERE message_id IS NULL;
 CREATE INDEX reports_list ON reports (org_id, created_at DESC, id DESC);
+CREATE INDEX reports_open ON reports (org_id) WHERE status = 'open';
 
 CREATE TABLE audit_log (
     id uuid PRIMARY KEY,

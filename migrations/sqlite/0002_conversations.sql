@@ -172,6 +172,7 @@ create table reports (
 create unique index reports_message_once on reports (reporter_id, message_id) where message_id is not null;
 create unique index reports_user_once on reports (reporter_id, user_id) where message_id is null;
 create index reports_list on reports (org_id, created_at desc, id desc);
+create index reports_open on reports (org_id) where status = 'open';
 
 create table audit_log (
     id         blob primary key,

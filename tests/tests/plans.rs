@@ -135,6 +135,15 @@ impl World {
         self.look("notifications, deep", 3, store.notifications(me, false, place.as_deref(), 10)).await?;
         self.begins_there("notifications");
         self.look("unread notifications", 1, store.unread_notifications(me)).await?;
+        // A few unread ones among many.
+        sqlx::query("UPDATE notifications SET read_at = now() WHERE user_id = $1 AND user_seq < 98")
+            .bind(me.0)
+            .execute(&mut self.marker)
+            .await?;
+        sqlx::query("ANALYZE notifications").execute(&mut self.marker).await?;
+        let page = self.look("a page of unread notifications", 3, store.notifications(me, true, None, 50)).await?;
+        ensure!(page.items.len() == 3, "{} unread", page.items.len());
+        self.begins_there("unread notifications");
         self.look("message notifications", 4, store.message_notifications(me, now(), 50)).await?;
         self.look("memberships", 3, store.memberships(me, 10_000)).await?;
         self.look("feed", 12, store.feed(me, 900)).await?;

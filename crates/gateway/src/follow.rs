@@ -13,7 +13,15 @@ use protocol::{
 };
 use store::{Membership, Memberships, Missed};
 
-use crate::{fill::resync, hub::Attachment, journal::PLACES, link::Link, marks::Settling, node::Node, outbox::Class};
+use crate::{
+    fill::resync,
+    hub::Attachment,
+    journal::{PLACES, Places},
+    link::Link,
+    marks::Settling,
+    node::Node,
+    outbox::Class,
+};
 
 /// A busy conversation is read again at most so often before the client is asked to fetch by REST.
 const ROUNDS: usize = 8;
@@ -208,7 +216,7 @@ impl Node {
 
     /// What a connection follows, and from where on it is live there, to be remembered; none: that would be too much, or
     /// nothing is to be remembered.
-    pub(crate) fn places(&self, link: &Arc<Link>) -> Option<Box<[(ConversationId, Option<Seq>)]>> {
+    pub(crate) fn places(&self, link: &Arc<Link>) -> Option<Places> {
         let following = Some(link.following.lock()).filter(|_| self.config.remembered > 0)?;
         let ids = Some(following).filter(|following| following.len() <= PLACES)?.ids();
         Some(ids.into_iter().map(|id| (id, self.hub.live_from(id, link))).collect())

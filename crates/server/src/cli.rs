@@ -144,8 +144,15 @@ pub enum Admin {
         #[command(flatten)]
         call: Call,
     },
-    /// The orgs, and how many reports wait in each
-    Orgs(Call),
+    /// The orgs by slug, 100 at a time, and how many reports wait in each
+    Orgs {
+        /// Those after this slug
+        #[arg(long)]
+        after: Option<String>,
+        /// Where, and how.
+        #[command(flatten)]
+        call: Call,
+    },
     /// What users reported
     Reports {
         /// The slug of the org
@@ -154,6 +161,9 @@ pub enum Admin {
         /// Only these
         #[arg(long, value_parser = ["open", "resolved", "dismissed"])]
         status: Option<String>,
+        /// The next page: what the page before said
+        #[arg(long)]
+        cursor: Option<String>,
         /// Where, and how.
         #[command(flatten)]
         call: Call,

@@ -88,6 +88,8 @@ impl Node {
             chat: chat.clone(),
             gateway: gateway.clone(),
             readiness: Arc::clone(&readiness),
+            token: config.settings.admin_token.clone(),
+            is_alone: config.mode == Mode::Embedded,
         };
         let cluster = Cluster::start(parts, letters);
         Ok(Self {

@@ -53,12 +53,11 @@ impl Asked {
         match (self.handed_on, seen.ended) {
             (Some(handed_on), Some(ended)) if handed_on.at > ended => return Fate::NotReceived,
             (Some(Delivery { way: Way::Skipped, .. }), _) => return Fate::Skipped,
-            (Some(_), _) => {}
             // It never came here, or that is forgotten.
             (None, Some(_)) if self.since.is_some_and(|since| since <= seen.opened) => return Fate::NotReceived,
             (None, Some(_)) => return Fate::Unknown,
             (None, None) if self.delivered.is_none_or(|delivered| delivered < self.seq) => return Fate::NotReceived,
-            (None, None) => {}
+            (Some(_) | None, _) => {}
         }
         if self.place <= visible_from { Fate::Hidden } else { self.by_outbox(seen) }
     }

@@ -116,6 +116,24 @@ pub struct TracedConnection {
     pub fate: Fate,
 }
 
+impl Fate {
+    /// In a few words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Waiting { .. } => "waiting",
+            Self::Lost => "lost",
+            Self::Skipped => "asked to fetch",
+            Self::ByResume { .. } => "resumed",
+            Self::Starting => "starting",
+            Self::Hidden => "hidden",
+            Self::NotFollowing => "not following",
+            Self::NotReceived => "not received",
+            Self::Unknown => "not known",
+        }
+    }
+}
+
 /// What became of a change on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]

@@ -13,6 +13,9 @@ const MOST: usize = 2_048;
 /// Of each no more conversations than these: whoever is in more has them forgotten.
 pub(crate) const PLACES: usize = 32;
 
+/// Conversations that a connection followed, and from where on it was live there, if it was.
+pub(crate) type Places = Box<[(ConversationId, Option<Seq>)]>;
+
 /// A connection that ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
@@ -28,7 +31,7 @@ pub(crate) struct Ended {
     /// What its client was asked to fetch.
     pub(crate) fetches: Fetches,
     /// What it followed, and from where on it was live there, if it was; none: too much to remember.
-    pub(crate) places: Option<Box<[(ConversationId, Option<Seq>)]>>,
+    pub(crate) places: Option<Places>,
 }
 
 /// The last of them.

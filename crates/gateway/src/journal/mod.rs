@@ -9,5 +9,5 @@ mod ended;
 
 pub(crate) use self::{
     deliveries::{Deliveries, Delivery},
-    ended::{Ended, EndedConnections, PLACES},
+    ended::{Ended, EndedConnections, PLACES, Places},
 };

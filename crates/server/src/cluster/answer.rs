@@ -5,7 +5,12 @@ use std::time::Duration;
 use gateway::inspect::Disconnect;
 use nix::unistd::gethostname;
 
+use tokio::time::timeout;
+
 use super::{Ask, Cluster, NodeView, Rates, Said};
+
+/// A node's state is told within this: less than others wait.
+const REPORT: Duration = Duration::from_millis(500);
 
 /// What was counted since the start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,7 +49,11 @@ impl Cluster {
             }
             Ask::DisconnectUser { user } => self.disconnect(Disconnect::User(user)),
             Ask::Disconnect { connection } => self.disconnect(Disconnect::Connection(connection)),
-            Ask::Drain { node } => Said::Done { count: u64::from(node == inner.id && self.drain()) },
+            Ask::Drain { node } if node == inner.id => {
+                self.drain();
+                Said::Done { count: 1 }
+            }
+            Ask::Drain { .. } => Said::Done { count: 0 },
             Ask::Head { conversation } => Said::Head { head: gateway.and_then(|g| g.head(conversation)) },
             Ask::Delivery { conversation, seq, place, user } => Said::Delivery {
                 commits: inner.chat.commits(conversation, seq),
@@ -62,18 +71,25 @@ impl Cluster {
     }
 
     /// Lets connections move away, and says to be not ready; the process goes on until somebody ends it.
-    fn drain(&self) -> bool {
+    fn drain(&self) {
+        if self.inner.readiness.drain() {
+            // It was said before.
+            return;
+        }
         tracing::info!("an operator drains this node");
-        self.inner.readiness.drain();
         if let Some(gateway) = self.inner.gateway.clone() {
             tokio::spawn(async move { gateway.drain().await });
         }
-        true
     }
 
     async fn view(&self) -> NodeView {
         let inner = &self.inner;
-        let report = inner.readiness.report().await;
+        // Others wait for this, and want to see this node above all when something hangs.
+        let report = timeout(REPORT, inner.readiness.report()).await;
+        let (state, ready) = match report {
+            Ok(report) => (report.in_words(), report.is_ready()),
+            Err(_) => ("its database or Redis does not answer".to_owned(), false),
+        };
         NodeView {
             id: inner.id,
             host: gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default(),
@@ -81,8 +97,8 @@ impl Cluster {
             role: inner.role.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: inner.started_at,
-            state: report.in_words(),
-            ready: report.is_ready(),
+            state,
+            ready,
             gateway: inner.gateway.as_ref().map(gateway::Gateway::overview),
             waiting: inner.chat.waiting(),
             rates: *inner.rates.lock(),

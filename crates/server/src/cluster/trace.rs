@@ -70,6 +70,8 @@ pub(crate) struct TracedParticipant {
     pub(crate) muted_until: Option<Timestamp>,
     /// The conversation's last change.
     pub(crate) last_seq: Seq,
+    /// When the conversation was deleted.
+    pub(crate) conversation_deleted_at: Option<Timestamp>,
 }
 
 /// What a node knows.
@@ -116,6 +118,7 @@ impl Cluster {
             notify: standing.notify,
             muted_until: standing.muted_until,
             last_seq: standing.last_seq,
+            conversation_deleted_at: standing.deleted_at,
         });
         let mut silent = answers.silent;
         let mut nodes = Vec::new();
@@ -126,6 +129,13 @@ impl Cluster {
                 _ => silent.push(node),
             }
         }
+        let now = chat.env().now();
+        let before = |ago: std::time::Duration| Timestamp::new(now.get() - ago);
+        let (gone, listening) = {
+            let others = self.inner.others.lock();
+            (others.gone(), others.listening())
+        };
+        let gone: Vec<_> = gone.into_iter().map(|(node, ago)| (node, before(ago))).collect();
         let facts = verdict::Facts {
             message: &message,
             user: &user,
@@ -133,7 +143,9 @@ impl Cluster {
             nodes: &nodes,
             silent: &silent,
             asked: answers.asked,
-            now: chat.env().now(),
+            gone: &gone,
+            listening_since: if self.inner.is_alone { self.inner.started_at } else { before(listening) },
+            now,
         };
         let (verdict, notes) = (facts.verdict(), facts.notes());
         Ok(Trace { verdict, message, user, participant, nodes, silent, notes })

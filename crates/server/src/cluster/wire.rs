@@ -2,7 +2,6 @@
 //! nodes of two versions talk during a deploy. A field may be added, with a default; a question that a node does not
 //! know is answered with [`Said::Unknown`].
 
-use bytes::Bytes;
 use chat::CommitsView;
 use gateway::inspect::{ConnectionView, DeliveryView, GatewayView, HeadView};
 use protocol::{ConnectionId, ConversationId, NodeId, Seq, Timestamp, UserId};
@@ -100,13 +99,6 @@ pub(crate) struct Rates {
     pub(crate) events: f64,
     /// Frames written to sockets.
     pub(crate) frames: f64,
-}
-
-impl Letter {
-    pub(crate) fn encode(&self) -> Bytes {
-        // Ids, numbers and strings under fixed names: these always serialise.
-        serde_json::to_vec(self).unwrap_or_default().into()
-    }
 }
 
 #[cfg(test)]

@@ -256,7 +256,7 @@ settings! {
     "What it tells" {
         /// Changes that a node remembers to answer "why did X not get Y?" (`starling admin trace`): about 150 bytes each
         /// as they come; 0: none.
-        trace_events: u32 = parse::whole::<0, 10_000_000>, "STARLING_TRACE_EVENTS", Number, Open, Same("32768");
+        trace_events: u32 = parse::whole::<0, 1_000_000>, "STARLING_TRACE_EVENTS", Number, Open, Same("32768");
         /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`.
         log: String = parse::log_filter, "STARLING_LOG", Text, Open, Same("info");
         /// `pretty` for people, `json` for collectors.

@@ -97,9 +97,9 @@ impl Readiness {
         Self { store, bus, gateway, draining, has_worked, told, last: Mutex::default() }
     }
 
-    /// From now on the node is not ready.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+    /// From now on the node is not ready. Whether that was said before.
+    pub(crate) fn drain(&self) -> bool {
+        self.draining.swap(true, Ordering::AcqRel)
     }
 
     /// The present state, at most half a second old, within about a second.

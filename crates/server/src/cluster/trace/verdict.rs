@@ -1,4 +1,4 @@
-//! One answer from all that is known: the strongest thing that can be said.
+//! One answer from all that is known: the strongest thing that can be said. Pure.
 
 use chat::EventView;
 use gateway::inspect::{Fate, TracedConnection};
@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{TracedMessage, TracedNode, TracedParticipant, TracedUser};
 
+/// Connections that fared worse than the verdict says, of which a note is made each.
+const OTHERS: usize = 10;
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Verdict {
-    /// Stable, for programs; docs/operations.md lists them.
+    /// Stable, for programs; docs/admin.md lists them.
     pub(crate) code: Code,
     /// The same in a sentence.
     pub(crate) says: String,
@@ -40,7 +43,7 @@ pub(crate) enum Code {
     Resumed,
     /// A client of theirs was asked to fetch it by REST.
     AskedToFetch,
-    /// The connection ended before it was written, and none came since.
+    /// The connection ended before it was written, and none is known to have come since.
     Lost,
     /// The node of their connection has not got it.
     NotReceived,
@@ -63,8 +66,12 @@ pub(super) struct Facts<'a> {
     pub(super) participant: Option<&'a TracedParticipant>,
     pub(super) nodes: &'a [TracedNode],
     pub(super) silent: &'a [NodeId],
-    /// Other nodes were asked at all.
+    /// Other nodes were asked, or there are none.
     pub(super) asked: bool,
+    /// Nodes that are gone, with when they were last heard.
+    pub(super) gone: &'a [(NodeId, Timestamp)],
+    /// Of nodes that were gone before this the one that was asked never heard.
+    pub(super) listening_since: Timestamp,
     pub(super) now: Timestamp,
 }
 
@@ -74,65 +81,104 @@ impl Facts<'_> {
         Verdict { code, says }
     }
 
+    /// When the change was committed; none: it is a later change of the message, and no node remembers it.
+    fn at(&self) -> Option<Timestamp> {
+        if self.message.traced_seq == self.message.seq {
+            return Some(self.message.committed_at);
+        }
+        let commits = self.nodes.iter().flat_map(|node| &node.commits.commits).map(|commit| commit.committed_at);
+        let handed_on = self.nodes.iter().filter_map(|node| Some(node.delivery.as_ref()?.handed_on?.at));
+        commits.min().or(handed_on.min())
+    }
+
     fn by_membership(&self) -> Option<(Code, String)> {
-        let (who, seq) = (&self.user.username, self.message.traced_seq);
+        let who = &self.user.username;
         let Some(part) = self.participant else {
             return Some((Code::NotAMember, format!("{who} never took part in the conversation.")));
         };
-        let committed = self.message.committed_at;
-        if part.left_at.is_some_and(|left| left < committed) {
+        let at = self.at();
+        if part.left_at.zip(at).is_some_and(|(left, at)| left < at) {
             let says = format!("{who} no longer took part when it was committed.");
             return Some((Code::LeftBefore, says));
         }
-        if part.joined_at > committed || self.message.seq <= part.access_since_seq {
-            let may = if self.message.seq > part.access_since_seq { "finds it" } else { "may not read it" };
-            let says = format!("{who} joined after it was committed, got no event of it, and {may} in the history.");
+        if self.message.seq <= part.access_since_seq {
+            return Some((Code::JoinedLater, format!("It is from before {who} came, and they may not read it.")));
+        }
+        if at.is_some_and(|at| part.joined_at > at) {
+            let says = format!(
+                "{who} takes part since {}, which is after it was committed, and finds it in the history. Whether they did before that is not kept.",
+                part.joined_at
+            );
             return Some((Code::JoinedLater, says));
         }
-        (part.last_seq < seq).then(|| (Code::NotKnown, "The store has no such change.".to_owned()))
+        (part.last_seq < self.message.traced_seq).then(|| (Code::NotKnown, "The store has no such change.".to_owned()))
     }
 
     fn by_markers(&self) -> Option<(Code, String)> {
         let (part, who, seq) = (self.participant?, &self.user.username, self.message.traced_seq);
-        if part.read_seq >= seq && self.message.sender_id != self.user.id {
+        if self.message.sender_id == self.user.id {
+            // Their own messages move their markers.
+            return None;
+        }
+        if part.read_seq >= seq {
             return Some((Code::Read, format!("{who} read up to {}, which is this one or later.", part.read_seq)));
         }
-        let says = || format!("A device of {who} said that it has everything up to {}.", part.delivered_seq);
-        (part.delivered_seq >= seq && self.message.sender_id != self.user.id).then(|| (Code::Delivered, says()))
+        (part.delivered_seq >= seq).then(|| {
+            let says = format!("A device of {who} said that it has everything up to {}.", part.delivered_seq);
+            (Code::Delivered, says)
+        })
+    }
+
+    /// The connections that matter, the one that says most first: those that live, and those that ended later than the
+    /// change came.
+    fn ranked(&self) -> Vec<(NodeId, &TracedConnection)> {
+        let deliveries = self.nodes.iter().filter_map(|node| Some((node.node, node.delivery.as_ref()?)));
+        let all = deliveries.flat_map(|(node, delivery)| delivery.connections.iter().map(move |c| (node, c)));
+        let at = self.at();
+        let matters = |c: &TracedConnection| c.ended_at.zip(at).is_none_or(|(ended, at)| ended >= at);
+        let mut connections: Vec<_> = all.filter(|(_, connection)| matters(connection)).collect();
+        connections.sort_by_key(|(_, connection)| rank(connection));
+        connections
     }
 
     fn by_connections(&self) -> (Code, String) {
+        let ranked = self.ranked();
+        let Some((node, connection)) = ranked.first() else { return self.without_connection() };
+        let at = format!("Connection {} on node {node}", connection.id);
+        let ended = connection.end.as_ref();
         let who = &self.user.username;
-        let best = self.connections().min_by_key(|(_, connection)| rank(connection.fate));
-        let Some((node, connection)) = best else { return self.without_connection() };
-        let at = format!("connection {} on node {node}", connection.id);
+        let gone = |code: Code, says: String| match self.user.disabled_at {
+            Some(_) => (Code::Disabled, format!("{says} {who} is disabled and cannot come back.")),
+            None => (code, format!("{says} {who} gets it when they come back.")),
+        };
         match connection.fate {
             Fate::Written => {
-                let ended = connection.end.as_ref().map_or(String::new(), |end| format!(", which ended since ({end})"));
-                let says = format!("It was written to {at}{ended}; no device of {who} confirmed it.");
-                (Code::Written, says)
+                let since = ended.map_or(String::new(), |end| format!(", which ended since ({end})"));
+                (Code::Written, format!("It was written to {}{since}; no device of {who} confirmed it.", lower(&at)))
             }
             Fate::Waiting { bytes } => {
-                (Code::Waiting, format!("It waits for {at}, which reads too slowly: {bytes} bytes wait for it."))
+                let says = format!("It waits for {}, which reads too slowly: {bytes} bytes wait for it.", lower(&at));
+                (Code::Waiting, says)
             }
             Fate::Starting => (Code::Starting, format!("{at} is still reading what it missed; it comes with that.")),
             Fate::ByResume { from } => {
                 let says = format!(
-                    "{at} began later and goes on after {from}: it came with its resume, or the client said that it had it."
+                    "{at} goes on after {from}: it came with its resume, or the client said that it had it, or reads it by REST."
                 );
                 (Code::Resumed, says)
             }
             Fate::Skipped => {
-                let says = format!("Too much was missing: the client of {at} was asked to fetch it (resync_required).");
+                let says = format!("{at} missed too much: its client was asked to fetch it (resync_required).");
                 (Code::AskedToFetch, says)
             }
             Fate::Hidden => (Code::JoinedLater, format!("It is from before {who} may read.")),
-            Fate::Lost => {
-                let end = connection.end.as_deref().unwrap_or("?");
-                let says = format!("{at} ended ({end}) before it was written; {who} gets it when they come back.");
-                (Code::Lost, says)
+            Fate::Lost => gone(Code::Lost, format!("{at} ended ({}) before it was written.", ended.map_or("?", |e| e))),
+            Fate::NotReceived if ended.is_some() => gone(Code::Lost, format!("{at} ended before the node got it.")),
+            Fate::NotReceived => self.not_received(&at),
+            Fate::NotFollowing if self.no_longer_theirs() => {
+                let says = format!("{at} does not follow the conversation any more; what became of it is not known.");
+                (Code::NotKnown, says)
             }
-            Fate::NotReceived => self.not_received(&at, connection.ended_at.is_some()),
             Fate::NotFollowing => {
                 let says = format!("{at} does not follow the conversation (see STARLING_CONNECTION_CONVERSATIONS).");
                 (Code::NotFollowing, says)
@@ -141,17 +187,23 @@ impl Facts<'_> {
         }
     }
 
-    fn not_received(&self, at: &str, ended: bool) -> (Code, String) {
-        let commits = || self.nodes.iter().flat_map(|node| &node.commits.commits);
-        if ended {
-            return (Code::Lost, format!("{at} ended before the node got it; they get it when they come back."));
-        }
-        let out = commits().any(|commit| matches!(commit.event, EventView::Published { .. }));
-        if commits().next().is_some() && !out {
-            let says = format!("Its event did not go out over Redis, and the node of {at} has not read the store yet.");
+    /// They left, or the conversation was deleted, since.
+    fn no_longer_theirs(&self) -> bool {
+        self.participant.is_some_and(|part| part.left_at.is_some() || part.conversation_deleted_at.is_some())
+    }
+
+    fn not_received(&self, at: &str) -> (Code, String) {
+        let mut commits = self.nodes.iter().flat_map(|node| &node.commits.commits).peekable();
+        let committed_here = commits.peek().is_some();
+        if committed_here && !commits.any(|commit| matches!(commit.event, EventView::Published { .. })) {
+            let says = format!(
+                "Its event did not go out over Redis, and the node of {} has not read the store yet.",
+                lower(at)
+            );
             return (Code::NotPublished, says);
         }
-        (Code::NotReceived, format!("The node of {at} has not got it: neither from Redis nor from the store, yet."))
+        let says = format!("The node of {} has not got it: neither from Redis nor from the store, yet.", lower(at));
+        (Code::NotReceived, says)
     }
 
     fn without_connection(&self) -> (Code, String) {
@@ -159,39 +211,69 @@ impl Facts<'_> {
         if self.user.disabled_at.is_some() {
             return (Code::Disabled, format!("{who} is disabled: no connection is possible."));
         }
-        if self.forgot() || !self.silent.is_empty() || !self.asked {
+        if !self.is_complete() {
             let says = format!("No connection of {who} is known; the notes say what nobody knows any more.");
             return (Code::NotKnown, says);
         }
         (Code::NotConnected, format!("{who} had no connection then or since; they get it when they come back."))
     }
 
-    fn connections(&self) -> impl Iterator<Item = (NodeId, &TracedConnection)> {
-        let deliveries = self.nodes.iter().filter_map(|node| Some((node.node, node.delivery.as_ref()?)));
-        deliveries.flat_map(|(node, delivery)| delivery.connections.iter().map(move |c| (node, c)))
-    }
-
-    /// Whether a node does not remember the time of the message.
-    fn forgot(&self) -> bool {
-        let deliveries = self.nodes.iter().filter_map(|node| node.delivery.as_ref());
-        deliveries.into_iter().any(|delivery| delivery.remembers_ends_since > self.message.committed_at)
+    /// Every node that may have had a connection since then has answered, and remembers that time.
+    fn is_complete(&self) -> bool {
+        let Some(at) = self.at() else { return false };
+        let remember = |node: &TracedNode| node.delivery.as_ref().is_none_or(|d| d.remembers_ends_since <= at);
+        self.asked
+            && self.silent.is_empty()
+            && self.listening_since <= at
+            && self.gone.iter().all(|(_, heard)| *heard < at)
+            && self.nodes.iter().all(remember)
     }
 
     pub(super) fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let who = &self.user.username;
-        let committed = self.message.committed_at;
+        let mut notes = self.about_them();
+        notes.extend(self.about_other_connections());
+        notes.extend(self.about_memories());
+        notes
+    }
+
+    fn about_them(&self) -> Vec<String> {
+        let (mut notes, who) = (Vec::new(), &self.user.username);
         if let Some(part) = self.participant {
             if part.muted_until.is_some_and(|until| until > self.now) || part.notify == Notify::None {
                 notes.push(format!("{who} muted the conversation: messages come, notifications do not."));
             }
-            if let Some(left) = part.left_at.filter(|left| *left >= committed) {
-                notes.push(format!("{who} left the conversation later, at {left}: it is not shown to them any more."));
+            if let Some(left) = part.left_at {
+                notes.push(format!("{who} left the conversation at {left}: it is not shown to them any more."));
+            }
+            if let Some(deleted) = part.conversation_deleted_at {
+                notes.push(format!("The conversation was deleted at {deleted}."));
             }
         }
         if let Some(deleted) = self.message.deleted_at {
             notes.push(format!("The message was deleted at {deleted}."));
         }
+        notes
+    }
+
+    /// Somebody asks about one device, and another one may have it.
+    fn about_other_connections(&self) -> Vec<String> {
+        let ranked = self.ranked();
+        let best = ranked.first().map(|(_, connection)| rank(connection));
+        let worse = ranked.into_iter().filter(|(_, connection)| Some(rank(connection)) > best);
+        let note = |(node, connection): (NodeId, &TracedConnection)| {
+            let (over, id, fate) = (&connection.transport, connection.id, connection.fate.name());
+            format!("Another connection of theirs, {id} ({over}, node {node}): {fate}.")
+        };
+        worse.take(OTHERS).map(note).collect()
+    }
+
+    /// What nobody knows any more.
+    fn about_memories(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let Some(at) = self.at() else {
+            notes.push("When this change was committed is not remembered: who took part then is not looked at.".into());
+            return notes;
+        };
         if self.nodes.iter().all(|node| node.commits.commits.is_empty()) {
             notes.push(
                 "No node remembers to have committed it: the one that did was restarted, or has forgotten.".into(),
@@ -199,7 +281,7 @@ impl Facts<'_> {
         }
         for node in self.nodes {
             match node.delivery.as_ref().map(|delivery| delivery.remembers_since) {
-                Some(Some(since)) if since > committed => {
+                Some(Some(since)) if since > at => {
                     notes.push(format!("Node {} knows nothing of deliveries before {since}.", node.node));
                 }
                 Some(None) => notes.push(format!("Node {} is set to remember nothing.", node.node)),
@@ -207,6 +289,12 @@ impl Facts<'_> {
             }
         }
         notes.extend(self.silent.iter().map(|node| format!("Node {node} did not answer, or cannot.")));
+        let gone = self.gone.iter().filter(|(_, heard)| *heard >= at);
+        notes.extend(gone.map(|(node, heard)| format!("Node {node} is gone since {heard}, and what it knew with it.")));
+        if self.listening_since > at {
+            let since = self.listening_since;
+            notes.push(format!("The node that was asked hears of the others since {since}: earlier ones may be gone."));
+        }
         if !self.asked {
             notes.push("Redis is away: no other node was asked.".into());
         }
@@ -214,10 +302,15 @@ impl Facts<'_> {
     }
 }
 
-/// Which says most: the lowest.
-fn rank(fate: Fate) -> u8 {
-    match fate {
-        Fate::Written => 0,
+/// In the middle of a sentence.
+fn lower(text: &str) -> String {
+    text.replacen('C', "c", 1)
+}
+
+/// Which says most: the lowest. Those that live come before those that ended, but for what was written.
+fn rank(connection: &TracedConnection) -> u8 {
+    let rank = match connection.fate {
+        Fate::Written => return 0,
         Fate::Waiting { .. } => 1,
         Fate::Starting => 2,
         Fate::ByResume { .. } => 3,
@@ -227,5 +320,9 @@ fn rank(fate: Fate) -> u8 {
         Fate::Lost => 7,
         Fate::Unknown => 8,
         Fate::NotFollowing => 9,
-    }
+    };
+    if connection.ended_at.is_some() { rank + 10 } else { rank }
 }
+
+#[cfg(test)]
+mod tests;

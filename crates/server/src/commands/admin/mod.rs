@@ -55,9 +55,12 @@ pub(super) async fn run(config: &Config, task: Admin) -> Result<ExitCode, Failur
             let request = request.query("conversation", conversation).query("seq", seq.map(|seq| seq.to_string()));
             show(config, &call, request, show::trace).await?;
         }
-        Admin::Orgs(call) => show(config, &call, Client::get("orgs"), show::orgs).await?,
-        Admin::Reports { org, status, call } => {
+        Admin::Orgs { after, call } => {
+            show(config, &call, Client::get("orgs").query("after", after), show::orgs).await?;
+        }
+        Admin::Reports { org, status, cursor, call } => {
             let request = Client::get("reports").query("org", Some(org)).query("status", status);
+            let request = request.query("cursor", cursor);
             show(config, &call, request, show::reports).await?;
         }
     }

@@ -115,7 +115,12 @@ pub(super) fn disabled(answer: &Value) -> String {
 }
 
 pub(super) fn drained(answer: &Value) -> String {
-    format!("node {} lets its connections go; stop it when `nodes` shows none", text(&answer["draining"]))
+    let alone = if answer["other_gateways_ready"] == 0 {
+        "\nno other gateway is ready: its clients have nowhere to go"
+    } else {
+        ""
+    };
+    format!("node {} lets its connections go; stop it when `nodes` shows none{alone}", text(&answer["draining"]))
 }
 
 pub(super) fn heads(answer: &Value) -> String {
@@ -149,8 +154,11 @@ pub(super) fn reports(answer: &Value) -> String {
             text(&report["message_id"]),
         ]);
     }
-    let more = if answer["next_cursor"].is_null() { "" } else { "there are more\n" };
-    table(&rows) + more
+    let more = match answer["next_cursor"].as_str() {
+        Some(cursor) => format!("there are more: --cursor {cursor}\n"),
+        None => String::new(),
+    };
+    table(&rows) + &more
 }
 
 pub(super) fn trace(answer: &Value) -> String {

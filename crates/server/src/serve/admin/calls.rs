@@ -98,9 +98,14 @@ async fn nodes(State(admin): State<Admin>) -> Answer<Value> {
 async fn drain(State(admin): State<Admin>, Path(id): Path<String>) -> Answer<Value> {
     let work = async {
         let node: NodeId = parse("node", &id)?;
+        let nodes = admin.cluster.ask(Ask::Node).await;
+        let others = nodes.said.iter().filter(|(id, said)| {
+            *id != node && matches!(said, Said::Node(other) if other.ready && other.gateway.is_some())
+        });
+        let others = others.count();
         match count(&admin.cluster.ask(Ask::Drain { node }).await) {
             0 => Err(ChatError::not_found("node")),
-            _ => Ok(json!({ "draining": node })),
+            _ => Ok(json!({ "draining": node, "other_gateways_ready": others })),
         }
     };
     Answer(work.await)

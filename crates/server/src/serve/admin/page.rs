@@ -20,7 +20,6 @@ macro_rules! file {
 
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
-        .route("/", get(|| async { Redirect::temporary("/admin/") }))
         .route("/admin", get(|| async { Redirect::temporary("/admin/") }))
         .route("/admin/", file!("index.html", "text/html; charset=utf-8"))
         .route("/admin/admin.css", file!("admin.css", "text/css; charset=utf-8"))

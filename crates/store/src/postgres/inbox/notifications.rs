@@ -60,6 +60,23 @@ impl NotificationRow {
     }
 }
 
+/// Two statements: each has one plan, and a few unread ones among many are found by an index of their own.
+macro_rules! page {
+    ($and:literal) => {
+        concat!(
+            "SELECT ",
+            notification_columns!(),
+            " FROM notifications n WHERE n.user_id = $1 ",
+            $and,
+            " AND ",
+            older!("n.created_at", "n.id", "$2", "$3"),
+            "ORDER BY n.created_at DESC, n.id DESC LIMIT $4"
+        )
+    };
+}
+const ALL: &str = page!("");
+const UNREAD: &str = page!("AND n.read_at IS NULL");
+
 /// A page, newest first.
 pub(super) async fn page(
     pool: &PgPool,
@@ -70,22 +87,13 @@ pub(super) async fn page(
 ) -> Outcome<Page<Notification>> {
     let (before, before_id) = keyset::at(List::Notifications, cursor)?;
     let mut tx = pool.begin_with(SNAPSHOT).await?;
-    let mut rows: Vec<NotificationRow> = sqlx::query_as(concat!(
-        "SELECT ",
-        notification_columns!(),
-        " FROM notifications n
-         WHERE n.user_id = $1 AND NOT ($2 AND n.read_at IS NOT NULL)
-           AND ",
-        older!("n.created_at", "n.id", "$3", "$4"),
-        "ORDER BY n.created_at DESC, n.id DESC LIMIT $5"
-    ))
-    .bind(user.0)
-    .bind(unread_only)
-    .bind(before)
-    .bind(before_id)
-    .bind(keyset::ask(limit))
-    .fetch_all(&mut *tx)
-    .await?;
+    let mut rows: Vec<NotificationRow> = sqlx::query_as(if unread_only { UNREAD } else { ALL })
+        .bind(user.0)
+        .bind(before)
+        .bind(before_id)
+        .bind(keyset::ask(limit))
+        .fetch_all(&mut *tx)
+        .await?;
     let next_cursor = keyset::next_at(&mut rows, limit, List::Notifications, |row| (row.created_at, row.id));
     let names = names(&mut tx, rows.iter().map(|row| row.actor_id).collect::<IdSet<_>>()).await?;
     tx.commit().await?;
