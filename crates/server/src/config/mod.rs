@@ -146,6 +146,7 @@ fn refusal(key: &'static str, found: &HashMap<&'static str, Found>, bad: &Bad) -
     let value = match setting.secrecy {
         Secrecy::Open => format!("{:?}", found.text),
         Secrecy::Url => "the URL".into(),
+        Secrecy::Hidden if setting.kind == Kind::List => "the list".into(),
         Secrecy::Hidden => "the secret".into(),
     };
     let whose = match &found.origin {

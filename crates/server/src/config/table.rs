@@ -179,6 +179,10 @@ settings! {
         /// HS256 secret of at least 32 bytes: verifies tokens of another system and signs Starling's own. A node of a
         /// cluster needs it, or keys, or a JWKS; the embedded server makes its own in the data folder.
         jwt_secret: Option<Vec<u8>> = parse::secret, "STARLING_JWT_SECRET", Text, Hidden, Unset;
+        /// HS256 secrets that `STARLING_JWT_SECRET` was before, or will be: what they signed is accepted, and nothing is
+        /// signed with them. For changing it node by node (docs/operations.md); empty otherwise. White space around each
+        /// does not count, and one with a comma cannot be listed.
+        jwt_secrets_previous: Vec<Vec<u8>> = parse::secrets, "STARLING_JWT_SECRETS_PREVIOUS", List, Hidden, Unset;
         /// PEM files with public keys of another system (RS256, ES256, EdDSA).
         jwt_public_key_files: Vec<PathBuf> = parse::paths, "STARLING_JWT_PUBLIC_KEY_FILES", List, Open, Same("");
         /// Where another system publishes its keys; read at the start, every 10 minutes and for an unknown key.
