@@ -57,7 +57,9 @@ pub trait Store: Library + Inbox + People + Arrivals + Operator + Send + Sync + 
     /// Answers when the store is reachable, says whether its schema is the one this binary needs, and its epoch.
     async fn health(&self) -> Result<StoreHealth>;
     /// Begins a new history: gives the database another epoch, so that cursors and watermarks of the one before are
-    /// refused. For after a restore from a backup. Whoever read the old epoch finds the new one in [`Store::heads`].
+    /// refused, and clears what marks of another server's transactions a dump brought along. For after a restore from a
+    /// backup; it may take minutes then, in steps that others can write between, and what was interrupted is begun again
+    /// by another call. Whoever read the old epoch finds the new one in [`Store::heads`].
     async fn new_epoch(&self) -> Result<NewEpoch>;
     /// Ends all connections; later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);

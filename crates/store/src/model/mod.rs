@@ -34,4 +34,7 @@ pub struct NewEpoch {
     pub old: String,
     /// The epoch from now on.
     pub new: String,
+    /// Conversations and messages whose number of a transaction another server had counted, as after a dump was
+    /// restored: it was cleared.
+    pub cleared: u64,
 }

@@ -73,8 +73,8 @@ pub(super) async fn health(pool: &PgPool, config: &PostgresConfig) -> Outcome<St
     Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version })
 }
 
-/// Gives the database another epoch.
-pub(super) async fn new_epoch(pool: &PgPool) -> Outcome<NewEpoch> {
+/// Gives the database another epoch, after so many numbers were cleared ([`super::numbers`]).
+pub(super) async fn new_epoch(pool: &PgPool, cleared: u64) -> Outcome<NewEpoch> {
     let (old, new): (String, String) = sqlx::query_as(
         "UPDATE meta SET epoch = replace(gen_random_uuid()::text, '-', '')
          FROM (SELECT epoch AS old FROM meta WHERE singleton FOR UPDATE) before
@@ -82,7 +82,7 @@ pub(super) async fn new_epoch(pool: &PgPool) -> Outcome<NewEpoch> {
     )
     .fetch_one(pool)
     .await?;
-    Ok(NewEpoch { old, new })
+    Ok(NewEpoch { old, new, cleared })
 }
 
 /// A pool that could not connect in time says no more than that; an operator wants to know why.
