@@ -54,7 +54,8 @@ pub trait Store: Library + Inbox + People + Arrivals + Operator + Send + Sync + 
 
     /// Applies the migrations that are missing. Safe to call from many nodes at once.
     async fn migrate(&self) -> Result<()>;
-    /// Answers when the store is reachable, says whether its schema is the one this binary needs, and its epoch.
+    /// Answers when the store is reachable, says whether its schema is the one this binary needs, whether it
+    /// takes writes, and its epoch.
     async fn health(&self) -> Result<StoreHealth>;
     /// Begins a new history: gives the database another epoch, so that cursors and watermarks of the one before are
     /// refused, and clears what marks of another server's transactions a dump brought along. For after a restore from a

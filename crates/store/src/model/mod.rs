@@ -25,6 +25,8 @@ pub struct StoreHealth {
     pub epoch: String,
     /// The database's product and version.
     pub version: String,
+    /// Why it takes no writes, if it takes none: in words for an operator.
+    pub read_only: Option<&'static str>,
 }
 
 /// What [`crate::Store::new_epoch`] did.

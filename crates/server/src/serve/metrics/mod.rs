@@ -58,7 +58,7 @@ impl Metrics {
         let with_postgres = Adder { wanted: counted.postgres.is_some(), ..everywhere };
         Ok(Self {
             ready: everywhere.gauge("starling_ready", "1 when this node should get traffic, as /readyz says.")?,
-            store_up: everywhere.gauge("starling_store_up", "1 when the database answers and is migrated.")?,
+            store_up: everywhere.gauge("starling_store_up", "1 when the database answers, is migrated and takes writes.")?,
             bus_up: everywhere
                 .gauge("starling_bus_up", "1 when the bus answers and every subscription is confirmed.")?,
             store: StoreMetrics::register(with_postgres)?,
