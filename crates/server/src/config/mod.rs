@@ -4,6 +4,7 @@
 //! Does not touch the process' environment: `main` hands it in, tests hand in a map.
 
 mod file;
+mod log_filter;
 mod parse;
 mod rules;
 pub mod show;

@@ -173,15 +173,6 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     }
 }
 
-/// A tracing filter, checked here so that a typing error shows at the start.
-pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    let mend = "write a level (error, warn, info, debug, trace) or a list such as info,gateway=debug";
-    match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) if !text.trim().is_empty() => Ok(text.into()),
-        _ => Err(Bad::new("is not a log filter", mend)),
-    }
-}
-
 /// `http://` or `https://`, with a host; nothing counts as not set.
 pub(super) fn http_url(text: &str) -> Parsed<Option<reqwest::Url>> {
     if text.is_empty() {

@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     Environment,
+    log_filter::log_filter,
     parse::{self, Address, Bad, LogFormat, Origins, Parsed},
 };
 
@@ -261,8 +262,9 @@ settings! {
         /// Changes that a node remembers to answer "why did X not get Y?" (`starling admin trace`): about 150 bytes each
         /// as they come; 0: none.
         trace_events: u32 = parse::whole::<0, 10_000_000>, "STARLING_TRACE_EVENTS", Number, Open, Same("32768");
-        /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`.
-        log: String = parse::log_filter, "STARLING_LOG", Text, Open, Same("info");
+        /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`. A word alone
+        /// is a level or a part of Starling; parts of libraries have a level with them (`info,hyper=debug`).
+        log: String = log_filter, "STARLING_LOG", Text, Open, Same("info");
         /// `pretty` for people, `json` for collectors.
         log_format: LogFormat = parse::log_format, "STARLING_LOG_FORMAT", Text, Open, Same("pretty");
         /// Collector of traces (OTLP over HTTP), such as `http://localhost:4318`; off unless set.

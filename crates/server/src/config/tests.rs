@@ -141,6 +141,8 @@ fn every_bad_value_is_one_line_that_names_its_variable() {
         ("STARLING_PRESENCE_LEASE", "10ms"),
         ("STARLING_ACCESS_TTL", "9999999999999999999d"),
         ("STARLING_LOG", "gateway=loud"),
+        ("STARLING_LOG", "loud"),
+        ("STARLING_LOG", "info,loud"),
         ("STARLING_LOG", ""),
         ("STARLING_LOG_FORMAT", "xml"),
         ("STARLING_TRACE_SAMPLE", "2"),

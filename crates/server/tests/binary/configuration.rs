@@ -16,6 +16,8 @@ async fn a_configuration_that_cannot_work_is_one_line_and_exit_code_2() {
         (&["serve"][..], &[("STARLING_LISTEN", "nonsense")][..], "STARLING_LISTEN: "),
         (&["serve", "--listen", "nonsense"], &[], "STARLING_LISTEN: "),
         (&["serve"], &[("STARLING_LISSTEN", "x")], "STARLING_LISSTEN: "),
+        (&["serve"], &[("STARLING_LOG", "loud")], "STARLING_LOG: \"loud\" has \"loud\", which is neither a level"),
+        (&["serve", "--log", "info,loud"], &[], "STARLING_LOG: \"info,loud\" (flag --log) has \"loud\", which"),
         (&["serve"], &[("STARLING_TEST_WEAKEN", "everything")], "STARLING_TEST_WEAKEN: "),
         (&["serve"], &[("STARLING_JWT_SECRET", "hunter2")], "STARLING_JWT_SECRET: "),
         (&["serve"], &[("STARLING_JWT_SECRETS_PREVIOUS", "hunter2")], "STARLING_JWT_SECRETS_PREVIOUS: "),
