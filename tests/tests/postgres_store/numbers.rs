@@ -11,7 +11,7 @@ use std::{
 use protocol::ConversationId;
 use sqlx::PgConnection;
 use starling_tests::postgres::TestDatabase;
-use store::{Arrivals, Store};
+use store::Store;
 use tokio::time::timeout;
 
 use crate::{person_with_room, send};
