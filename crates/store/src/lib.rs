@@ -62,6 +62,9 @@ pub trait Store: Library + Inbox + People + Arrivals + Operator + Send + Sync + 
     /// backup; it may take minutes then, in steps that others can write between, and what was interrupted is begun again
     /// by another call. Whoever read the old epoch finds the new one in [`Store::heads`].
     async fn new_epoch(&self) -> Result<NewEpoch>;
+    /// About how many messages there are, those that were deleted included; found without looking at them. `None` while
+    /// nothing is known.
+    async fn messages_stored(&self) -> Result<Option<u64>>;
     /// Ends all connections; later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);
 

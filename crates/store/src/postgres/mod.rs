@@ -14,6 +14,7 @@ mod create;
 mod details;
 mod diagnosis;
 mod doubt;
+mod estimate;
 mod fault;
 mod feed;
 mod follow;
@@ -186,6 +187,10 @@ impl Store for PostgresStore {
         // First: whoever is told to begin anew begins after it, and an interruption leaves the old epoch in place.
         let cleared = self.clear_foreign_numbers().await?;
         self.call(|| async { schema::new_epoch(&self.pool.get(), cleared).await }).await
+    }
+
+    async fn messages_stored(&self) -> Result<Option<u64>> {
+        self.call(|| async { estimate::messages(&self.pool.get()).await }).await
     }
 
     async fn close(&self) {

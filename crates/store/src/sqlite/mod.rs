@@ -167,6 +167,13 @@ impl Store for SqliteStore {
         Ok(epoch)
     }
 
+    async fn messages_stored(&self) -> Result<Option<u64>> {
+        // Rows are numbered as they come, and none is ever taken out.
+        let last: Option<i64> =
+            sqlx::query_scalar("select max(rowid) from messages").fetch_one(&mut *self.reader().await?).await.db()?;
+        Ok(Some(last.map_or(0, codec::from_db)))
+    }
+
     async fn close(&self) {
         // The writer last: the last connection to go moves the WAL into the database file.
         self.readers.close().await;
