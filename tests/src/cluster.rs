@@ -294,9 +294,19 @@ impl Cluster {
 
     /// A token with any claims, signed with this cluster's secret.
     pub fn sign(&self, claims: &Value) -> Result<String> {
-        let key = jsonwebtoken::EncodingKey::from_secret(self.secret.as_bytes());
-        Ok(jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key)?)
+        sign_with(&self.secret, claims)
     }
+
+    /// The `STARLING_JWT_SECRET` that its nodes were started with.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
+/// A token with any claims, signed with this secret.
+pub fn sign_with(secret: &str, claims: &Value) -> Result<String> {
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    Ok(jsonwebtoken::encode(&jsonwebtoken::Header::default(), claims, &key)?)
 }
 
 impl Database {

@@ -78,6 +78,14 @@ impl Node {
         }
     }
 
+    /// From its next start on a variable has this value; empty: as if nobody had set it.
+    pub fn configure(&mut self, name: &str, value: &str) {
+        self.env.retain(|(other, _)| other != name);
+        if !value.is_empty() {
+            self.env.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// What it does.
     pub fn role(&self) -> Role {
         self.role

@@ -76,6 +76,26 @@ impl PrivatePostgres {
         Self::down_with(&[]).await
     }
 
+    /// A standby of this server, on a port of its own, that follows it and answers.
+    pub async fn standby(&self) -> Result<Self> {
+        let dir = temp_dir("standby")?;
+        if let Some(user) = other_user()? {
+            chown(dir.path(), Some(user.uid), Some(user.gid))?;
+        }
+        let launch = as_user(Launch::new(self.bin.join("pg_basebackup")))?
+            .args(["-h", "127.0.0.1", "-U", "postgres", "-p"])
+            .arg(self.port.to_string())
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"])
+            .arg(dir.path().join("data"));
+        let mut copy = launch.start("basebackup", dir.path())?;
+        let status = copy.wait(SOON).await?;
+        ensure!(status.success(), "pg_basebackup failed:\n{}", copy.log_tail());
+        let (bin, settings) = (self.bin.clone(), self.settings.clone());
+        let mut standby = Self { dir, bin, port: free_port()?, settings, process: None };
+        standby.up().await?;
+        Ok(standby)
+    }
+
     async fn down_with(settings: &[&str]) -> Result<Self> {
         let bin = bin()?;
         let dir = temp_dir("postgres")?;
@@ -202,6 +222,13 @@ impl PrivatePostgres {
             process.wait(SOON).await?;
         }
         Ok(())
+    }
+
+    /// Runs one statement as its superuser.
+    pub async fn run(&self, sql: &str) -> Result<()> {
+        let mut connection = connect(&self.url_of("postgres")).await?;
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.with_context(|| sql.to_owned())?;
+        Ok(connection.close().await?)
     }
 
     /// Makes a database, empty or as a copy.

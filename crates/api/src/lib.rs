@@ -56,13 +56,14 @@ impl Default for ApiConfig {
 /// registered already; the message is fit for an operator.
 #[allow(clippy::needless_pass_by_value)] // Handed over, like the chat: callers have no use for it afterwards.
 pub fn router(chat: Chat, config: ApiConfig, registry: &prometheus::Registry) -> Result<Router, String> {
-    let metrics = observe::Metrics::register(registry)?;
+    let routes = routes::routes();
+    let metrics = observe::Metrics::register(registry, &routes::known(routes.get_openapi()))?;
     let cors = cors::layer(&config)?;
     let timeout = config.request_timeout;
     // `route_layer`, so that the fallback of a router that this is merged into stays its own. The last layer is the
     // outermost: what is refused by any of them is still counted, logged and given its
     // request id by `observe`, and carries CORS headers, so that browsers can read it.
-    let mut router = Router::from(routes::routes())
+    let mut router = Router::from(routes)
         .with_state(chat)
         .method_not_allowed_fallback(error::method_not_allowed)
         .route_layer(DefaultBodyLimit::max(config.body_limit))

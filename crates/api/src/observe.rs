@@ -41,7 +41,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn register(registry: &Registry) -> Result<Self, String> {
+    /// Registers them; `routes` are methods and paths.
+    pub(crate) fn register(registry: &Registry, routes: &[(&'static str, String)]) -> Result<Self, String> {
         let made = || -> prometheus::Result<Self> {
             let requests = IntCounterVec::new(
                 Opts::new("starling_http_requests_total", "REST requests answered."),
@@ -53,6 +54,12 @@ impl Metrics {
             )?;
             registry.register(Box::new(requests.clone()))?;
             registry.register(Box::new(seconds.clone()))?;
+            // A rate begins with the second value: it would not see the first of what is rare.
+            for (method, route) in routes.iter().map(|(method, route)| (*method, route.as_str())) {
+                for status in ["500", "503"] {
+                    drop(requests.with_label_values(&[method, route, status]));
+                }
+            }
             let outages = Arc::new(OUTAGES.map(|_| Outage::new(QUIET)));
             Ok(Self { requests, seconds, outages })
         };

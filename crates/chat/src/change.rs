@@ -122,7 +122,22 @@ impl Request {
 }
 
 impl Kind {
-    /// For metrics.
+    /// Every name.
+    pub(crate) const NAMES: [&str; 11] = [
+        "send",
+        "edit",
+        "delete",
+        "pin",
+        "react",
+        "add_participants",
+        "remove_participant",
+        "join",
+        "set_role",
+        "update",
+        "delete_conversation",
+    ];
+
+    /// For metrics; one of [`Kind::NAMES`].
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Send(_) => "send",

@@ -2,6 +2,9 @@
 //! only.
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
+use protocol::ErrorCode;
+
+use crate::change::Kind;
 
 /// Cheap to clone: the counters are shared.
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) congested: IntGauge,
     /// Messages that people sent, committed.
     pub(crate) messages: IntCounter,
+    /// Participants of the conversations that those were sent to.
+    pub(crate) message_participants: Histogram,
     /// Committed changes by kind.
     pub(crate) changes: IntCounterVec,
     /// Events that were not published: refused by the bus, or dropped before it.
@@ -73,6 +78,17 @@ impl Metrics {
                     IntGauge::new("starling_writer_congested", "Lanes to which more comes than they can write")?,
                 )?,
                 messages: add(registry, IntCounter::new("starling_messages_total", "Messages that people sent")?)?,
+                message_participants: add(
+                    registry,
+                    Histogram::with_opts(
+                        HistogramOpts::new(
+                            "starling_message_participants",
+                            "Participants of the conversation that a message was sent to, once for each message that \
+                             people sent",
+                        )
+                        .buckets(vec![1.0, 2.0, 3.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1e3, 1e4, 1e5]),
+                    )?,
+                )?,
                 changes: add(
                     registry,
                     IntCounterVec::new(Opts::new("starling_changes_total", "Committed changes"), &["kind"])?,
@@ -127,7 +143,21 @@ impl Metrics {
                 )?,
             })
         };
-        make().map_err(|error| format!("metrics of the domain: {error}"))
+        let metrics = make().map_err(|error| format!("metrics of the domain: {error}"))?;
+        metrics.begin();
+        Ok(metrics)
+    }
+
+    /// Shows counters with labels as 0 before they count: a rate begins with the second value, and would not see the
+    /// first of what is rare. Those of arrivals begin with what they count.
+    fn begin(&self) {
+        for kind in Kind::NAMES {
+            drop(self.changes.with_label_values(&[kind]));
+        }
+        for code in ErrorCode::ALL {
+            drop(self.refused.with_label_values(&[code.as_str()]));
+            drop(self.receipts_refused.with_label_values(&[code.as_str()]));
+        }
     }
 }
 

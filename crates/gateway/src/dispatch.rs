@@ -20,6 +20,7 @@ pub(crate) async fn run(
     command: Command,
 ) -> (Utf8Bytes, Option<PresenceList>) {
     let (kind, mut watched) = (name(&command), None);
+    let _timer = node.metrics.command_seconds.with_label_values(&[kind]).start_timer();
     let data = match command {
         Command::PresenceWatch(watch) => match node.watch(link, &watch.user_ids).await {
             Ok(list) => raw(watched.insert(list)),

@@ -25,6 +25,5 @@ impl Node {
         metrics.connections_behind.set(behind);
         metrics.following.set(following as i64);
         metrics.active_conversations.set(self.hub.conversations() as i64);
-        metrics.draining.set(self.is_draining().into());
     }
 }

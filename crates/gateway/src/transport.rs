@@ -63,7 +63,7 @@ impl End {
     pub(crate) fn label(self) -> String {
         match self {
             Self::Close(code) => code.code().to_string(),
-            Self::Gone => "client".into(),
+            Self::Gone => crate::metrics::GONE.into(),
         }
     }
 }

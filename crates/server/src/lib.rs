@@ -15,6 +15,7 @@ mod parts;
 mod serve;
 pub mod telemetry;
 mod testing;
+mod timed;
 
 pub use failure::Failure;
 pub use node::Node;

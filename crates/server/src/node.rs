@@ -24,6 +24,7 @@ use crate::{
         readiness::Readiness,
         web,
     },
+    timed::Timed,
 };
 
 /// Between two attempts to migrate a database that does not answer.
@@ -56,6 +57,7 @@ impl Node {
         let (bus, redis) = parts::bus(config)?;
         let registry = Registry::new();
         let wrong = |what: String| Failure::failed(format_args!("cannot start: {what}"));
+        let store: Arc<dyn Store> = Arc::new(Timed::new(store, &registry).map_err(|error| wrong(error.to_string()))?);
         let chat = Chat::new(store.clone(), bus.clone(), config.testing.env(), parts::chat(config)?, &registry)
             .map_err(|what| parts::key_failure(config, &what))?;
         let (node, letters) = (NodeId::generate(), mpsc::channel(LETTERS));
@@ -78,8 +80,8 @@ impl Node {
                 })?);
         }
         let readiness = Arc::new(Readiness::new(store.clone(), bus.clone(), gateway.clone()));
-        let metrics = Metrics::register(registry, Counted { postgres, redis, gateway: gateway.clone() }, role)
-            .map_err(|error| wrong(error.to_string()))?;
+        let counted = Counted { store: store.clone(), postgres, redis, gateway: gateway.clone() };
+        let metrics = Metrics::register(registry, counted, role).map_err(|error| wrong(error.to_string()))?;
         let parts = Parts {
             id: node,
             role,

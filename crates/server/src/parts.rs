@@ -131,6 +131,7 @@ fn auth(config: &Config) -> Result<AuthConfig, Failure> {
     let signs = secret.is_some();
     Ok(AuthConfig {
         secret,
+        previous_secrets: s.jwt_secrets_previous.clone(),
         keys,
         jwks: match (&s.jwks_url, &s.jwks_file) {
             (Some(url), _) => Some(JwksSource::Url(url.to_string())),

@@ -54,11 +54,17 @@ pub trait Store: Library + Inbox + People + Arrivals + Operator + Send + Sync + 
 
     /// Applies the migrations that are missing. Safe to call from many nodes at once.
     async fn migrate(&self) -> Result<()>;
-    /// Answers when the store is reachable, says whether its schema is the one this binary needs, and its epoch.
+    /// Answers when the store is reachable, says whether its schema is the one this binary needs, whether it
+    /// takes writes, and its epoch.
     async fn health(&self) -> Result<StoreHealth>;
     /// Begins a new history: gives the database another epoch, so that cursors and watermarks of the one before are
-    /// refused. For after a restore from a backup. Whoever read the old epoch finds the new one in [`Store::heads`].
+    /// refused, and clears what marks of another server's transactions a dump brought along. For after a restore from a
+    /// backup; it may take minutes then, in steps that others can write between, and what was interrupted is begun again
+    /// by another call. Whoever read the old epoch finds the new one in [`Store::heads`].
     async fn new_epoch(&self) -> Result<NewEpoch>;
+    /// About how many messages there are, those that were deleted included; found without looking at them. `None` while
+    /// nothing is known.
+    async fn messages_stored(&self) -> Result<Option<u64>>;
     /// Ends all connections; later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);
 

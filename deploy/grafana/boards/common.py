@@ -32,6 +32,23 @@ def commands_not_ok(scope: Scope) -> dict:
     )
 
 
+def commands_slow(scope: Scope) -> list[dict]:
+    return [
+        graph(
+            "Commands: time to the reply",
+            *scope.quantiles("starling_command_seconds"),
+            unit="s",
+            help="Over all commands, from their turn to the reply, which then waits for the socket.",
+        ),
+        graph(
+            "Commands: slowest types",
+            Query(f"topk(8, {scope.quantile(0.99, 'starling_command_seconds', 'command')})", "{{command}}"),
+            unit="s",
+            help="What one of 100 commands of a type takes or more.",
+        ),
+    ]
+
+
 def rest(scope: Scope) -> list[dict]:
     return [
         graph(

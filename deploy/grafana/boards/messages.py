@@ -7,7 +7,7 @@ from boards.query import CLUSTER as C, Query
 
 def board() -> dict:
     rows = {
-        "1. Taken": taken(),
+        "1. Taken": [*taken(), *sizes()],
         "2. Waiting for a transaction": waiting(),
         "3. Committed": committed(),
         "4. Published": published(),
@@ -40,6 +40,16 @@ def taken() -> list[dict]:
             Query(C.rate("starling_writer_refused_total", "code"), "{{code}}"),
             unit="cps",
             help="By error code. overloaded: more comes than can be written.",
+        ),
+    ]
+
+
+def sizes() -> list[dict]:
+    return [
+        graph(
+            "Participants of the conversation",
+            *C.quantiles("starling_message_participants"),
+            help="Of each message that people send: how far it has to go, whoever is connected.",
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from boards.common import (
     commands_not_ok,
+    commands_slow,
     connections_closed,
     events_late,
     resources,
@@ -93,6 +94,7 @@ def asked() -> list[dict]:
             help="What its clients ask over sockets.",
         ),
         commands_not_ok(N),
+        *commands_slow(N),
         *rest(N),
     ]
 
@@ -111,6 +113,12 @@ def writes() -> list[dict]:
             Query(N.of("starling_store_calls"), "calls"),
             Query(N.of("starling_store_connections_max"), "connections that it may have"),
             help="Calls above the line wait for a connection.",
+        ),
+        graph(
+            "PostgreSQL: slowest calls",
+            Query(f"topk(8, {N.quantile(0.99, 'starling_store_seconds', 'call')})", "{{call}}"),
+            unit="s",
+            help="What one of 100 calls of a kind takes or more, waiting for a connection included.",
         ),
     ]
 

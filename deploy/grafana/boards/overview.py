@@ -1,6 +1,15 @@
 """The whole cluster on a page: is it well, who is there, what do they do, what does it take."""
 
-from boards.common import commands_not_ok, connections_closed, events_late, resources, rest, sockets, upgrades_refused
+from boards.common import (
+    commands_not_ok,
+    commands_slow,
+    connections_closed,
+    events_late,
+    resources,
+    rest,
+    sockets,
+    upgrades_refused,
+)
 from boards.panels import board as lay_out, graph, stat, table
 from boards.query import CLUSTER as C, Query
 
@@ -89,6 +98,7 @@ def traffic() -> list[dict]:
             help="What clients ask over sockets. none: no command at all.",
         ),
         commands_not_ok(C),
+        *commands_slow(C),
         *rest(C),
     ]
 

@@ -15,7 +15,7 @@ def postgres() -> list[dict]:
     reads = C.rate("starling_arrival_reads_total", "read")
     return [
         states(
-            "PostgreSQL answers and is migrated",
+            "PostgreSQL answers, is migrated and takes writes",
             Query(C.of("starling_store_up"), "{{instance}}"),
             good=1,
             words=("no", "yes"),
@@ -54,10 +54,27 @@ def postgres() -> list[dict]:
             help="Reads are not counted here.",
         ),
         graph(
-            "REST: time to the answer",
-            *C.quantiles("starling_http_request_seconds"),
+            "Time of a call",
+            *C.quantiles("starling_store_seconds"),
             unit="s",
-            help="Mostly statements: it shows what reads take.",
+            help="Over all kinds of calls, waiting for a connection and trying again included.",
+        ),
+        graph(
+            "Slowest calls",
+            Query(f"topk(8, {C.quantile(0.99, 'starling_store_seconds', 'call')})", "{{call}}"),
+            unit="s",
+            help="What one of 100 calls of a kind takes or more.",
+        ),
+        graph(
+            "Calls by kind",
+            Query(f"topk(8, {C.rate('starling_store_seconds_count', 'call')})", "{{call}}"),
+            unit="cps",
+            help="The most frequent ones.",
+        ),
+        graph(
+            "Messages stored",
+            Query(f"max({C.of('starling_messages_stored')})", "about"),
+            help="As PostgreSQL estimates it; deleted ones count.",
         ),
         graph(
             "Reads for connections that begin",

@@ -32,6 +32,7 @@ mod receipts;
 mod redis_kinds;
 mod redis_outage;
 mod rolling;
+mod rotation;
 mod search;
 mod sign_in;
 mod slow;

@@ -80,8 +80,8 @@ async fn watch_reconnects(all: &[Client], mut stop: watch::Receiver<bool>) -> Ve
     slots
 }
 
-/// Has one node end and start again; how it fared.
-async fn restart(node: &mut starling_tests::node::Node) -> Result<Duration> {
+/// Has one node end and start again; how long the end took.
+pub(crate) async fn restart(node: &mut starling_tests::node::Node) -> Result<Duration> {
     let told = Instant::now();
     node.terminate()?;
     let ended = node.ended(SOON).await?;

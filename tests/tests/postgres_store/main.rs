@@ -5,6 +5,7 @@
 
 mod diagnosis;
 mod faults;
+mod numbers;
 mod slow_commits;
 
 use std::time::{Duration, Instant};

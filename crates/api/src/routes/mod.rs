@@ -20,7 +20,7 @@ use axum::routing::any;
 use chat::Chat;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use utoipa::{IntoParams, OpenApi};
+use utoipa::{IntoParams, OpenApi, openapi::PathItem};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{documents::Head, error::no_such_route};
@@ -51,6 +51,21 @@ pub(crate) fn routes() -> OpenApiRouter<Chat> {
         .nest("/v1", v1)
         .route("/v1", any(no_such_route))
         .route("/v1/", any(no_such_route))
+}
+
+/// Methods and paths of what has a document, which is all but the sockets and what catches the rest.
+pub(crate) fn known(document: &utoipa::openapi::OpenApi) -> Vec<(&'static str, String)> {
+    let of = |path: &str, item: &PathItem| {
+        let methods = [
+            ("GET", item.get.is_some()),
+            ("POST", item.post.is_some()),
+            ("PUT", item.put.is_some()),
+            ("PATCH", item.patch.is_some()),
+            ("DELETE", item.delete.is_some()),
+        ];
+        methods.into_iter().filter(|(_, has)| *has).map(|(name, _)| (name, path.to_owned())).collect::<Vec<_>>()
+    };
+    document.paths.paths.iter().flat_map(|(path, item)| of(path, item)).collect()
 }
 
 /// Where a page begins and how long it is.

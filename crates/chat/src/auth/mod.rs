@@ -59,6 +59,9 @@ pub struct VerifyKey {
 pub struct AuthConfig {
     /// HS256 secret, ≥ 32 bytes: verifies another system's tokens and signs ours.
     pub secret: Option<Vec<u8>>,
+    /// HS256 secrets, ≥ 32 bytes each, that were (or soon are) the one above: what they signed is accepted, and nothing
+    /// is signed with them. So a secret is changed node by node, and no node refuses what another one signed.
+    pub previous_secrets: Vec<Vec<u8>>,
     /// Public keys of another system.
     pub keys: Vec<VerifyKey>,
     /// Public keys of another system, by reference.
@@ -81,6 +84,7 @@ impl Default for AuthConfig {
     fn default() -> Self {
         Self {
             secret: None,
+            previous_secrets: Vec::new(),
             keys: Vec::new(),
             jwks: None,
             issuer: None,
@@ -90,6 +94,13 @@ impl Default for AuthConfig {
             access_ttl: Duration::from_mins(15),
             refresh_ttl: Duration::from_hours(24 * 30),
         }
+    }
+}
+
+impl AuthConfig {
+    /// Every secret whose signatures count: the one that signs first, most of what comes is its.
+    fn accepted_secrets(&self) -> impl Iterator<Item = &[u8]> {
+        self.secret.iter().chain(&self.previous_secrets).map(Vec::as_slice)
     }
 }
 

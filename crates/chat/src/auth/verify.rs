@@ -57,7 +57,8 @@ pub(super) enum Identity {
 }
 
 pub(super) struct Verifier {
-    secret: Option<Key>,
+    /// The one that signs now, and those before it.
+    secrets: Vec<Key>,
     keys: Vec<Key>,
     jwks: Option<Arc<Jwks>>,
     issuer: Option<String>,
@@ -66,10 +67,8 @@ pub(super) struct Verifier {
 
 impl Verifier {
     pub(super) fn new(config: &AuthConfig) -> Result<Self, String> {
-        if let Some(secret) = &config.secret
-            && secret.len() < SECRET_MIN
-        {
-            return Err(format!("the JWT secret must have at least {SECRET_MIN} bytes"));
+        if config.accepted_secrets().any(|secret| secret.len() < SECRET_MIN) {
+            return Err(format!("the JWT secret, and each previous one, must have at least {SECRET_MIN} bytes"));
         }
         let keys = config
             .keys
@@ -77,7 +76,7 @@ impl Verifier {
             .enumerate()
             .map(|(at, key)| Key::from_pem(&key.pem).map_err(|reason| format!("public key {}: {reason}", at + 1)));
         Ok(Self {
-            secret: config.secret.as_deref().map(Key::from_secret),
+            secrets: config.accepted_secrets().map(Key::from_secret).collect(),
             keys: keys.collect::<Result<_, _>>()?,
             jwks: config.jwks.as_ref().map(Jwks::start).transpose()?,
             issuer: config.issuer.clone(),
@@ -91,8 +90,11 @@ impl Verifier {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Format)?;
         if header.alg == Algorithm::HS256 {
-            let key = self.secret.as_ref().ok_or(TokenError::NoKey)?;
-            let claims = Claims(key.verify(token).ok_or(TokenError::Signature)?);
+            if self.secrets.is_empty() {
+                return Err(TokenError::NoKey);
+            }
+            let claims = self.secrets.iter().find_map(|key| key.verify(token)).ok_or(TokenError::Signature)?;
+            let claims = Claims(claims);
             if claims.is_own() {
                 let (user, session) = claims.own()?;
                 let expires_at = claims.check_time(now)?;

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use protocol::{ErrorCode, Limits, MessageId};
-use store::{Committed, Decide, Scope, Store, StoreError};
+use protocol::{ConversationId, ErrorCode, Limits, MessageId};
+use store::{Committed, Decide, IdMap, Scope, Store, StoreError};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -62,6 +62,8 @@ struct Decided {
     outcomes: Vec<Outcome>,
     /// Of the database that it was decided in.
     epoch: Arc<str>,
+    /// Of the conversations, when the batch began: how many take part. For metrics.
+    participants: IdMap<ConversationId, u64>,
 }
 
 impl<S: Commit + ?Sized> Committer<S> {
@@ -116,7 +118,8 @@ impl<S: Commit + ?Sized> Committer<S> {
         // The store may call this more than once; what counts is what the last call said.
         let deciding = |locked: &store::Locked| {
             let (writes, outcomes) = decide(jobs.iter().map(|job| &job.request), &self.limits, now, locked);
-            *last.lock() = Decided { outcomes, epoch: locked.epoch.as_str().into() };
+            let participants = locked.conversations.iter().map(|(id, row)| (*id, row.participant_count)).collect();
+            *last.lock() = Decided { outcomes, epoch: locked.epoch.as_str().into(), participants };
             writes
         };
         let wanted = scope(jobs.iter().map(|job| &job.request));
@@ -132,6 +135,10 @@ impl<S: Commit + ?Sized> Committer<S> {
         let messages = committed.messages.into_iter().map(|(id, message)| (id, Arc::new(message.into()))).collect();
         let batch = self.journal.batch(self.lane, jobs.len());
         for (job, outcome) in jobs.into_iter().zip(decided.outcomes) {
+            let sent = matches!((&outcome, &job.request.kind), (Outcome::Inserted(_), Kind::Send(_)));
+            if let Some(participants) = decided.participants.get(&job.request.conversation).filter(|_| sent) {
+                self.metrics.message_participants.observe(*participants as f64);
+            }
             let answer = self.answer(&job, &messages, outcome, &decided.epoch, &batch);
             if answer.is_ok() {
                 self.metrics.changes.with_label_values(&[job.request.kind.name()]).inc();

@@ -4,6 +4,7 @@
 //! Does not touch the process' environment: `main` hands it in, tests hand in a map.
 
 mod file;
+mod log_filter;
 mod parse;
 mod rules;
 pub mod show;
@@ -146,6 +147,7 @@ fn refusal(key: &'static str, found: &HashMap<&'static str, Found>, bad: &Bad) -
     let value = match setting.secrecy {
         Secrecy::Open => format!("{:?}", found.text),
         Secrecy::Url => "the URL".into(),
+        Secrecy::Hidden if setting.kind == Kind::List => "the list".into(),
         Secrecy::Hidden => "the secret".into(),
     };
     let whose = match &found.origin {

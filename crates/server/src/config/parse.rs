@@ -173,15 +173,6 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     }
 }
 
-/// A tracing filter, checked here so that a typing error shows at the start.
-pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    let mend = "write a level (error, warn, info, debug, trace) or a list such as info,gateway=debug";
-    match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) if !text.trim().is_empty() => Ok(text.into()),
-        _ => Err(Bad::new("is not a log filter", mend)),
-    }
-}
-
 /// `http://` or `https://`, with a host; nothing counts as not set.
 pub(super) fn http_url(text: &str) -> Parsed<Option<reqwest::Url>> {
     if text.is_empty() {
@@ -241,14 +232,16 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
+/// Shortest HS256 secret, bytes.
+const SECRET_MIN: usize = 32;
+
+const MAKE_SECRET: &str = "use at least 32 random bytes, such as the output of `openssl rand -hex 32`";
+
 /// An HS256 secret; nothing counts as not set.
 pub(super) fn secret(text: &str) -> Parsed<Option<Vec<u8>>> {
     match text.len() {
         0 => Ok(None),
-        n @ 1..32 => Err(Bad::new(
-            format!("is {n} bytes long, too short for HS256"),
-            "use at least 32 random bytes, such as the output of `openssl rand -hex 32`",
-        )),
+        n if n < SECRET_MIN => Err(Bad::new(format!("is {n} bytes long, too short for HS256"), MAKE_SECRET)),
         _ => Ok(Some(text.as_bytes().to_vec())),
     }
 }
@@ -264,6 +257,35 @@ pub(super) fn admin_token(text: &str) -> Parsed<Option<String>> {
         }
         _ => Ok(Some(text.to_owned())),
     }
+}
+
+/// HS256 secrets, separated by commas. Stricter than other lists: an entry that is empty, or there twice, is a secret
+/// that somebody thinks is listed and is not.
+pub(super) fn secrets(text: &str) -> Parsed<Vec<Vec<u8>>> {
+    let mut secrets: Vec<Vec<u8>> = Vec::new();
+    if text.is_empty() {
+        return Ok(secrets);
+    }
+    for (at, entry) in text.split(',').map(|entry| entry.trim().as_bytes()).enumerate() {
+        let number = at + 1;
+        match entry.len() {
+            0 => {
+                let mend = "write secrets with one comma between two, and none at either end";
+                return Err(Bad::new(format!("has an empty entry, number {number}"), mend));
+            }
+            n if n < SECRET_MIN => {
+                let what = format!("has {n} bytes as its entry {number}, too short for HS256");
+                return Err(Bad::new(what, format!("{MAKE_SECRET}; a secret with a comma cannot be listed")));
+            }
+            _ => {}
+        }
+        if let Some(first) = secrets.iter().position(|secret| secret == entry) {
+            let what = format!("has the same secret twice, as its entries {} and {number}", first + 1);
+            return Err(Bad::new(what, "take one of them out; is another one missing?"));
+        }
+        secrets.push(entry.to_vec());
+    }
+    Ok(secrets)
 }
 
 /// A Postgres URL; nothing counts as not set.

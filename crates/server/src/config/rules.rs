@@ -78,11 +78,25 @@ pub(super) fn check(s: &Settings, found: &HashMap<&'static str, Found>, purpose:
         let what = "STARLING_JWKS_FILE is set too, and only one key set is read";
         return Err(Failure::configuration("STARLING_JWKS_URL", what, "leave one of the two out"));
     }
+    check_previous_secrets(s)?;
     let mode = mode(s, purpose)?;
     if let (Mode::Cluster { .. }, Purpose::Node(_)) = (&mode, purpose) {
         check_sign_in(s, found)?;
     }
     Ok(mode)
+}
+
+/// The secret that signs is no previous one: that both are the same means that a step of the change was forgotten.
+fn check_previous_secrets(s: &Settings) -> Result<(), Failure> {
+    let Some(secret) = &s.jwt_secret else { return Ok(()) };
+    match s.jwt_secrets_previous.iter().position(|previous| previous == secret) {
+        None => Ok(()),
+        Some(at) => Err(Failure::configuration(
+            "STARLING_JWT_SECRETS_PREVIOUS",
+            format_args!("entry {} of the list is STARLING_JWT_SECRET itself", at + 1),
+            "list only the others: docs/operations.md has the steps in which a secret is changed",
+        )),
+    }
 }
 
 fn mode(s: &Settings, purpose: Purpose) -> Result<Mode, Failure> {

@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     Environment,
+    log_filter::log_filter,
     parse::{self, Address, Bad, LogFormat, Origins, Parsed},
 };
 
@@ -179,6 +180,10 @@ settings! {
         /// HS256 secret of at least 32 bytes: verifies tokens of another system and signs Starling's own. A node of a
         /// cluster needs it, or keys, or a JWKS; the embedded server makes its own in the data folder.
         jwt_secret: Option<Vec<u8>> = parse::secret, "STARLING_JWT_SECRET", Text, Hidden, Unset;
+        /// HS256 secrets that `STARLING_JWT_SECRET` was before, or will be: what they signed is accepted, and nothing is
+        /// signed with them. For changing it node by node (docs/operations.md); empty otherwise. White space around each
+        /// does not count, and one with a comma cannot be listed.
+        jwt_secrets_previous: Vec<Vec<u8>> = parse::secrets, "STARLING_JWT_SECRETS_PREVIOUS", List, Hidden, Unset;
         /// PEM files with public keys of another system (RS256, ES256, EdDSA).
         jwt_public_key_files: Vec<PathBuf> = parse::paths, "STARLING_JWT_PUBLIC_KEY_FILES", List, Open, Same("");
         /// Where another system publishes its keys; read at the start, every 10 minutes and for an unknown key.
@@ -257,8 +262,9 @@ settings! {
         /// Changes that a node remembers to answer "why did X not get Y?" (`starling admin trace`): about 150 bytes each
         /// as they come; 0: none.
         trace_events: u32 = parse::whole::<0, 1_000_000>, "STARLING_TRACE_EVENTS", Number, Open, Same("32768");
-        /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`.
-        log: String = parse::log_filter, "STARLING_LOG", Text, Open, Same("info");
+        /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`. A word alone
+        /// is a level or a part of Starling; parts of libraries have a level with them (`info,hyper=debug`).
+        log: String = log_filter, "STARLING_LOG", Text, Open, Same("info");
         /// `pretty` for people, `json` for collectors.
         log_format: LogFormat = parse::log_format, "STARLING_LOG_FORMAT", Text, Open, Same("pretty");
         /// Collector of traces (OTLP over HTTP), such as `http://localhost:4318`; off unless set.

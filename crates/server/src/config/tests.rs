@@ -118,6 +118,10 @@ fn every_bad_value_is_one_line_that_names_its_variable() {
         ("STARLING_ALLOWED_ORIGINS", "*,https://a.example"),
         ("STARLING_DATA_DIR", ""),
         ("STARLING_JWT_SECRET", "hunter2"),
+        ("STARLING_JWT_SECRETS_PREVIOUS", "hunter2"),
+        ("STARLING_JWT_SECRETS_PREVIOUS", "<hidden>"),
+        ("STARLING_JWT_SECRETS_PREVIOUS", " "),
+        ("STARLING_JWT_SECRETS_PREVIOUS", ","),
         ("STARLING_JWKS_URL", "not a url"),
         ("STARLING_GUEST_SIGN_IN", "yes"),
         ("STARLING_COMMAND_RATE", "-1"),
@@ -137,6 +141,8 @@ fn every_bad_value_is_one_line_that_names_its_variable() {
         ("STARLING_PRESENCE_LEASE", "10ms"),
         ("STARLING_ACCESS_TTL", "9999999999999999999d"),
         ("STARLING_LOG", "gateway=loud"),
+        ("STARLING_LOG", "loud"),
+        ("STARLING_LOG", "info,loud"),
         ("STARLING_LOG", ""),
         ("STARLING_LOG_FORMAT", "xml"),
         ("STARLING_TRACE_SAMPLE", "2"),
@@ -272,6 +278,32 @@ fn what_settings_must_be_together() {
     assert!(refused(&cluster(&[keys, ("STARLING_JWKS_URL", "https://a/jwks")]), serve).contains("STARLING_JWKS_FILE"));
     assert!(refused(&sources(&[]), Purpose::Migrate).starts_with("DATABASE_URL: "));
     assert!(Config::load(&sources(&[("DATABASE_URL", "postgres://h/d")]), Purpose::Migrate).is_ok());
+}
+
+#[test]
+fn previous_secrets_are_listed_once_each_and_never_shown() {
+    let (one, two) = ("hunter2 hunter2 hunter2 hunter2 1", "hunter2 hunter2 hunter2 hunter2 2");
+    let previous = |text: &str| cluster(&[("STARLING_JWT_SECRETS_PREVIOUS", text)]);
+    let config = node(&previous(&format!("{one}, {two}"))).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(config.settings.jwt_secrets_previous, [one.as_bytes(), two.as_bytes()]);
+    for shown in [show::toml(&config), show::json(&config).to_string()] {
+        assert!(shown.contains("<hidden>") && !shown.contains("hunter2"), "{shown}");
+    }
+    assert!(show::toml(&node(&cluster(&[])).unwrap()).contains("# jwt_secrets_previous is not set"));
+    for (text, wanted) in [
+        (format!("{one},"), "the list has an empty entry, number 2; "),
+        (format!("{one},,{two}"), "the list has an empty entry, number 2; "),
+        (format!("{one},hunter2"), "the list has 7 bytes as its entry 2, too short for HS256; "),
+        (format!("{one},{two},{one}"), "the list has the same secret twice, as its entries 1 and 3; "),
+        (format!("{one},{SECRET}"), "entry 2 of the list is STARLING_JWT_SECRET itself; "),
+    ] {
+        let line = refused(&previous(&text), Purpose::Node(Role::Serve));
+        assert!(line.starts_with(&format!("STARLING_JWT_SECRETS_PREVIOUS: {wanted}")), "{line}");
+        assert!(!line.contains(SECRET), "{line}");
+    }
+    let (_dir, sources) = with_file(&format!("jwt_secrets_previous = [\"{one}\", \"{two}\"]"), &[]);
+    let config = node(&sources).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(config.settings.jwt_secrets_previous.len(), 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whether this node should get traffic.
 //!
-//! Postgres away, not migrated, or the node ending: no. Redis away or late events: no until all parts have worked
+//! Postgres away, not migrated, or one that takes no writes (a standby), or the node ending: no. Redis away or late events: no until all parts have worked
 //! once (a node with a wrong `REDIS_URL` must not replace a good one); after that the node is *degraded* and stays
 //! in service, because sends still commit and delivery catches up. Taking every node out would make an outage of it.
 
@@ -15,7 +15,7 @@ use std::{
 use bus::{Bus, BusStatus};
 use gateway::Gateway;
 use serde::Serialize;
-use store::Store;
+use store::{Store, StoreHealth};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -152,6 +152,10 @@ impl Readiness {
 
     async fn ask_store(&self) -> Part {
         match timeout(PART_TIMEOUT, self.store.health()).await {
+            // A load balancer that has other nodes has ones on the primary; reads alone are no chat.
+            Ok(Ok(StoreHealth { version, read_only: Some(why), .. })) => {
+                Part { ok: false, detail: format!("{version}: {why}; let DATABASE_URL lead to the primary") }
+            }
             Ok(Ok(health)) if health.migrated => Part { ok: true, detail: health.version },
             Ok(Ok(health)) => {
                 let detail = format!("{}: the schema is not this version's; run `starling migrate`", health.version);

@@ -54,6 +54,44 @@ async fn a_node_listens_before_its_database_answers_and_is_ready_when_all_is_the
     server.ends_well().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_database_takes_no_writes_gets_no_traffic_until_it_does() {
+    let (primary, redis) = (PrivatePostgres::start().await.unwrap(), Redis::start().await.unwrap());
+    let migrated = run(&["migrate"], &[("DATABASE_URL", &primary.url())]).await;
+    assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    let standby = primary.standby().await.unwrap();
+    let (postgres_url, redis_url) = (standby.url(), redis.url());
+    let env = [("DATABASE_URL", postgres_url.as_str()), ("REDIS_URL", redis_url.as_str()), SECRET];
+    let server = Server::start(&["serve"], &env, true).await;
+    let says = async |why: &str| {
+        eventually(why, SOON, async || {
+            let (status, body) = server.readyz().await;
+            let detail = body["store"]["detail"].as_str().unwrap_or_default();
+            anyhow::ensure!(status == 503 && body["status"] == "unready" && detail.contains(why), "{status} {body}");
+            anyhow::Ok(())
+        })
+        .await;
+        let check = run(&["check"], &env).await;
+        assert_eq!(check.code, Some(1), "{check:?}");
+        assert!(check.stdout.contains(&format!("fail  database: {why}")), "{check:?}");
+    };
+    says("a standby: it takes no writes").await;
+    // As after a failover. What the node has open stays open.
+    standby.run("SELECT pg_promote()").await.unwrap();
+    server.becomes(200, "ready").await;
+
+    // As a server that was demoted, or one that an operator closed for a while.
+    let read_only = async |on: &str| {
+        standby.run(&format!("ALTER SYSTEM SET default_transaction_read_only = {on}")).await.unwrap();
+        standby.run("SELECT pg_reload_conf()").await.unwrap();
+    };
+    read_only("on").await;
+    says("default_transaction_read_only is on: it takes no writes").await;
+    read_only("off").await;
+    server.becomes(200, "ready").await;
+    server.ends_well().await;
+}
+
 /// Names, types and help of all metrics that a node serves are in docs/metrics.md.
 fn are_in_the_document(metrics: &str) {
     let page = include_str!("../../../../docs/metrics.md");

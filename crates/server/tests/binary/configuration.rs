@@ -16,8 +16,11 @@ async fn a_configuration_that_cannot_work_is_one_line_and_exit_code_2() {
         (&["serve"][..], &[("STARLING_LISTEN", "nonsense")][..], "STARLING_LISTEN: "),
         (&["serve", "--listen", "nonsense"], &[], "STARLING_LISTEN: "),
         (&["serve"], &[("STARLING_LISSTEN", "x")], "STARLING_LISSTEN: "),
+        (&["serve"], &[("STARLING_LOG", "loud")], "STARLING_LOG: \"loud\" has \"loud\", which is neither a level"),
+        (&["serve", "--log", "info,loud"], &[], "STARLING_LOG: \"info,loud\" (flag --log) has \"loud\", which"),
         (&["serve"], &[("STARLING_TEST_WEAKEN", "everything")], "STARLING_TEST_WEAKEN: "),
         (&["serve"], &[("STARLING_JWT_SECRET", "hunter2")], "STARLING_JWT_SECRET: "),
+        (&["serve"], &[("STARLING_JWT_SECRETS_PREVIOUS", "hunter2")], "STARLING_JWT_SECRETS_PREVIOUS: "),
         (&["serve"], &[("STARLING_CONFIG", "/nowhere.toml")], "STARLING_CONFIG: "),
         (&["serve"], &[postgres], "REDIS_URL: "),
         (&["serve"], &[redis], "DATABASE_URL: "),
@@ -116,6 +119,19 @@ async fn a_token_is_minted_and_wrong_usage_is_exit_code_2() {
     }
     let help = run(&["serve", "--help"], &[]).await;
     assert!(help.stdout.contains("--listen") && !help.stdout.contains("--jwt-secret"), "{}", help.stdout);
+}
+
+#[tokio::test]
+async fn a_check_reminds_of_secrets_that_are_accepted_still_and_tells_none() {
+    let previous = "hunter2 hunter2 hunter2 hunter2 hunter2";
+    let env = [("STARLING_JWT_SECRET", SECRET), ("STARLING_JWT_SECRETS_PREVIOUS", previous)];
+    let ended = run(&["check"], &env).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let reminds = |line: &str| line.starts_with("warn  previous secrets: 1 beside STARLING_JWT_SECRET");
+    assert!(ended.stdout.lines().any(reminds), "{ended:?}");
+    assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+    let ended = run(&["check"], &env[..1]).await;
+    assert!(!ended.stdout.contains("previous secrets"), "{ended:?}");
 }
 
 #[tokio::test]

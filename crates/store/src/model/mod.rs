@@ -25,6 +25,8 @@ pub struct StoreHealth {
     pub epoch: String,
     /// The database's product and version.
     pub version: String,
+    /// Why it takes no writes, if it takes none: in words for an operator.
+    pub read_only: Option<&'static str>,
 }
 
 /// What [`crate::Store::new_epoch`] did.
@@ -34,4 +36,7 @@ pub struct NewEpoch {
     pub old: String,
     /// The epoch from now on.
     pub new: String,
+    /// Conversations and messages whose number of a transaction another server had counted, as after a dump was
+    /// restored: it was cleared.
+    pub cleared: u64,
 }

@@ -18,6 +18,8 @@ pub struct Diagnosis {
     pub commits_last: bool,
     /// Whether it only follows another server, and takes no writes.
     pub follows: bool,
+    /// Whether this user's transactions are read-only unless they say otherwise, and ours do not.
+    pub read_only: bool,
     /// Servers that follow it now: standbys, and subscribers of a logical replication.
     pub standbys: u32,
     /// Whether a commit waits for a standby to have it.
@@ -33,6 +35,7 @@ struct Row {
     now: OffsetDateTime,
     commits_last: bool,
     follows: bool,
+    read_only: bool,
     standbys: i64,
     waits_for_standbys: bool,
     may_migrate: bool,
@@ -51,6 +54,7 @@ pub(super) async fn of(pool: &PgPool) -> Outcome<Diagnosis> {
                 clock_timestamp() AS now,
                 current_setting('synchronous_commit') <> 'off' AND current_setting('fsync')::bool AS commits_last,
                 pg_is_in_recovery() AS follows,
+                current_setting('transaction_read_only')::bool AS read_only,
                 (SELECT count(*) FROM pg_stat_replication) AS standbys,
                 current_setting('synchronous_standby_names') <> ''
                     AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS waits_for_standbys,
@@ -66,6 +70,7 @@ pub(super) async fn of(pool: &PgPool) -> Outcome<Diagnosis> {
         clock_ahead: row.now - (asked + (answered - asked) / 2),
         commits_last: row.commits_last,
         follows: row.follows,
+        read_only: row.read_only,
         standbys: count(row.standbys),
         waits_for_standbys: row.waits_for_standbys,
         may_migrate: row.may_migrate,

@@ -14,6 +14,7 @@ mod create;
 mod details;
 mod diagnosis;
 mod doubt;
+mod estimate;
 mod fault;
 mod feed;
 mod follow;
@@ -22,6 +23,7 @@ mod inbox;
 mod keyset;
 mod library;
 mod markers;
+mod numbers;
 mod operator;
 mod own_feed;
 mod participants;
@@ -44,6 +46,7 @@ use protocol::{
     Participant, ProfilePatch, Seq, SessionId, Timestamp, User, UserId, UserSeq,
 };
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
 pub use config::PostgresConfig;
 pub use diagnosis::Diagnosis;
@@ -93,6 +96,29 @@ impl PostgresStore {
     /// What an operator should know of this database; one query.
     pub async fn diagnose(&self) -> Result<Diagnosis> {
         self.call(|| async { diagnosis::of(&self.pool.get()).await }).await
+    }
+
+    /// Sets numbers of transactions that another server counted to 0 ([`numbers`]), and says of how many conversations
+    /// and messages. Looks at the conversations alone where there are none, else at every message.
+    async fn clear_foreign_numbers(&self) -> Result<u64> {
+        let mut place = Some(Uuid::nil());
+        let mut is_foreign = false;
+        while let Some(after) = place.filter(|_| !is_foreign) {
+            let step = self.call(|| async { numbers::look(&self.pool.get(), after).await }).await?;
+            (place, is_foreign) = (step.next, step.foreign > 0);
+        }
+        let mut cleared = 0;
+        let mut place = is_foreign.then(|| (Uuid::nil(), 0));
+        while let Some(after) = place {
+            let step = self.call(|| async { numbers::clear_messages(&self.pool.get(), after).await }).await?;
+            (place, cleared) = (step.next, cleared + step.foreign);
+        }
+        let mut place = is_foreign.then(Uuid::nil);
+        while let Some(after) = place {
+            let step = self.call(|| async { numbers::clear_conversations(&self.pool.get(), after).await }).await?;
+            (place, cleared) = (step.next, cleared + step.foreign);
+        }
+        Ok(cleared)
     }
 
     /// Runs a call to its end or to the deadline, again where the database asks for it: what failed so wrote nothing.
@@ -158,7 +184,13 @@ impl Store for PostgresStore {
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {
-        self.call(|| async { schema::new_epoch(&self.pool.get()).await }).await
+        // First: whoever is told to begin anew begins after it, and an interruption leaves the old epoch in place.
+        let cleared = self.clear_foreign_numbers().await?;
+        self.call(|| async { schema::new_epoch(&self.pool.get(), cleared).await }).await
+    }
+
+    async fn messages_stored(&self) -> Result<Option<u64>> {
+        self.call(|| async { estimate::messages(&self.pool.get()).await }).await
     }
 
     async fn close(&self) {

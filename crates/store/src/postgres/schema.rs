@@ -53,28 +53,35 @@ fn explain(error: MigrateError) -> Fault {
     }
 }
 
-/// Version, epoch and whether every embedded migration was applied, unchanged.
+/// Version, epoch, whether it takes writes, and whether every embedded migration was applied, unchanged.
 pub(super) async fn health(pool: &PgPool, config: &PostgresConfig) -> Outcome<StoreHealth> {
     let mut connection = match pool.acquire().await {
         Ok(connection) => connection,
         Err(error) => return Err(reason(error, config).await.into()),
     };
-    let (version, prepared): (String, bool) = sqlx::query_as(
+    let (version, prepared, follows, refuses): (String, bool, bool, bool) = sqlx::query_as(
         "SELECT 'postgres ' || split_part(current_setting('server_version'), ' ', 1),
-                to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('meta') IS NOT NULL",
+                to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('meta') IS NOT NULL,
+                pg_is_in_recovery(), current_setting('transaction_read_only')::bool",
     )
     .fetch_one(&mut *connection)
     .await?;
+    // In this order: a transaction of a standby is read-only too.
+    let read_only = if follows {
+        Some("a standby: it takes no writes")
+    } else {
+        refuses.then_some("default_transaction_read_only is on: it takes no writes")
+    };
     if !prepared {
-        return Ok(StoreHealth { migrated: false, epoch: String::new(), version });
+        return Ok(StoreHealth { migrated: false, epoch: String::new(), version, read_only });
     }
     let epoch: String =
         sqlx::query_scalar("SELECT epoch FROM meta WHERE singleton").fetch_one(&mut *connection).await?;
-    Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version })
+    Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version, read_only })
 }
 
-/// Gives the database another epoch.
-pub(super) async fn new_epoch(pool: &PgPool) -> Outcome<NewEpoch> {
+/// Gives the database another epoch, after so many numbers were cleared ([`super::numbers`]).
+pub(super) async fn new_epoch(pool: &PgPool, cleared: u64) -> Outcome<NewEpoch> {
     let (old, new): (String, String) = sqlx::query_as(
         "UPDATE meta SET epoch = replace(gen_random_uuid()::text, '-', '')
          FROM (SELECT epoch AS old FROM meta WHERE singleton FOR UPDATE) before
@@ -82,7 +89,7 @@ pub(super) async fn new_epoch(pool: &PgPool) -> Outcome<NewEpoch> {
     )
     .fetch_one(pool)
     .await?;
-    Ok(NewEpoch { old, new })
+    Ok(NewEpoch { old, new, cleared })
 }
 
 /// A pool that could not connect in time says no more than that; an operator wants to know why.

@@ -36,7 +36,8 @@ pub(super) async fn new_epoch(conn: &mut SqliteConnection) -> Result<NewEpoch> {
         .fetch_one(conn)
         .await
         .db()?;
-    Ok(NewEpoch { old, new })
+    // Its numbers are its own, wherever the file is.
+    Ok(NewEpoch { old, new, cleared: 0 })
 }
 
 /// Inside a read transaction.

@@ -150,14 +150,14 @@ impl Store for SqliteStore {
                 .await
                 .db()?;
         if known == 0 {
-            return Ok(StoreHealth { migrated: false, epoch: String::new(), version });
+            return Ok(StoreHealth { migrated: false, epoch: String::new(), version, read_only: None });
         }
         let applied: Vec<i64> =
             sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut *tx).await.db()?;
         let applied: HashSet<i64> = applied.into_iter().collect();
         let migrated = MIGRATOR.iter().all(|migration| applied.contains(&migration.version));
         let epoch = if migrated { views::epoch(&mut tx).await? } else { String::new() };
-        Ok(StoreHealth { migrated, epoch, version })
+        Ok(StoreHealth { migrated, epoch, version, read_only: None })
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {
@@ -165,6 +165,13 @@ impl Store for SqliteStore {
         let epoch = follow::new_epoch(&mut tx).await?;
         tx.commit().await.db()?;
         Ok(epoch)
+    }
+
+    async fn messages_stored(&self) -> Result<Option<u64>> {
+        // Rows are numbered as they come, and none is ever taken out.
+        let last: Option<i64> =
+            sqlx::query_scalar("select max(rowid) from messages").fetch_one(&mut *self.reader().await?).await.db()?;
+        Ok(Some(last.map_or(0, codec::from_db)))
     }
 
     async fn close(&self) {

@@ -138,6 +138,7 @@ macro_rules! store_conformance {
                 first_pages_of_many_are_those_of_each,
                 a_catch_up_is_bounded_and_goes_on,
                 a_new_epoch_is_another_one_and_stays,
+                about_as_many_messages_as_there_are_are_told_of,
             ],
             reactions: [
                 a_reaction_is_a_change_of_its_message,

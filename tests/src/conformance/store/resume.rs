@@ -6,12 +6,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use protocol::{ConversationId, ConversationKind, History, Role, Seq, User, UserId, UserSeq};
 use store::{CATCH_UP_CHANGES, ChangedSince, Heads, MarkRow, Missed, NewConversation, Scope, Store, Watermark};
 
 use super::{op::Op, world::World};
+use crate::process::eventually;
 
 /// What a client that was there at `since` replays, by conversation.
 async fn cursors(world: &World, user: &User, since: &Watermark) -> HashMap<ConversationId, Option<Seq>> {
@@ -273,4 +275,21 @@ pub async fn a_new_epoch_is_another_one_and_stays(store: Arc<dyn Store>) {
     assert_eq!(world.store.mark(&[read]).await.unwrap().epoch, second.new);
     let since = world.store.changed_since(ada.id, UserSeq::MAX, &heads.watermark, 1).await.unwrap();
     assert_eq!((since.epoch, since.items.len()), (second.new, 0));
+}
+
+/// Nobody counts them: a database's own figures lag behind, and are not exact.
+pub async fn about_as_many_messages_as_there_are_are_told_of(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let ada = world.user("ada").await;
+    let group = world.group(&[&ada]).await;
+    let sends: Vec<_> = (0..200).map(|n| Op::send(group, &ada, &format!("message {n}"))).collect();
+    world.apply(&sends).await;
+    // 201 there are. What a database notes it may note in parts.
+    eventually("about so many are told of", Duration::from_secs(30), async || {
+        match world.store.messages_stored().await.unwrap() {
+            Some(100..=400) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await;
 }

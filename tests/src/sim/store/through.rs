@@ -37,6 +37,7 @@ through! {
         fn migrate() -> ();
         fn health() -> StoreHealth;
         fn new_epoch() -> NewEpoch;
+        fn messages_stored() -> Option<u64>;
         fn ensure_org(slug: &str) -> OrgId;
         fn create_user(user: NewUser) -> User;
         fn upsert_external_user(user: ExternalUser) -> User;

@@ -145,6 +145,52 @@ async fn only_our_secret_makes_a_token_ours() {
 }
 
 #[tokio::test]
+async fn while_a_secret_is_changed_what_either_signed_is_good_whatever_it_is() {
+    let new = b"the secret that comes after it, long enough".to_vec();
+    let other = b"the secret of somebody else, just as long!!".to_vec();
+    let (user, session) = (UserId::generate(), SessionId::generate());
+    let end = Timestamp::from_unix_millis((NOW + 60) * 1_000).unwrap();
+    let sign = |secret: &[u8]| {
+        let external: claims::ExternalClaims = serde_json::from_value(good()).unwrap();
+        [
+            claims::mint_own(secret, user, session, now(), end).unwrap(),
+            claims::mint_external(secret, &external).unwrap(),
+        ]
+    };
+    let old = testing::SECRET.to_vec();
+    let node = |secret: Option<&Vec<u8>>, previous: &[&Vec<u8>]| {
+        let previous_secrets = previous.iter().map(|&secret| secret.clone()).collect();
+        verifier(&AuthConfig { secret: secret.cloned(), previous_secrets, ..AuthConfig::default() })
+    };
+    // As nodes are before, in each of the three steps, and when the secret gives way to keys of another system.
+    for (stage, verifier, good) in [
+        ("before", node(Some(&old), &[]), vec![&old]),
+        ("the new one is accepted", node(Some(&old), &[&new]), vec![&old, &new]),
+        ("the new one signs", node(Some(&new), &[&old]), vec![&new, &old]),
+        ("after", node(Some(&new), &[]), vec![&new]),
+        ("nothing signs any more", node(None, &[&new, &old]), vec![&new, &old]),
+    ] {
+        for secret in [&old, &new, &other] {
+            for token in sign(secret) {
+                match verifier.verify(&token, now()).await {
+                    Ok(_) => assert!(good.contains(&secret), "{stage}"),
+                    Err(error) => {
+                        assert_eq!((error, good.contains(&secret)), (TokenError::Signature, false), "{stage}");
+                    }
+                }
+            }
+        }
+    }
+    // A token of ours is that by either secret, and its time is looked at all the same.
+    let changed = node(Some(&new), &[&old]);
+    let [own, _] = sign(&old);
+    let verified = changed.verify(&own, now()).await.unwrap();
+    assert!(matches!(verified.identity, Identity::Own { user: u, session: s } if u == user && s == session));
+    let late = Timestamp::from_unix_millis((NOW + 65) * 1_000).unwrap();
+    assert_eq!(changed.verify(&own, late).await.err(), Some(TokenError::Claim(ClaimError::Expired)));
+}
+
+#[tokio::test]
 async fn a_key_set_from_a_file_is_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jwks.json");
@@ -208,6 +254,9 @@ async fn a_url_that_does_not_answer_does_not_hold_up_the_start() {
 #[test]
 fn a_short_secret_or_a_bad_key_is_told_to_the_operator() {
     let short = AuthConfig { secret: Some(b"short".to_vec()), ..AuthConfig::default() };
+    assert!(Verifier::new(&short).err().unwrap().contains("at least 32 bytes"));
+    let previous_secrets = vec![vec![7; 32], b"short".to_vec()];
+    let short = AuthConfig { previous_secrets, ..configured() };
     assert!(Verifier::new(&short).err().unwrap().contains("at least 32 bytes"));
     let bad = AuthConfig { keys: vec![VerifyKey { pem: "hello".into() }], ..AuthConfig::default() };
     assert!(Verifier::new(&bad).err().unwrap().starts_with("public key 1: "));

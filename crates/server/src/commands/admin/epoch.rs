@@ -32,6 +32,10 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
 async fn new_epoch(store: &dyn store::Store) -> store::Result<()> {
     let epoch = store.new_epoch().await?;
     say(format_args!("epoch {} is over, {} begins: clients fetch anew what they have", epoch.old, epoch.new));
+    if epoch.cleared > 0 {
+        let rows = epoch.cleared;
+        say(format_args!("{rows} conversations and messages had numbers of another server's transactions: cleared"));
+    }
     Ok(())
 }
 

@@ -40,6 +40,7 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
             sign_in::keys(config, &mut findings).await;
         }
     }
+    sign_in::previous_secrets(&config.settings, &mut findings);
     web::check(config, &mut findings);
     if let Some(url) = &config.settings.jwks_url {
         sign_in::key_set(url, &mut findings).await;

@@ -71,6 +71,10 @@ fn explain(found: &Diagnosis, own: u32, migrates: bool, findings: &mut Findings)
     if found.follows {
         return findings.fail("database", "a standby: it takes no writes", "name the primary in DATABASE_URL");
     }
+    if found.read_only {
+        let what = "default_transaction_read_only is on: it takes no writes";
+        return findings.fail("database", what, "set it to off, of the server, the database or this user");
+    }
     if migrates && !found.may_migrate {
         findings.fail(
             "database",
@@ -122,6 +126,7 @@ mod tests {
         clock_ahead: time::Duration::ZERO,
         commits_last: true,
         follows: false,
+        read_only: false,
         standbys: 0,
         waits_for_standbys: false,
         may_migrate: true,
@@ -154,6 +159,9 @@ mod tests {
         // Nothing else counts of a server that takes no writes.
         let standby = lines(&Diagnosis { follows: true, ..WELL }, true);
         assert!(standby.len() == 1 && standby[0].starts_with("fail  database: a standby"), "{standby:?}");
+        let refuses = lines(&Diagnosis { read_only: true, ..WELL }, true);
+        let wanted = "fail  database: default_transaction_read_only is on";
+        assert!(refuses.len() == 1 && refuses[0].starts_with(wanted), "{refuses:?}");
     }
 
     #[test]

@@ -6,7 +6,11 @@ use bus::local::LocalBus;
 use chat::{Chat, Env};
 
 use super::{ANSWER, Findings};
-use crate::{config::Config, failure::chain, parts};
+use crate::{
+    config::{Config, Settings},
+    failure::chain,
+    parts,
+};
 
 /// Reads the keys as a node would, over a store and a bus that are not used.
 pub(super) async fn keys(config: &Config, findings: &mut Findings) {
@@ -20,6 +24,16 @@ pub(super) async fn keys(config: &Config, findings: &mut Findings) {
     match wired.await {
         Ok(()) => findings.ok("sign-in keys", "can be read"),
         Err(failure) => findings.fail("sign-in keys", failure, "see docs/configuration.md"),
+    }
+}
+
+/// Secrets that sign nothing any more are for a change of the secret, and for as long as that takes.
+pub(super) fn previous_secrets(settings: &Settings, findings: &mut Findings) {
+    let count = settings.jwt_secrets_previous.len();
+    if count > 0 {
+        let what = format!("{count} beside STARLING_JWT_SECRET: whoever has one of them can sign in as anybody");
+        let mend = "take STARLING_JWT_SECRETS_PREVIOUS out when the last token that one of them signed has ended";
+        findings.warn("previous secrets", what, mend);
     }
 }
 

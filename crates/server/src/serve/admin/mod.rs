@@ -55,7 +55,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 
 async fn metrics_text(State(admin): State<Admin>) -> Response {
     let report = admin.readiness.report().await;
-    match admin.metrics.text(&report) {
+    match admin.metrics.text(&report).await {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written");

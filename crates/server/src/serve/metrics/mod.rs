@@ -1,6 +1,8 @@
 //! Metrics of the process itself; the parts register their own in the same registry (`starling_degraded` is the
 //! gateway's).
 
+mod stored;
+
 use std::sync::Arc;
 
 use bus::redis::RedisBus;
@@ -9,13 +11,15 @@ use prometheus::{
     IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
     process_collector::ProcessCollector,
 };
-use store::postgres::PostgresStore;
+use store::{Store, postgres::PostgresStore};
 
-use super::readiness::Report;
+use self::stored::Stored;
+use super::readiness::{Report, Status};
 use crate::config::Role;
 
 /// Parts that count for themselves; their numbers are copied when somebody looks.
 pub(crate) struct Counted {
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) postgres: Option<PostgresStore>,
     pub(crate) redis: Option<Arc<RedisBus>>,
     pub(crate) gateway: Option<Gateway>,
@@ -26,6 +30,8 @@ pub(crate) struct Metrics {
     registry: Registry,
     counted: Counted,
     ready: IntGauge,
+    draining: IntGauge,
+    stored: Stored,
     store_up: IntGauge,
     bus_up: IntGauge,
     store: StoreMetrics,
@@ -58,7 +64,14 @@ impl Metrics {
         let with_postgres = Adder { wanted: counted.postgres.is_some(), ..everywhere };
         Ok(Self {
             ready: everywhere.gauge("starling_ready", "1 when this node should get traffic, as /readyz says.")?,
-            store_up: everywhere.gauge("starling_store_up", "1 when the database answers and is migrated.")?,
+            draining: everywhere.gauge(
+                "starling_draining",
+                "1 while the node ends: connections are being moved (starling_connections says how many are left), and \
+                 calls are answered that it has.",
+            )?,
+            stored: Stored::register(Arc::clone(&counted.store), &registry)?,
+            store_up: everywhere
+                .gauge("starling_store_up", "1 when the database answers, is migrated and takes writes.")?,
             bus_up: everywhere
                 .gauge("starling_bus_up", "1 when the bus answers and every subscription is confirmed.")?,
             store: StoreMetrics::register(with_postgres)?,
@@ -69,8 +82,12 @@ impl Metrics {
     }
 
     /// Prometheus' text format.
-    pub(crate) fn text(&self, report: &Report) -> Result<String, prometheus::Error> {
+    pub(crate) async fn text(&self, report: &Report) -> Result<String, prometheus::Error> {
+        if report.store.ok {
+            self.stored.look().await;
+        }
         self.ready.set(report.is_ready().into());
+        self.draining.set((report.status == Status::Draining).into());
         self.store_up.set(report.store.ok.into());
         self.bus_up.set(report.bus.ok.into());
         if let Some(postgres) = &self.counted.postgres {

@@ -23,8 +23,10 @@ const PARTS: [(&str, &str); 4] = [
 const HEAD: &str = "# Metrics\n\n\
     <!-- Generated from the sources: `UPDATE_GENERATED=1 cargo test -p server` writes it again. -->\n\n\
     Every node serves them at `/metrics` of its admin listener, in Prometheus' text format. Units are seconds and bytes; \
-    a counter ends in\n`_total`. Labels have few values, and none is a user, a conversation or a token. A metric with \
-    labels shows from the first time that it\ncounts.\n\n\
+    a counter ends in\n`_total`. Labels have few values, and none is a user, a conversation or a token. Counters \
+    begin at 0 for the values that are\nknown when the node starts, so that `rate()` sees the first one; of commands these are \
+    the outcomes that are ours, of REST\n(`starling_http_requests_total`) 500 and 503. Histograms with labels, and other values, \
+    show from the first time on.\n\n\
     Beside these there are those of the process itself (`process_cpu_seconds_total`, `process_resident_memory_bytes`, \
     `process_open_fds`,\n`process_max_fds`, `process_start_time_seconds`, `process_threads`, `process_virtual_memory_bytes`).\n\n\
     [deploy/prometheus](../deploy/prometheus) has rules that alert on them, [deploy/grafana](../deploy/grafana) dashboards \
@@ -91,9 +93,12 @@ fn literal(source: &str) -> Option<(String, &str)> {
     Some((lines.fold(first, |text, line| text + line.trim_start()), rest))
 }
 
-/// Those after a help text: `, "one")`, `), &["one", "two"]`, or the same in the next statement.
+/// Those after a help text: `, "one")`, `), &["one", "two"]`, the same after `.buckets(…)` or in the next statement.
 fn labels(rest: &str, has_one: bool) -> Vec<String> {
-    let rest = rest.trim_start_matches([',', ')', ' ', '\n']);
+    let between = [',', ')', ' ', '\n'];
+    let rest = rest.trim_start_matches(between);
+    let rest =
+        rest.strip_prefix(".buckets(").map_or(rest, |inside| after_parenthesis(inside).trim_start_matches(between));
     if has_one {
         return literal(rest).map(|(label, _)| label).into_iter().collect();
     }
@@ -105,6 +110,16 @@ fn labels(rest: &str, has_one: bool) -> Vec<String> {
         return Vec::new();
     };
     list.split(',').map(|label| label.trim().trim_matches('"').to_owned()).collect()
+}
+
+/// What comes after the parenthesis that ends here.
+fn after_parenthesis(inside: &str) -> &str {
+    let mut open = 1_i32;
+    let end = inside.find(|c| {
+        open += i32::from(c == '(') - i32::from(c == ')');
+        open == 0
+    });
+    end.map_or("", |end| &inside[end + 1..])
 }
 
 #[test]
@@ -127,6 +142,9 @@ fn registrations_are_read_in_every_shape() {
         add(Histogram::with_opts(HistogramOpts::new("starling_c_seconds", "Time"))?)?;
         let opts = Opts::new("starling_d", "D"); IntGaugeVec::new(opts, &["state"])?;
         let about = "starling_e is no metric";
+        HistogramVec::new(HistogramOpts::new("starling_f_seconds", "F").buckets(of(1).to_vec()), &["call"])?;
+        add(Histogram::with_opts(HistogramOpts::new("starling_g_seconds", "G").buckets(vec![1.0, 2.0]))?)?;
+        let other = &["label"];
     "#;
     let metric = |name: &str, kind, labels: &[&str], help: &str| Metric {
         name: name.into(),
@@ -139,6 +157,8 @@ fn registrations_are_read_in_every_shape() {
         metric("starling_b_total", "counter", &["reason"], "More."),
         metric("starling_c_seconds", "histogram", &[], "Time"),
         metric("starling_d", "gauge", &["state"], "D"),
+        metric("starling_f_seconds", "histogram", &["call"], "F"),
+        metric("starling_g_seconds", "histogram", &[], "G"),
     ];
     assert_eq!(metrics_of(source), wanted);
 }
