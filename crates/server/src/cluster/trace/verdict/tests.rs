@@ -189,11 +189,14 @@ fn what_lives_says_more_than_what_ended_and_each_worse_one_is_noted() {
     assert!(story.notes().contains("Another connection of theirs") && story.notes().contains("waiting"));
 }
 
+/// Takes away what an answer needs.
+type Spoil = fn(&mut Story);
+
 #[test]
 fn nobody_is_said_to_have_been_away_whom_somebody_may_have_seen() {
     assert_eq!(Story::new().code(), Code::NotConnected);
     let node = NodeId::generate();
-    let spoilt: [(&str, fn(&mut Story)); 6] = [
+    let spoilt: [(&str, Spoil); 6] = [
         ("did not answer", |story| story.silent.push(NodeId::generate())),
         ("no other node was asked", |story| story.asked = false),
         ("is gone since", |story| story.gone.push((NodeId::generate(), at(150)))),
