@@ -6,6 +6,7 @@ pub mod caddy;
 pub mod chaos;
 pub mod client;
 pub mod cluster;
+pub mod collector;
 pub mod conformance;
 pub mod haproxy;
 pub mod nginx;

@@ -30,6 +30,7 @@ pub(crate) fn layer(config: &ApiConfig) -> Result<Option<CorsLayer>, String> {
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
             request_id.clone(),
+            crate::observe::TRACEPARENT,
         ])
         .expose_headers([request_id, header::RETRY_AFTER, header::LOCATION, header::ETAG])
         .max_age(MAX_AGE);

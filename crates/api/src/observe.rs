@@ -1,6 +1,7 @@
 //! The outermost layer: each request gets an id, a span and its place in the metrics, and each refusal its request
 //! id and, when it is a defect, its one line in the log; an outage is one line, and one when it is over. Query strings,
-//! headers and bodies are never logged.
+//! headers and bodies are never logged. A caller's trace goes on in the span; whether it is recorded is not the caller's to
+//! say.
 
 use std::{
     sync::Arc,
@@ -22,6 +23,8 @@ use uuid::Uuid;
 use crate::error::{Failure, render};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where the caller's trace goes on (W3C Trace Context).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest request id that is taken from a client, characters.
 const REQUEST_ID_MAX: usize = 64;
 /// The route of requests that match none, so that a scanner does not make a metric per path.
@@ -76,6 +79,11 @@ pub(crate) async fn observe(metrics: Metrics, request: Request, next: Next) -> R
     let route = if route.ends_with(crate::routes::CATCH_ALL) { UNMATCHED } else { route }.to_owned();
     let span =
         tracing::info_span!("request", method, route, request.id = id, user.id = field::Empty, status = field::Empty);
+    if let Some(caller) =
+        traces::Context::of_caller(request.headers().get_all(TRACEPARENT).iter().map(HeaderValue::as_bytes))
+    {
+        traces::continues(&span, caller);
+    }
     let response = next.run(request).instrument(span.clone()).await;
     let response = span.in_scope(|| finish(&metrics, response, &id));
     let status = response.status();

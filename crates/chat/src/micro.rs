@@ -59,7 +59,7 @@ impl Batch {
 
 /// What the bus carries when this message was sent.
 pub fn event(message: &Message) -> Bytes {
-    encode_change(&message.clone().into(), None, "e").unwrap_or_default()
+    encode_change(&message.clone().into(), None, "e", None).unwrap_or_default()
 }
 
 fn group(org_id: OrgId) -> LockedConversation {

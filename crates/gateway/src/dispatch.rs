@@ -8,8 +8,9 @@ use protocol::{Command, EditMessage, ErrorCode, PresenceList, Reply, ReplyError,
 use serde::Serialize;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tracing::Instrument;
 
-use crate::{link::Link, metrics::Metrics, node::Node};
+use crate::{link::Link, metrics::Metrics, node::Node, traced};
 
 /// Does a command and builds the reply frame; with it, whom the connection watches once the reply is on its way.
 /// `hello` and `auth.renew` belong to the connection and do not get here.
@@ -21,23 +22,25 @@ pub(crate) async fn run(
 ) -> (Utf8Bytes, Option<PresenceList>) {
     let (kind, mut watched) = (name(&command), None);
     let _timer = node.metrics.command_seconds.with_label_values(&[kind]).start_timer();
-    let data = match command {
-        Command::PresenceWatch(watch) => match node.watch(link, &watch.user_ids).await {
-            Ok(list) => raw(watched.insert(list)),
-            Err(error) => Err(error),
-        },
-        command => reply_data(node, link, command).await,
-    };
-    let reply = match data {
-        Ok(data) => {
-            count(&node.metrics, kind, "ok");
-            done(reference, data)
-        }
-        Err(error) => {
-            count(&node.metrics, kind, error.code.as_str());
-            refused(reference, &error)
+    let span = traced::command(link, kind);
+    let doing = async {
+        match command {
+            Command::PresenceWatch(watch) => match node.watch(link, &watch.user_ids).await {
+                Ok(list) => raw(watched.insert(list)),
+                Err(error) => Err(error),
+            },
+            command => reply_data(node, link, command).await,
         }
     };
+    let data = doing.instrument(span.clone()).await;
+    let outcome = data.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
+    count(&node.metrics, kind, outcome);
+    span.record("outcome", outcome);
+    // In the span: a defect that is logged makes it a failed one.
+    let reply = span.in_scope(|| match data {
+        Ok(data) => done(reference, data),
+        Err(error) => refused(reference, &error),
+    });
     (reply, watched)
 }
 

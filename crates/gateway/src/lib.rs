@@ -40,6 +40,7 @@ mod sse;
 mod sweep;
 #[cfg(any(test, feature = "micro"))]
 mod testing;
+mod traced;
 mod transport;
 mod unprotected;
 mod upgrade;
@@ -166,7 +167,13 @@ impl Gateway {
     fn serve(&self, transport: impl Transport, caller: chat::Caller, opening: Opening) -> bool {
         let takes = !self.node.is_draining();
         if takes {
-            self.node.spawn_for_connection(serve::serve(Arc::clone(&self.node), transport, Some(caller), opening));
+            self.node.spawn_for_connection(serve::serve(
+                Arc::clone(&self.node),
+                transport,
+                Some(caller),
+                opening,
+                None,
+            ));
         }
         takes
     }

@@ -51,6 +51,8 @@ pub(crate) struct Link {
     skipped: AtomicBool,
     /// What it was asked to fetch, for any reason.
     fetches: Mutex<Fetches>,
+    /// The trace in which the client asked for it, if it said.
+    pub(crate) opened_in: Option<Box<traces::Context>>,
     /// Held by the one command that reads a lot: a connection never has several large answers in memory.
     pub(crate) reads: tokio::sync::Mutex<()>,
 }
@@ -156,6 +158,7 @@ impl Link {
             attachments: AtomicU64::new(0),
             skipped: AtomicBool::new(false),
             fetches: Mutex::default(),
+            opened_in: None,
             reads: tokio::sync::Mutex::new(()),
         }
     }
@@ -163,6 +166,11 @@ impl Link {
     /// With a mark, for a transport that resumes by an id.
     pub(crate) fn marked(self) -> Self {
         Self { mark: Some(Mark::default()), ..self }
+    }
+
+    /// Asked for in this trace.
+    pub(crate) fn opened_in(self, trace: Option<traces::Context>) -> Self {
+        Self { opened_in: trace.map(Box::new), ..self }
     }
 
     /// Counts a command until the guard is dropped; a marker by itself.

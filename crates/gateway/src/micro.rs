@@ -59,6 +59,7 @@ impl Members {
             removed: Vec::new(),
             ends: false,
             epoch: None,
+            trace: None,
             frame: self.frame.clone(),
         };
         let _ = self.hub.offer(self.id, event);

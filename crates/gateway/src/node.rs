@@ -60,7 +60,8 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(chat: Chat, bus: Arc<dyn Bus>, config: GatewayConfig, metrics: Metrics) -> Self {
         let deliveries = Deliveries::remembering(config.remembered);
-        let hub = Hub::new(Rules { protections: chat.env().protections(), bounds: config.bounds, deliveries });
+        let (protections, bounds) = (chat.env().protections(), config.bounds);
+        let hub = Hub::new(Rules { protections, bounds, deliveries, node: Some(config.node) });
         Self {
             chat,
             bus,

@@ -4,6 +4,8 @@
 //! events are dropped first. One connection that does not read costs at most the bounds (a page of changes that is
 //! larger than them counts for half) and delays nobody.
 
+mod traced;
+
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -15,6 +17,9 @@ use parking_lot::{Mutex, MutexGuard};
 use protocol::CloseCode;
 use tokio::{sync::Notify, time::Instant};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tracing::Span;
+
+pub(crate) use self::traced::Writes;
 
 /// Bounds of an outbox.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,8 @@ pub(crate) struct Taken {
     pub(crate) close: Option<CloseCode>,
     /// Everything that was ever put in is taken: nothing waits, and nothing was turned away because of a close.
     pub(crate) is_all: bool,
+    /// Of those frames whose traces are recorded.
+    pub(crate) writes: Writes,
 }
 
 /// What there is to do.
@@ -91,6 +98,8 @@ struct State {
     busy: bool,
     /// Somebody waits for room.
     awaited: bool,
+    /// Of what waits, where traces are recorded.
+    writes: Writes,
 }
 
 /// Bytes that a waiting frame costs besides its text.
@@ -126,6 +135,11 @@ impl Outbox {
 
     /// Puts a frame in. After [`Outbox::close`] it is forgotten.
     pub(crate) fn push(&self, frame: Utf8Bytes, class: Class) {
+        self.push_traced(frame, class, None);
+    }
+
+    /// The same, with a span that lasts until the frame is written, or turned away.
+    pub(crate) fn push_traced(&self, frame: Utf8Bytes, class: Class, write: Option<Span>) {
         let mut state = self.state.lock();
         if state.close.is_some() {
             return;
@@ -143,11 +157,16 @@ impl Outbox {
                 state.close = Some(CloseCode::SlowConsumer);
                 state.queue = VecDeque::new();
                 state.bytes = 0;
+                state.writes = Writes::default();
                 return self.tell_of_close(state);
             }
         }
         state.bytes += cost;
         state.queue.push_back((frame, class));
+        if let Some(write) = write {
+            let place = state.queue.len();
+            state.writes.add(place, write);
+        }
         // None when it was told before and has not yet come: it will find this too.
         let writer = if state.busy { None } else { state.writer.take() };
         drop(state);
@@ -253,7 +272,8 @@ impl Outbox {
         }
         let nothing_waits = state.queue.is_empty();
         let close = state.close.filter(|_| nothing_waits);
-        Taken { frames, close, is_all: nothing_waits && state.close.is_none() }
+        let writes = state.writes.take(frames.len());
+        Taken { frames, close, is_all: nothing_waits && state.close.is_none(), writes }
     }
 
     /// What was taken is with the kernel, or could not be written. Whether less than half of the bounds is used.
@@ -312,6 +332,7 @@ impl State {
 
     fn drop_ephemeral(&mut self, limits: OutboxLimits) {
         let before = self.queue.len();
+        self.writes.keep(|place| self.queue.iter().take(place).filter(|(_, class)| *class == Class::Durable).count());
         self.queue.retain(|(_, class)| *class == Class::Durable);
         self.dropped += (before - self.queue.len()) as u64;
         self.bytes = self.queue.iter().map(|(frame, _)| limits.cost(frame)).sum();

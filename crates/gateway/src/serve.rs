@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use chat::{Caller, ChatError};
 use protocol::{BadCommand, CloseCode, Command, ConnectionId, ErrorCode, Hello, Timestamp};
 use tokio::time::{Instant, timeout, timeout_at};
+use traces::Context;
 
 use crate::{
     close::{FAREWELL, close_code},
@@ -37,7 +38,8 @@ pub(crate) enum Opening {
     Stream(Option<Result<Position, BadPosition>>),
 }
 
-/// Serves a client to its end. Without a caller it has proved nothing yet, and must say `hello`.
+/// Serves a client to its end. Without a caller it has proved nothing yet, and must say `hello`. `trace` is the one in
+/// which it asked for the connection, if it said.
 ///
 /// Most connections are idle for most of their lives, and a task is as large as the largest of its steps: what a
 /// connection needs to begin stands in a box of its own, which goes when it has begun.
@@ -46,8 +48,9 @@ pub(crate) fn serve<T: Transport>(
     transport: T,
     caller: Option<Caller>,
     opening: Opening,
+    trace: Option<Context>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let beginning = Box::pin(begin(node, transport, caller, opening));
+    let beginning = Box::pin(begin(node, transport, caller, opening, trace));
     async move {
         let session = beginning.await;
         if let Some(session) = session {
@@ -75,6 +78,7 @@ async fn begin<T: Transport>(
     mut transport: T,
     caller: Option<Caller>,
     opening: Opening,
+    trace: Option<Context>,
 ) -> Option<Box<Session<T>>> {
     let (caller, opening) = match caller {
         Some(caller) => (caller, opening),
@@ -90,6 +94,7 @@ async fn begin<T: Transport>(
     let expires_at = deadline_of(&node, caller.expires_at);
     let limits = OutboxLimits { bytes: node.config.outbox_bytes, events: node.config.outbox_events };
     let link = Link::new(ConnectionId(node.env().id()), Arc::new(caller), Outbox::new(limits), expires_at);
+    let link = link.opened_in(trace);
     let link = Arc::new(if transport.resumes_by_id() { link.marked() } else { link });
     if !node.hub.feeds.register(&link, node.chat.limits().user_connections) {
         node.metrics.refused_upgrades.with_label_values(&["user_connections"]).inc();

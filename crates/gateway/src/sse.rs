@@ -93,7 +93,7 @@ async fn open(node: &Arc<Node>, credentials: &Credentials, place: Where, headers
     let last = last_event_id(headers, place);
     let id = last.as_ref().and_then(|last| last.as_ref().ok()).map(ToString::to_string);
     let (transport, body) = transport::open(node.env().spread(RETRY), id);
-    node.spawn_for_connection(serve(Arc::clone(node), transport, Some(caller), Opening::Stream(last)));
+    node.spawn_for_connection(serve(Arc::clone(node), transport, Some(caller), Opening::Stream(last), None));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use protocol::ErrorCode;
 use serde::Deserialize;
+use traces::Context;
 
 use self::handshake::{Handshake, NoHandshake};
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
     serve::{Opening, serve},
     transport::{Transport, WsTransport},
 };
+
+/// The trace in which the socket was opened; see [`crate::traced::command`].
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a client says of what it will say.
 #[derive(Deserialize)]
@@ -64,9 +68,10 @@ pub(crate) async fn handle(
         Admission::Caller(caller) => Some(*caller),
         Admission::Unknown => None,
     };
+    let trace = Context::of_caller(headers.get_all(TRACEPARENT).iter().map(HeaderValue::as_bytes));
     handshake.accept(frame_bytes, move |socket| {
         // A task of its own: that of the handshake is larger than what serves an idle connection.
         let opening = Opening::Silent { says_hello };
-        node.spawn_for_connection(serve(Arc::clone(&node), socket, caller, opening));
+        node.spawn_for_connection(serve(Arc::clone(&node), socket, caller, opening, trace));
     })
 }

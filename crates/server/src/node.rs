@@ -24,6 +24,7 @@ use crate::{
         readiness::Readiness,
         web,
     },
+    telemetry::Telemetry,
     timed::Timed,
 };
 
@@ -48,7 +49,12 @@ pub struct Node {
 impl Node {
     /// Wires a node that is reached at `public`, inside a tokio runtime. In a cluster neither Postgres nor Redis is
     /// waited for; the embedded server's folder is opened and migrated.
-    pub async fn start(config: &Config, role: Role, public: SocketAddr) -> Result<Self, Failure> {
+    pub async fn start(
+        config: &Config,
+        role: Role,
+        public: SocketAddr,
+        telemetry: &Telemetry,
+    ) -> Result<Self, Failure> {
         let (store, postgres) = parts::counted_store(config).await?;
         migrate(config, &store).await?;
         if config.mode == Mode::Embedded {
@@ -80,7 +86,8 @@ impl Node {
                 })?);
         }
         let readiness = Arc::new(Readiness::new(store.clone(), bus.clone(), gateway.clone()));
-        let counted = Counted { store: store.clone(), postgres, redis, gateway: gateway.clone() };
+        let (gateways, spans) = (gateway.clone(), telemetry.spans());
+        let counted = Counted { store: store.clone(), postgres, redis, gateway: gateways, spans };
         let metrics = Metrics::register(registry, counted, role).map_err(|error| wrong(error.to_string()))?;
         let parts = Parts {
             id: node,

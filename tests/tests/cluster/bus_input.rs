@@ -31,7 +31,7 @@ pub(crate) async fn publish(cluster: &mut Cluster, topic: &str, payload: &[u8]) 
 /// What a node publishes of a message that was made.
 pub(crate) fn made(id: ConversationId, seq: Seq, epoch: &str, data: &Value) -> Result<Bytes> {
     let event = json!({"type": "message.created", "conversation_id": id, "seq": seq, "data": data});
-    let at = ChangePlace { seq, place: seq, removed: &[], ends: false, epoch };
+    let at = ChangePlace { seq, place: seq, removed: &[], ends: false, epoch, trace: None };
     ConversationEvent::encode_change(at, &event).context("an event of JSON")
 }
 

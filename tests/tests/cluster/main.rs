@@ -38,5 +38,6 @@ mod sign_in;
 mod slow;
 mod sse;
 mod threads_reactions;
+mod traces;
 mod typing;
 mod world;

@@ -109,6 +109,19 @@ pub(crate) async fn on_a_node_with_small_outboxes(scenario: impl AsyncFnOnce(&mu
     run(Cluster::start_with(config), Errors::None, scenario).await;
 }
 
+/// A cluster whose nodes send this share of their traces there, five times a second.
+pub(crate) async fn on_a_cluster_traced_to(
+    endpoint: &str,
+    share: &str,
+    scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>,
+) {
+    let mut config = config();
+    let traced = [("OTLP_ENDPOINT", endpoint), ("TRACE_SAMPLE", share)];
+    config.env.extend(traced.map(|(name, value)| (format!("STARLING_{name}"), value.to_owned())));
+    config.env.push(("OTEL_BSP_SCHEDULE_DELAY".into(), "200".into()));
+    run(Cluster::start_with(config), Errors::None, scenario).await;
+}
+
 /// A cluster whose Redis the scenario breaks.
 pub(crate) async fn on_a_cluster_that_loses_redis(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
     run(Cluster::start_with(config()), Errors::Some, scenario).await;

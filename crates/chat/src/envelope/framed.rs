@@ -3,7 +3,7 @@
 //! | bytes | |
 //! |---|---|
 //! | 1 | [`VERSION`] |
-//! | 1 | which fields the header has: bits [`SEQ`] to [`ENDS`] |
+//! | 1 | which fields the header has: bits [`SEQ`] to [`TRACE`] |
 //! | 4 | where the frame begins |
 //! | 4 | bytes of the frame, with which the payload ends |
 //! | | the fields, in the order of their bits |
@@ -11,13 +11,15 @@
 //! | | the frame |
 //!
 //! Numbers are little-endian. `seq` and `place` take 8 bytes; `epoch` its length (4) and its text; `removed` how many
-//! there are (4) and 16 bytes each; `ends` none.
+//! there are (4) and 16 bytes each; `ends` none; `trace` 25 ([`traces::Context::to_bytes`]). One that is no context is as if
+//! it were not there: whoever wrote it, the event counts.
 
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes};
 use protocol::{Seq, UserId};
 use serde::Serialize;
+use traces::Context;
 use uuid::Uuid;
 
 use super::{EnvelopeError, VERSION};
@@ -27,6 +29,7 @@ const PLACE: u8 = 2;
 const EPOCH: u8 = 4;
 const REMOVED: u8 = 8;
 const ENDS: u8 = 16;
+const TRACE: u8 = 32;
 
 /// Version, bits, where the frame begins and its length.
 const FIXED: usize = 10;
@@ -41,6 +44,7 @@ pub(super) struct Header<'a> {
     pub(super) epoch: Option<&'a str>,
     pub(super) removed: Cow<'a, [UserId]>,
     pub(super) ends: bool,
+    pub(super) trace: Option<Context>,
 }
 
 /// Whether this is what [`encode`] makes, of any version.
@@ -56,7 +60,8 @@ pub(super) fn encode(header: &Header<'_>, event: &impl Serialize) -> serde_json:
         | has(PLACE, header.place.is_some())
         | has(EPOCH, header.epoch.is_some())
         | has(REMOVED, !header.removed.is_empty())
-        | has(ENDS, header.ends);
+        | has(ENDS, header.ends)
+        | has(TRACE, header.trace.is_some());
     payload.extend_from_slice(&[VERSION, bits]);
     payload.resize(FIXED, 0);
     for number in [header.seq, header.place].into_iter().flatten() {
@@ -69,6 +74,9 @@ pub(super) fn encode(header: &Header<'_>, event: &impl Serialize) -> serde_json:
     if !header.removed.is_empty() {
         payload.put_u32_le(length(header.removed.len())?);
         header.removed.iter().for_each(|user| payload.extend_from_slice(user.0.as_bytes()));
+    }
+    if let Some(trace) = header.trace {
+        payload.extend_from_slice(&trace.to_bytes());
     }
     let begins = payload.len();
     serde_json::to_writer(&mut payload, event)?;
@@ -111,7 +119,8 @@ fn read(payload: &[u8]) -> Option<(Header<'_>, &str)> {
     } else {
         Vec::new()
     };
-    let header = Header { seq, place, epoch, removed: removed.into(), ends: has(ENDS) };
+    let trace = if has(TRACE) { fields.0.first_chunk().and_then(Context::from_bytes) } else { None };
+    let header = Header { seq, place, epoch, removed: removed.into(), ends: has(ENDS), trace };
     // Sockets get it as it is: a frame of text that is not UTF-8 would end them.
     let frame = std::str::from_utf8(frame).ok().filter(|frame| frame.starts_with('{') && frame.ends_with('}'))?;
     Some((header, frame))
@@ -146,10 +155,17 @@ fn length(length: usize) -> serde_json::Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn all(user: UserId) -> Header<'static> {
-        Header { seq: Some(7), place: Some(3), epoch: Some("é1"), removed: vec![user, user].into(), ends: true }
+        let removed = vec![user, user].into();
+        Header { seq: Some(7), place: Some(3), epoch: Some("é1"), removed, ends: true, trace: trace() }
+    }
+
+    fn trace() -> Option<Context> {
+        Context::from_bytes(&[1; traces::BYTES])
     }
 
     #[test]
@@ -163,6 +179,7 @@ mod tests {
             Header { epoch: Some(""), ..Header::default() },
             Header { removed: vec![user].into(), ..Header::default() },
             Header { ends: true, ..Header::default() },
+            Header { trace: trace(), ..Header::default() },
             all(user),
         ];
         for header in some {
@@ -181,6 +198,37 @@ mod tests {
         more[1] |= 128;
         more[2..6].copy_from_slice(&(begins as u32 + 6).to_le_bytes());
         assert_eq!(decode(&more), Ok((header, r#"{"type":"x"}"#)));
+    }
+
+    #[test]
+    fn a_node_that_knows_no_traces_reads_the_rest() {
+        let user = UserId::generate();
+        let payload = encode(&all(user), &serde_json::json!({"type": "x"})).unwrap();
+        // To it the bit is one of a later version.
+        let mut older = payload.to_vec();
+        older[1] &= !TRACE;
+        assert_eq!(decode(&older), Ok((Header { trace: None, ..all(user) }, r#"{"type":"x"}"#)));
+        let untraced = encode(&Header { trace: None, ..all(user) }, &serde_json::json!({"type": "x"})).unwrap();
+        assert_eq!(payload.len(), untraced.len() + traces::BYTES, "what is not recorded costs no byte");
+    }
+
+    proptest! {
+        #[test]
+        fn a_context_that_is_none_costs_the_event_nothing(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..2 * traces::BYTES), zero in any::<bool>(),
+        ) {
+            if zero && let Some(trace) = bytes.get_mut(..16) {
+                trace.fill(0);
+            }
+            let header = Header { trace: None, ..all(UserId::generate()) };
+            let payload = encode(&header, &serde_json::json!({"type": "x"})).unwrap();
+            let begins = payload.len() - r#"{"type":"x"}"#.len();
+            let mut with = [&payload[..begins], &bytes, &payload[begins..]].concat();
+            with[1] |= TRACE;
+            with[2..6].copy_from_slice(&((begins + bytes.len()) as u32).to_le_bytes());
+            let trace = bytes.first_chunk().and_then(Context::from_bytes);
+            prop_assert_eq!(decode(&with), Ok((Header { trace, ..header }, r#"{"type":"x"}"#)));
+        }
     }
 
     #[test]

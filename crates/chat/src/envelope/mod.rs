@@ -35,6 +35,8 @@ pub struct ConversationEvent {
     /// comes late is of. None where nothing is stored (typing) or it does not matter for long (profiles, the marker of
     /// announcements).
     pub epoch: Option<Bytes>,
+    /// Of the change, where its trace is recorded: this node's part goes below it.
+    pub trace: Option<traces::Context>,
     /// The frame, UTF-8 JSON.
     pub frame: Bytes,
 }
@@ -52,6 +54,8 @@ pub struct ChangePlace<'a> {
     pub ends: bool,
     /// [`ConversationEvent::epoch`].
     pub epoch: &'a str,
+    /// [`ConversationEvent::trace`].
+    pub trace: Option<traces::Context>,
 }
 
 /// On a user's topic: their feed moved; nodes that hold their connections read it from the store.
@@ -112,9 +116,9 @@ pub struct EnvelopeError;
 impl ConversationEvent {
     /// Serialises a change around an event that serialises to the frame.
     pub fn encode_change(at: ChangePlace<'_>, event: &impl Serialize) -> serde_json::Result<Bytes> {
-        let ChangePlace { seq, place, removed, ends, epoch } = at;
-        let removed = Cow::Borrowed(removed);
-        framed::encode(&Header { seq: Some(seq), place: Some(place), removed, ends, epoch: Some(epoch) }, event)
+        let ChangePlace { seq, place, removed, ends, epoch, trace } = at;
+        let (seq, place, removed) = (Some(seq), Some(place), Cow::Borrowed(removed));
+        framed::encode(&Header { seq, place, removed, ends, epoch: Some(epoch), trace }, event)
     }
 
     /// Serialises an ephemeral event that serialises to the frame; for the epoch see [`Self::epoch`].
@@ -124,10 +128,10 @@ impl ConversationEvent {
 
     /// Reads a payload; the frame shares the payload's memory.
     pub fn decode(payload: &Bytes) -> Result<Self, EnvelopeError> {
-        let (Header { seq, place, removed, ends, epoch }, frame) = framed::decode(payload)?;
+        let (Header { seq, place, removed, ends, epoch, trace }, frame) = framed::decode(payload)?;
         let epoch = epoch.map(|epoch| payload.slice_ref(epoch.as_bytes()));
         let frame = payload.slice_ref(frame.as_bytes());
-        Ok(Self { seq, place, removed: removed.into_owned(), ends, epoch, frame })
+        Ok(Self { seq, place, removed: removed.into_owned(), ends, epoch, trace, frame })
     }
 }
 
@@ -210,7 +214,7 @@ mod tests {
     fn the_frame_comes_out_as_it_went_in_and_shares_the_payload() {
         let user = UserId::generate();
         let frame = serde_json::json!({"type":"x","data":{"a":"é"}});
-        let at = ChangePlace { seq: 7, place: 3, removed: &[user], ends: true, epoch: "e1" };
+        let at = ChangePlace { seq: 7, place: 3, removed: &[user], ends: true, epoch: "e1", trace: None };
         let payload = ConversationEvent::encode_change(at, &frame).unwrap();
         let event = ConversationEvent::decode(&payload).unwrap();
         assert_eq!((event.seq, event.place, event.removed, event.ends), (Some(7), Some(3), vec![user], true));

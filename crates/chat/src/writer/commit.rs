@@ -188,7 +188,8 @@ impl<S: Commit + ?Sized> Committer<S> {
         };
         if event {
             let number = batch.note(message.conversation_id, message.changed_seq, job.queued_at);
-            self.publisher.hand(Outgoing::Change(Arc::clone(&message), reaction, Arc::clone(epoch), number));
+            let trace = job.trace.as_deref().map(|trace| Box::new(trace.context));
+            self.publisher.hand(Outgoing::Change(Arc::clone(&message), reaction, Arc::clone(epoch), trace, number));
         }
         let new = message.id == job.request.message_id;
         Ok(Done { message: Some(message), new })

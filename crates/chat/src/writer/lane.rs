@@ -9,6 +9,7 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
+use tracing::Instrument;
 
 use super::{
     commit::{Commit, Committer},
@@ -16,6 +17,7 @@ use super::{
     journal::Journal,
     places::{Place, Places},
     publisher::Publisher,
+    traced::{self, Traced},
 };
 use crate::{
     ChatError, Env, Outage, Result,
@@ -32,6 +34,8 @@ pub(super) struct Job {
     pub(super) request: Request,
     pub(super) reply: oneshot::Sender<Result<Done>>,
     pub(super) queued_at: Instant,
+    /// Where its trace is recorded.
+    pub(super) trace: Option<Box<Traced>>,
     /// In its lane; of a change that is in one.
     pub(super) _place: Option<Place>,
 }
@@ -90,8 +94,9 @@ impl<S: Commit + ?Sized> Lane<S> {
             self.metrics.batch_size.observe(batch.len() as f64);
             let turn = self.places.begins(self.number, waited, leaves);
             is_congested = tell(self.number, turn, &self.metrics).unwrap_or(is_congested);
+            let span = traced::commit(self.number, &batch);
             // Should it panic, its callers are told (their answers are dropped) and the lane goes on.
-            if AssertUnwindSafe(committer.commit(batch)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(committer.commit(batch).instrument(span)).catch_unwind().await.is_err() {
                 tracing::error!(lane = self.number, "a batch of changes ended in a panic");
             }
             self.places.ends(self.number);

@@ -11,6 +11,7 @@ mod journal;
 mod lane;
 mod places;
 mod publisher;
+mod traced;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -31,6 +32,7 @@ use self::{
     lane::{Job, Lane},
     places::Places,
     publisher::{Outgoing, Publisher},
+    traced::Traced,
 };
 use crate::{
     ChatConfig, ChatError, Env, Outage, Result,
@@ -128,7 +130,9 @@ impl Writer {
         };
         let lane = &self.lanes[place.lane];
         self.metrics.queue.inc();
-        if let Err(refused) = lane.try_send(Job { request, reply, queued_at: Instant::now(), _place: Some(place) }) {
+        let trace = Traced::begin(&request);
+        let job = Job { request, reply, queued_at: Instant::now(), trace, _place: Some(place) };
+        if let Err(refused) = lane.try_send(job) {
             self.metrics.queue.dec();
             let error = match refused {
                 mpsc::error::TrySendError::Full(_) => {

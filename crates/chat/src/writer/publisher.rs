@@ -13,6 +13,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::task::TaskTracker;
+use traces::Context;
 
 use super::{
     commit::Chain,
@@ -38,8 +39,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// What is to be published.
 pub(super) enum Outgoing {
     /// A message in the state of its last change, and the reaction that this was, if it was one and that is known. Then
-    /// the epoch of the database that has it, and its number in the journal.
-    Change(Arc<Told>, Option<Reacted>, Arc<str>, Number),
+    /// the epoch of the database that has it, where its trace goes on, if that is recorded, and its number in the journal.
+    Change(Arc<Told>, Option<Reacted>, Arc<str>, Option<Box<Context>>, Number),
     /// A user's feed moved.
     Feed(UserId, UserSeq),
     /// A payload as it is.
@@ -183,9 +184,9 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
     match event {
         Outgoing::Ready(topic, payload) | Outgoing::Marker(topic, payload) => Some((topic, payload)),
         Outgoing::Feed(user, user_seq) => Some((Topic::User(user), FeedMoved::encode(user_seq))),
-        Outgoing::Change(message, reaction, epoch, _) => {
+        Outgoing::Change(message, reaction, epoch, trace, _) => {
             let topic = Topic::Conversation(message.conversation_id);
-            match encode_change(&message, reaction, &epoch) {
+            match encode_change(&message, reaction, &epoch, trace.map(|trace| *trace)) {
                 Ok(payload) => Some((topic, payload)),
                 Err(error) => {
                     tracing::error!(%error, "an event could not be serialised");
@@ -198,14 +199,19 @@ fn encode(event: Outgoing) -> Option<(Topic, Bytes)> {
 
 /// The event of a message's last change. A reaction that is published again, by a retry, is not known as one: it goes
 /// out as `message.updated`, with the same place and state.
-pub(crate) fn encode_change(message: &Told, reaction: Option<Reacted>, epoch: &str) -> serde_json::Result<Bytes> {
+pub(crate) fn encode_change(
+    message: &Told,
+    reaction: Option<Reacted>,
+    epoch: &str,
+    trace: Option<Context>,
+) -> serde_json::Result<Bytes> {
     let (conversation_id, seq, place) = (message.conversation_id, message.changed_seq, message.seq);
     let removed = match &message.system {
         Some(SystemChange::ParticipantRemoved { user }) => Some(user.id),
         _ => None,
     };
     let ends = matches!(message.system, Some(SystemChange::ConversationDeleted));
-    let at = ChangePlace { seq, place, removed: removed.as_slice(), ends, epoch };
+    let at = ChangePlace { seq, place, removed: removed.as_slice(), ends, epoch, trace };
     if let Some(Reacted { change, added }) = reaction {
         let kind = if added { EventType::ReactionAdded } else { EventType::ReactionRemoved };
         let data = ReactionEvent { message: Message::clone(message), reaction: change };

@@ -224,7 +224,7 @@ async fn commit(world: &World, lost: u32, requests: Vec<Request>) -> Vec<Result<
         .into_iter()
         .map(|request| {
             let (reply, answer) = oneshot::channel();
-            (Job { request, reply, queued_at: Instant::now(), _place: None }, answer)
+            (Job { request, reply, queued_at: Instant::now(), trace: None, _place: None }, answer)
         })
         .unzip();
     committer.commit(jobs).await;

@@ -31,7 +31,7 @@ impl<T: Transport> Connection<T> {
     pub(super) async fn write(&mut self) -> std::result::Result<(), End> {
         // Read first: what it stands for is in the outbox by now.
         let stamp = self.link.mark.as_ref().and_then(|mark| mark.stamp(&self.link));
-        let Taken { frames, close, is_all } = self.link.outbox.take(WRITE_BATCH);
+        let Taken { frames, close, is_all, writes } = self.link.outbox.take(WRITE_BATCH);
         let id = stamp.filter(|_| is_all).map(|stamp| stamp.to_string());
         self.read_last = false;
         let ping = std::mem::take(&mut self.ping_due);
@@ -61,6 +61,9 @@ impl<T: Transport> Connection<T> {
             }
         };
         let is_roomy = self.link.outbox.written(written.is_ok());
+        if written.is_ok() {
+            writes.written();
+        }
         self.node.metrics.frames_sent.inc_by(count);
         self.node.metrics.bytes_sent.inc_by(bytes);
         if !is_roomy || is_busy(&self.link) {

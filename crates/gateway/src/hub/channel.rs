@@ -9,7 +9,7 @@ mod unprotected;
 use std::sync::Arc;
 
 use chat::{Map, Protections, Set, envelope::ConversationEvent};
-use protocol::{Change, Changes, ChangesTag, ConversationId, Seq, SystemChange, UserId};
+use protocol::{Change, Changes, ChangesTag, ConversationId, NodeId, Seq, SystemChange, UserId};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -22,14 +22,17 @@ use crate::{
     journal::{Deliveries, Delivery},
     link::Link,
     outbox::Class,
+    traced,
 };
 
 /// An event ready for sockets.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) place: Seq,
     pub(crate) out: Out,
     pub(crate) frame: Utf8Bytes,
+    /// Where its trace is recorded.
+    pub(crate) trace: Option<Box<traced::Delivery>>,
 }
 
 /// Who no longer takes part after an event.
@@ -63,6 +66,11 @@ impl Ready {
             changes_frame(id, seq.saturating_sub(1), seq, Vec::new())
         }
     }
+
+    /// The same for later: a trace shows what is delivered as it comes.
+    fn for_later(&self) -> Self {
+        Self { place: self.place, out: self.out.clone(), frame: self.frame.clone(), trace: None }
+    }
 }
 
 /// What an offered event calls for.
@@ -82,6 +90,8 @@ pub(crate) struct Rules {
     pub(crate) protections: Protections,
     pub(crate) bounds: Bounds,
     pub(crate) deliveries: Deliveries,
+    /// For traces.
+    pub(crate) node: Option<NodeId>,
 }
 
 /// One conversation on this node.
@@ -119,7 +129,8 @@ impl Channel {
         self.active = Some(Instant::now());
         let bytes = frame.len();
         let out = if event.ends { Out::Everybody } else { Out::These(event.removed) };
-        let ready = Ready { place: event.place.unwrap_or(seq), out, frame };
+        let trace = event.trace.and_then(|trace| traced::Delivery::begin(trace, self.id, seq, self.rules.node));
+        let ready = Ready { place: event.place.unwrap_or(seq), out, frame, trace };
         self.unprotected(seq, &ready);
         let Bounds { early_events: events, waiting_bytes, .. } = self.rules.bounds;
         match self.order.offer(seq, ready, bytes, Room { events, bytes: waiting_bytes }) {
@@ -275,7 +286,7 @@ impl Channel {
 
     fn deliver(&mut self, events: Vec<(Seq, Ready)>) -> Vec<Arc<Link>> {
         let mut gone = Vec::new();
-        for (seq, event) in events {
+        for (seq, mut event) in events {
             let mut connections = 0;
             for subscriber in &mut self.subscribers {
                 match &mut subscriber.stage {
@@ -284,7 +295,8 @@ impl Channel {
                         if seq > *cursor
                             && let Some(frame) = event.frame_for(self.id, seq, subscriber.visible_from)
                         {
-                            subscriber.link.outbox.push(frame, Class::Durable);
+                            let write = event.trace.as_mut().and_then(|trace| trace.to(&subscriber.link));
+                            subscriber.link.outbox.push_traced(frame, Class::Durable, write);
                         }
                     }
                     Stage::Starting(held) => held.push(seq, &event, &self.rules.bounds),

@@ -136,7 +136,7 @@ async fn what_another_program_publishes_on_our_topics_harms_nobody() {
     let epoch = world.chat.heads_seen(&[]).await.unwrap().epoch;
     let topic = Topic::Conversation(room);
     let change = |seq| {
-        let at = ChangePlace { seq, place: seq, removed: &[], ends: false, epoch: &epoch };
+        let at = ChangePlace { seq, place: seq, removed: &[], ends: false, epoch: &epoch, trace: None };
         let event = json!({"type": "message.created", "seq": seq});
         ConversationEvent::encode_change(at, &event).unwrap()
     };

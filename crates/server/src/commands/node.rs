@@ -18,13 +18,13 @@ const LAST: Duration = Duration::from_secs(1);
 pub(super) fn run(config: &Config, role: Role) -> Result<ExitCode, Failure> {
     let telemetry = Telemetry::start(&config.settings)?;
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve(config, role));
+    let ended = runtime.block_on(serve(config, role, &telemetry));
     runtime.shutdown_timeout(LAST);
     telemetry.shutdown();
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(config: &Config, role: Role) -> Result<(), Failure> {
+async fn serve(config: &Config, role: Role, telemetry: &Telemetry) -> Result<(), Failure> {
     // Before anybody can be told that we are here: from then on a signal must end the node cleanly.
     let shutdown = shutdown_signal()?;
     let public = bind("STARLING_LISTEN", &config.settings.listen).await?;
@@ -34,7 +34,7 @@ async fn serve(config: &Config, role: Role) -> Result<(), Failure> {
     };
     let gone = |error: std::io::Error| Failure::failed(format_args!("the listener is gone: {error}"));
     let address = public.local_addr().map_err(gone)?;
-    let node = Node::start(config, role, address).await?;
+    let node = Node::start(config, role, address, telemetry).await?;
     // Only now: who cannot start says so in one line and nothing else.
     let version = env!("CARGO_PKG_VERSION");
     let open_files = limits::raise_open_files();

@@ -30,7 +30,7 @@ impl Held {
         let fits = self.events.len() < bounds.held_events && self.bytes + bytes <= bounds.waiting_bytes;
         if fits && !self.overflowed && self.link.hold(bytes) {
             self.bytes += bytes;
-            self.events.push((seq, event.clone()));
+            self.events.push((seq, event.for_later()));
         } else {
             self.overflow();
         }

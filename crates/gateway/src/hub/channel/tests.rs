@@ -8,7 +8,8 @@ use crate::testing::link;
 
 fn event(seq: Seq) -> ConversationEvent {
     let frame = format!("{seq}").into();
-    ConversationEvent { seq: Some(seq), place: Some(seq), removed: Vec::new(), ends: false, epoch: None, frame }
+    let (seq, removed) = (Some(seq), Vec::new());
+    ConversationEvent { seq, place: seq, removed, ends: false, epoch: None, trace: None, frame }
 }
 
 #[test]

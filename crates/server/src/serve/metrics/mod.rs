@@ -8,14 +8,14 @@ use std::sync::Arc;
 use bus::redis::RedisBus;
 use gateway::Gateway;
 use prometheus::{
-    IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
     process_collector::ProcessCollector,
 };
 use store::{Store, postgres::PostgresStore};
 
 use self::stored::Stored;
 use super::readiness::{Report, Status};
-use crate::config::Role;
+use crate::{config::Role, telemetry::Spans};
 
 /// Parts that count for themselves; their numbers are copied when somebody looks.
 pub(crate) struct Counted {
@@ -23,6 +23,7 @@ pub(crate) struct Counted {
     pub(crate) postgres: Option<PostgresStore>,
     pub(crate) redis: Option<Arc<RedisBus>>,
     pub(crate) gateway: Option<Gateway>,
+    pub(crate) spans: Option<Arc<Spans>>,
 }
 
 /// The registry, and the gauges that are set when somebody looks.
@@ -36,6 +37,7 @@ pub(crate) struct Metrics {
     bus_up: IntGauge,
     store: StoreMetrics,
     redis: RedisMetrics,
+    spans: SpanMetrics,
 }
 
 struct StoreMetrics {
@@ -51,6 +53,11 @@ struct RedisMetrics {
     subscriptions: IntGauge,
 }
 
+struct SpanMetrics {
+    exported: IntCounter,
+    dropped: IntCounterVec,
+}
+
 impl Metrics {
     /// Registers them: those of the parts that there are.
     pub(crate) fn register(registry: Registry, counted: Counted, role: Role) -> Result<Self, prometheus::Error> {
@@ -61,6 +68,7 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let everywhere = Adder { registry: &registry, wanted: true };
         let with_redis = Adder { wanted: counted.redis.is_some(), ..everywhere };
+        let with_traces = Adder { wanted: counted.spans.is_some(), ..everywhere };
         let with_postgres = Adder { wanted: counted.postgres.is_some(), ..everywhere };
         Ok(Self {
             ready: everywhere.gauge("starling_ready", "1 when this node should get traffic, as /readyz says.")?,
@@ -76,6 +84,7 @@ impl Metrics {
                 .gauge("starling_bus_up", "1 when the bus answers and every subscription is confirmed.")?,
             store: StoreMetrics::register(with_postgres)?,
             redis: RedisMetrics::register(with_redis)?,
+            spans: SpanMetrics::register(with_traces)?,
             counted,
             registry,
         })
@@ -95,6 +104,9 @@ impl Metrics {
         }
         if let Some(redis) = &self.counted.redis {
             self.redis.copy(redis);
+        }
+        if let Some(spans) = &self.counted.spans {
+            self.spans.copy(spans);
         }
         if let Some(gateway) = &self.counted.gateway {
             gateway.observe();
@@ -145,12 +157,34 @@ impl RedisMetrics {
 
     fn copy(&self, redis: &RedisBus) {
         let stats = redis.stats();
-        let raise = |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
         raise(&self.dropped, stats.dropped);
         raise(&self.foreign, stats.foreign);
         raise(&self.connects, stats.connects);
         self.subscriptions.set(i64::try_from(stats.subscriptions).unwrap_or(i64::MAX));
     }
+}
+
+impl SpanMetrics {
+    fn register(adder: Adder<'_>) -> Result<Self, prometheus::Error> {
+        let dropped = Opts::new(
+            "starling_spans_dropped_total",
+            "Spans that no collector has: of exports that failed, and of those that found the queue full.",
+        );
+        Ok(Self {
+            exported: adder.counter("starling_spans_exported_total", "Spans of traces that the collector took.")?,
+            dropped: adder.add(IntCounterVec::new(dropped, &["reason"])?)?,
+        })
+    }
+
+    fn copy(&self, spans: &Spans) {
+        raise(&self.exported, spans.exported());
+        raise(&self.dropped.with_label_values(&["export_failed"]), spans.refused());
+        raise(&self.dropped.with_label_values(&["queue_full"]), spans.turned_away());
+    }
+}
+
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 /// Makes metrics, and registers those that are wanted on this node.
