@@ -59,7 +59,9 @@ mod tests {
     #[test]
     fn a_span_goes_with_its_frame() {
         let mut writes = Writes::default();
-        [2, 3, 7].into_iter().for_each(|place| writes.add(place, Span::none()));
+        for place in [2, 3, 7] {
+            writes.add(place, Span::none());
+        }
         assert_eq!(places(&writes.take(1)), [0_usize; 0]);
         assert_eq!(places(&writes), [1, 2, 6]);
         // The third and the fourth frame go.
