@@ -176,8 +176,10 @@ async fn why_somebody_did_not_get_a_message_is_told(cluster: &mut Cluster) -> Re
 
     // A client that was away and resumes.
     to.offline().await?;
+    let connections = format!("users/{}/connections", ben.id);
+    until(first, &connections, |answer| answer["connections"] == json!([])).await?;
     let missed = from.send(id, "while ben was away").await?;
-    verdict(first, &ben, missed.id, "lost").await?;
+    verdict(first, &ben, missed.id, "not_connected").await?;
     to.online().await?;
     to.sees(id, "while ben was away").await?;
     verdict(first, &ben, missed.id, "resumed").await?;
