@@ -73,8 +73,10 @@ export class Server {
       child.stdout.on('data', (data) => {
         out += data;
         const line = /^listening on (http:\S+)\n/m.exec(out);
-        if (!line) return;
+        const admin = /^admin on (http:\S+)\n/m.exec(out);
+        if (!line || (this.env.STARLING_ADMIN_LISTEN && !admin)) return;
         clearTimeout(timer);
+        this.admin = admin?.[1];
         found(line[1]);
       });
     });

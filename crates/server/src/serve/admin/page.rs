@@ -9,8 +9,8 @@ use axum::{
 };
 
 /// Scripts, styles and calls of this address only.
-const POLICY: &str =
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
 
 macro_rules! file {
     ($name:literal, $kind:literal) => {
