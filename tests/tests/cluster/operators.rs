@@ -31,7 +31,7 @@ scenarios! {
 }
 
 /// Calls a node's operators' API: the status and what it said.
-async fn call(node: &Node, method: &str, path: &str) -> Result<(u16, Value)> {
+pub(crate) async fn call(node: &Node, method: &str, path: &str) -> Result<(u16, Value)> {
     call_with(node, method, path, Some(&format!("Bearer {ADMIN_TOKEN}"))).await
 }
 
@@ -47,7 +47,7 @@ async fn call_with(node: &Node, method: &str, path: &str, authorization: Option<
     Ok((status, serde_json::from_str(&text).with_context(|| format!("{path}: {status} {text}"))?))
 }
 
-async fn get(node: &Node, path: &str) -> Result<Value> {
+pub(crate) async fn get(node: &Node, path: &str) -> Result<Value> {
     let (status, body) = call(node, "GET", path).await?;
     ensure!(status == 200, "{path}: {status} {body}");
     Ok(body)
@@ -59,7 +59,7 @@ fn nodes(cluster: &Cluster) -> Vec<&Node> {
 }
 
 /// The node of this address, as the others call it.
-async fn id_of(node: &Node) -> Result<String> {
+pub(crate) async fn id_of(node: &Node) -> Result<String> {
     let answer = get(node, "nodes").await?;
     let nodes = answer["nodes"].as_array().context("nodes")?;
     let this = nodes.iter().find(|other| other["listen"] == node.address()).context("the node itself")?;
@@ -67,7 +67,7 @@ async fn id_of(node: &Node) -> Result<String> {
 }
 
 /// Waits until a call answers as wanted.
-async fn until(node: &Node, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+pub(crate) async fn until(node: &Node, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
     eventually(path, SOON, async || {
         let answer = get(node, path).await?;
         ensure!(wanted(&answer), "{path}: {answer}");

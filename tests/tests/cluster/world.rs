@@ -122,6 +122,21 @@ pub(crate) async fn on_a_cluster_traced_to(
     run(Cluster::start_with(config), Errors::None, scenario).await;
 }
 
+/// A cluster whose nodes log all that they can, and whose Redis the scenario breaks.
+pub(crate) async fn on_a_cluster_that_logs_everything(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let mut config = config();
+    let log = "trace";
+    config.env.push(("STARLING_LOG".into(), log.into()));
+    run(Cluster::start_with(config), Errors::Some, scenario).await;
+}
+
+/// Four gateways and two api nodes, to which the scenario does all that operators and misfortune do.
+pub(crate) async fn on_four_gateways(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
+    let mut config = ClusterConfig { gateways: 4, apis: 2, ..config() };
+    config.env.push(("STARLING_SWEEP_INTERVAL".into(), "1s".into()));
+    run(Cluster::start_with(config), Errors::Some, scenario).await;
+}
+
 /// A cluster whose Redis the scenario breaks.
 pub(crate) async fn on_a_cluster_that_loses_redis(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
     run(Cluster::start_with(config()), Errors::Some, scenario).await;
@@ -177,8 +192,17 @@ fn check_logs(cluster: &Cluster, errors: Errors) -> Result<()> {
             ensure!(!line.contains("panicked at"), "a node panicked: {line}");
             let calls = line.contains(" ERROR ") || line.contains(" WARN ");
             ensure!(errors == Errors::Some || !calls, "a node calls for an operator: {line}");
+            check_secrets(cluster, line)?;
         }
     }
+    Ok(())
+}
+
+/// A line of a log holds nothing that proves who somebody is.
+fn check_secrets(cluster: &Cluster, line: &str) -> Result<()> {
+    // What every JSON Web Token begins with: `{"` in base64.
+    let is_secret = line.contains("eyJ") || line.contains(cluster.secret()) || line.contains(ADMIN_TOKEN);
+    ensure!(!is_secret, "a secret is in a log: {line}");
     Ok(())
 }
 

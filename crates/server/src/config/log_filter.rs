@@ -6,7 +6,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use super::parse::{Bad, Parsed};
 
 /// What log lines of ours name as their part.
-const PARTS: &[&str] = &["api", "bus", "chat", "gateway", "load", "protocol", "server", "starling", "store"];
+const PARTS: &[&str] = &["api", "bus", "chat", "gateway", "load", "protocol", "server", "starling", "store", "traces"];
 
 const MEND: &str = "write a level (off, error, warn, info, debug, trace), or a list such as info,gateway=debug";
 

@@ -263,7 +263,8 @@ settings! {
         /// as they come; 0: none.
         trace_events: u32 = parse::whole::<0, 1_000_000>, "STARLING_TRACE_EVENTS", Number, Open, Same("32768");
         /// What is logged to stderr: a level, or a filter such as `info,gateway=debug`. A word alone
-        /// is a level or a part of Starling; parts of libraries have a level with them (`info,hyper=debug`).
+        /// is a level or a part of Starling; parts of libraries have a level with them (`info,hyper=debug`). What people
+        /// write, passwords and tokens are in no log at any level.
         log: String = log_filter, "STARLING_LOG", Text, Open, Same("info");
         /// `pretty` for people, `json` for collectors.
         log_format: LogFormat = parse::log_format, "STARLING_LOG_FORMAT", Text, Open, Same("pretty");

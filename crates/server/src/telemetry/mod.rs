@@ -14,7 +14,7 @@ use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing::Dispatch;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
-    filter::{LevelFilter, Targets},
+    filter::{FilterExt as _, LevelFilter, Targets},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
@@ -28,6 +28,10 @@ use crate::{
 
 /// A dead collector makes the SDK log an error per batch; that it is dead, the operator sees there.
 const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off,opentelemetry-http=off";
+
+/// Parts of libraries that log, below `info`, what goes through them: what people say, and what proves who they are.
+/// Whatever is asked for, that is in no log.
+const TALKATIVE: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
 
 /// How long the last spans may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -66,6 +70,8 @@ fn dispatch(log: &str, format: LogFormat, traces: Option<&SdkTracerProvider>) ->
     // Of spans that are for the collector alone the log shows nothing; without a collector they are then disabled.
     let filter = EnvFilter::try_new(format!("{log}{quiet},{}=off", traces::TARGET))
         .map_err(|error| Failure::configuration("STARLING_LOG", error, "write a level such as info"))?;
+    let discreet = TALKATIVE.map(|part| (part, LevelFilter::INFO));
+    let filter = filter.and(Targets::new().with_default(LevelFilter::TRACE).with_targets(discreet));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).with_filter(filter).boxed(),

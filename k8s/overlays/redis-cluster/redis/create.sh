@@ -31,9 +31,23 @@ for server in $SERVERS; do
   fi
 done
 
-for server in $SERVERS; do
-  ask "$server" flushall >/dev/null 2>&1 || true # a replica refuses, and has nothing of its own
-  ask "$server" cluster reset soft >/dev/null
+# Forgets what an earlier run left half made.
+reset() {
+  for server in $SERVERS; do
+    ask "$server" flushall >/dev/null 2>&1 || true # a replica refuses, and has nothing of its own
+    ask "$server" cluster reset soft >/dev/null
+  done
+}
+# Whether every server knows only itself.
+alone() {
+  for server in $SERVERS; do
+    [ "$(field "$server" cluster_known_nodes)" = 1 ] || return 1
+  done
+}
+# One that is not reset yet may greet one that is, which then knows it again: so until it lasts.
+reset
+until sleep 1 && alone; do
+  reset
 done
 # shellcheck disable=SC2086 # a list of words
 redis-cli --cluster create $addresses --cluster-replicas 1 --cluster-yes

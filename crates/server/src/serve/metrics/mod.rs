@@ -68,7 +68,6 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let everywhere = Adder { registry: &registry, wanted: true };
         let with_redis = Adder { wanted: counted.redis.is_some(), ..everywhere };
-        let with_traces = Adder { wanted: counted.spans.is_some(), ..everywhere };
         let with_postgres = Adder { wanted: counted.postgres.is_some(), ..everywhere };
         Ok(Self {
             ready: everywhere.gauge("starling_ready", "1 when this node should get traffic, as /readyz says.")?,
@@ -84,7 +83,7 @@ impl Metrics {
                 .gauge("starling_bus_up", "1 when the bus answers and every subscription is confirmed.")?,
             store: StoreMetrics::register(with_postgres)?,
             redis: RedisMetrics::register(with_redis)?,
-            spans: SpanMetrics::register(with_traces)?,
+            spans: SpanMetrics::register(everywhere)?,
             counted,
             registry,
         })
@@ -170,9 +169,14 @@ impl SpanMetrics {
             "starling_spans_dropped_total",
             "Spans that no collector has: of exports that failed, and of those that found the queue full.",
         );
+        let dropped = adder.add(IntCounterVec::new(dropped, &["reason"])?)?;
+        // There before anything happens, without a collector too.
+        for reason in ["export_failed", "queue_full"] {
+            dropped.with_label_values(&[reason]);
+        }
         Ok(Self {
             exported: adder.counter("starling_spans_exported_total", "Spans of traces that the collector took.")?,
-            dropped: adder.add(IntCounterVec::new(dropped, &["reason"])?)?,
+            dropped,
         })
     }
 
