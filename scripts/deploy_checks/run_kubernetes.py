@@ -1,0 +1,197 @@
+"""Starts the pods of k8s/overlays/dev all at once, as Kubernetes does: each container with its arguments, the variables of
+its ConfigMap and Secret, its user and its rights; restarts what fails, asks by its probes, and stops by its `preStop` and
+in its grace period. In front of them HAProxy and then nginx, by the commands of their README files.
+"""
+
+import re
+
+import images
+import kubernetes
+import pods
+from report import ROOT, Problem, Report
+from smoke import Chat, get
+
+OVERLAY = ROOT / "k8s/overlays/dev"
+# Two gateways and an api node, as in the examples of deploy/.
+NODES = {"gateway": (1, 2), "api": (3,), "migrate": (4,)}
+SERVERS = {"postgres": 10, "redis": 11}
+BALANCERS = {"haproxy": 20, "nginx": 21}
+PATIENCE = 90  # seconds within which all is ready on a busy machine
+# kubernetes.py compares it with terminationGracePeriodSeconds: the drain window, and 40 s.
+GRACE = 70
+
+
+def check(report: Report, network: pods.Network) -> None:
+    running: dict[str, tuple[pods.Pod, dict]] = {}
+    with report.check("k8s/overlays/dev, run: all pods at once; they find each other, and are ready by their own probes"):
+        builder = kubernetes.find_builder()
+        documents = kubernetes.built(builder, OVERLAY) if builder else kubernetes.raw(OVERLAY)
+        network.know({name: f"{pods.PREFIX}{number}" for name, number in services(documents).items()})
+        held = variables(documents)
+        pairs = [pair for document in documents for pair in started(network, document, held)]
+        ready(pairs)
+        running = {pod.name: (pod, container) for pod, container in pairs}
+    if not running:
+        return
+    gateways = [pod.address for name, (pod, _) in running.items() if name.startswith("gateway")]
+    for name in BALANCERS:
+        what = f"a chat through {name}, as deploy/{name}/README.md starts it, goes on when a gateway's pod is replaced"
+        with report.check(f"k8s/overlays/dev, run: {what}"):
+            chat = behind(network, name)
+            chat.talk()
+            chat.stream()
+            chat.spread(gateways)
+            leave(*running["gateway-1"])
+            chat.connect()
+            chat.talk()
+            running["gateway-1"][0].start()
+            ready([running["gateway-1"]])
+            chat.close()
+    with report.check("k8s/overlays/dev, run: what lives is alive by its own probe"):
+        for pod, container in running.values():
+            done, said = probe(pod, container, "livenessProbe")
+            if not done:
+                raise Problem(f"{pod.name}: {said}")
+
+
+def ready(pairs: list[tuple[pods.Pod, dict]]) -> None:
+    """Waits for all of them, and asks each one every time: those that ended are started anew, whoever waits for them."""
+
+    def answers() -> tuple[bool, str]:
+        said = {pod.name: probe(pod, container, "readinessProbe") for pod, container in pairs}
+        return all(done for done, _ in said.values()), str({name: why for name, (done, why) in said.items() if not done})
+
+    pods.until("all are ready", PATIENCE, answers, [pod for pod, _ in pairs])
+
+
+def services(documents: list[dict]) -> dict[str, int]:
+    """The names that pods look up, by the Services: each must lead to a port that the container has."""
+    names = {}
+    for document in documents:
+        name = document["metadata"]["name"]
+        if document["kind"] == "Service" and name in SERVERS:
+            deployment = next(d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == name)
+            ports = {port["name"]: port["containerPort"] for port in container_of(deployment)["ports"]}
+            for port in document["spec"]["ports"]:
+                if ports.get(port["targetPort"]) != port["port"]:
+                    raise Problem(f"the Service {name} has port {port['port']}, and its container {ports}")
+            names[name] = SERVERS[name]
+    return names
+
+
+def variables(documents: list[dict]) -> dict[tuple[str, str], dict[str, str]]:
+    """What each ConfigMap and Secret holds; a patch comes after what it changes."""
+    held: dict[tuple[str, str], dict[str, str]] = {}
+    for document in documents:
+        if document["kind"] in ("ConfigMap", "Secret"):
+            key = document["kind"], document["metadata"]["name"]
+            held[key] = held.get(key, {}) | document.get("data", document.get("stringData", {}))
+    return held
+
+
+def container_of(document: dict) -> dict:
+    return document["spec"]["template"]["spec"]["containers"][0]
+
+
+def started(network: pods.Network, document: dict, held: dict) -> list[tuple[pods.Pod, dict]]:
+    """The pods of a Deployment or Job."""
+    if document["kind"] not in ("Deployment", "Job"):
+        return []
+    spec, container = document["spec"]["template"]["spec"], container_of(document)
+    environment = {}
+    for source in container.get("envFrom", []):
+        kind = "ConfigMap" if "configMapRef" in source else "Secret"
+        environment |= held[kind, (source.get("configMapRef") or source["secretRef"])["name"]]
+    environment |= {entry["name"]: entry["value"] for entry in container.get("env", [])}
+    name = document["metadata"]["name"].removeprefix("starling-")
+    if name == "postgres":
+        image = images.Postgres(environment, network.folder)
+    elif name == "redis":
+        image = images.Redis(container["args"])
+    else:
+        image = images.Starling(container["args"])
+    # The owner of PostgreSQL's files is another one on this machine; ours is the manifest's.
+    said = spec["securityContext"]
+    user = image.user if name in SERVERS else f"{said['runAsUser']}:{said['runAsGroup']}"
+    binds = image.binds
+    places = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
+    # Of its emptyDirs one holds the database that was set up before: as a bind.
+    folders = image.folders | {place: images.owned(user) for place in places if not any(bind.startswith(place) for bind in binds)}
+    made = []
+    for number in NODES.get(name) or (SERVERS[name],):
+        pod = network.pod(
+            f"{name}-{number}" if name in NODES else name,
+            number,
+            command=image.command,
+            environment=image.environment | environment,
+            user=user,
+            binds=binds,
+            folders=folders,
+            read_only=container["securityContext"].get("readOnlyRootFilesystem", False),
+            workdir=image.workdir,
+        )
+        pod.start()
+        made.append((pod, container))
+    return made
+
+
+def probe(pod: pods.Pod, container: dict, kind: str) -> tuple[bool, str]:
+    """Asks as the kubelet does, and starts what has ended with an error anew. A Job is ready when it is done."""
+    code = pod.ended()
+    if code is not None and code != 0:
+        if pod.starts >= 10:
+            raise Problem(f"{pod.name} ended with {code} for the tenth time:\n{pod.log}")
+        pod.start()
+        return False, f"it ended with {code}"
+    asked = container.get(kind)
+    if asked is None:
+        return ("ports" in container or code == 0), "it runs"
+    if code == 0:
+        raise Problem(f"{pod.name} ended:\n{pod.log}")
+    if "exec" in asked:
+        code, said = pod.ask(asked["exec"]["command"], asked.get("timeoutSeconds", 1) + 4)
+        return code == 0, said
+    port = next(port["containerPort"] for port in container["ports"] if port["name"] == asked["httpGet"]["port"])
+    status, said = get(f"http://{pod.address}:{port}{asked['httpGet']['path']}", asked.get("timeoutSeconds", 1))
+    return 200 <= status < 400, f"{status} {said}"
+
+
+def leave(pod: pods.Pod, container: dict) -> None:
+    """Kubernetes takes a pod away: `preStop`, SIGTERM, and the end in its time."""
+    code, said = pod.ask(container["lifecycle"]["preStop"]["exec"]["command"], pods.MOMENT)
+    if code != 0:
+        raise Problem(f"preStop ended with {code}: {said}")
+    if code := pod.stop(GRACE):
+        raise Problem(f"it ended with {code}:\n{pod.log}")
+
+
+def behind(network: pods.Network, name: str) -> Chat:
+    """Starts a load balancer with the first block of commands of its README, as it stands there."""
+    folder = ROOT / "deploy" / name
+    found = re.search(r"^```sh[^\n]*\n(.*?)^```$", (folder / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    if not found:
+        raise Problem(f"deploy/{name}/README.md has no block of commands")
+    user = "65534:65534"
+    # One to work in, and the README's own for what nginx writes: "an existing folder".
+    folders = {"/work": images.owned(user), "/run/starling-nginx": images.owned(user)}
+    pod = network.pod(
+        name,
+        BALANCERS[name],
+        command=["bash", "-ec", f"cp /templates/* .\n{found[1]}"],
+        environment={"PATH": images.PATH},
+        user=user,
+        binds={f"/templates/{path.name}": path for path in folder.glob("*.template")},
+        folders=folders,
+        workdir="/work",
+    )
+    pod.start()
+    url = f"http://{pod.address}:8080"
+
+    def answers() -> tuple[bool, str]:
+        if (code := pod.ended()) is not None:
+            raise Problem(f"{name} ended with {code}:\n{pod.log}")
+        status, said = get(f"{url}/v1/me")
+        return status == 401, f"{status} {said}"
+
+    pods.until(f"{name} leads to a node", PATIENCE, answers, [pod])
+    return Chat(url)
