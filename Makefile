@@ -18,7 +18,7 @@ MINUTES ?= 30
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 ARGS ?=
 
-.PHONY: help run cluster build test test-rust test-simulation test-web test-guide test-schema check check-format check-lints \
+.PHONY: help run cluster build test test-rust test-simulation test-web test-guide test-deploy test-schema check check-format check-lints \
 	check-dependencies check-generated check-deploy generate generate-guide soak-test soak simulate bench bench-quick bench-micro load
 
 help: ## This list
@@ -40,7 +40,7 @@ build:
 	@scripts/install-deps test
 	cargo test --workspace --no-run
 
-test: test-rust test-simulation test-web test-guide test-schema ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
+test: test-rust test-simulation test-web test-guide test-deploy test-schema ## All tests, against real PostgreSQL, Redis, nginx and Chromium that they start themselves
 
 # --no-fail-fast: one run tells all that is broken.
 test-rust: build
@@ -54,10 +54,16 @@ test-simulation:
 test-web: build
 	@STARLING_BIN=$(STARLING) tests/browser/run
 
-# Every step of docs/guide.md again, against a server of its own, and every recipe of docs/load-testing.md.
+# Every step of docs/guide.md again, against a server of its own, every recipe of docs/load-testing.md, and of all other
+# pages every command that can run here.
 test-guide: build
 	@STARLING_BIN=$(STARLING) python3 -B scripts/guide check
 	@STARLING_BIN=$(STARLING) python3 -B scripts/recipes check
+	@STARLING_BIN=$(STARLING) python3 -B scripts/commands
+
+# What docker-compose.yml and k8s/ start, as processes with exactly their commands and environments.
+test-deploy: build
+	@STARLING_BIN=$(STARLING) scripts/check-deploy run
 
 # What the OpenAPI document allows, and what it forbids, sent to a running server.
 test-schema: build

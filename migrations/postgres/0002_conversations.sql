@@ -101,7 +101,7 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_list ON notifications (user_id, created_at DESC, id DESC);
 CREATE INDEX notifications_feed ON notifications (user_id, user_seq);
-CREATE INDEX notifications_unread ON notifications (user_id) WHERE read_at IS NULL;
+CREATE INDEX notifications_unread ON notifications (user_id, created_at DESC, id DESC) WHERE read_at IS NULL;
 
 -- Head of the org's announcements, taken under this row's lock.
 ALTER TABLE orgs ADD announcement_seq bigint NOT NULL DEFAULT 0;

@@ -1,4 +1,4 @@
-"""One gateway and one api node on PostgreSQL and Redis, by scripts/cluster. Ended by its own process, never by name."""
+"""Gateways and one api node on PostgreSQL and Redis, by scripts/cluster. Ended by its own process, never by name."""
 
 import os
 import re
@@ -31,18 +31,19 @@ def end(process: subprocess.Popen) -> None:
 
 
 class Cluster:
-    """`env`: what docs/load-testing.md calls URL, GATEWAY_PID and GATEWAY_ADMIN, and the cluster's own file."""
+    """`env`: what docs/load-testing.md calls URL, GATEWAY_PID and GATEWAY_ADMIN, and what is in the cluster's `file`."""
 
-    def __init__(self, root: Path, binary: Path):
-        self.root, self.binary = root, binary
+    def __init__(self, root: Path, binary: Path, gateways: int = 1):
+        self.root, self.binary, self.gateways = root, binary, gateways
         self.env: dict[str, str] = {}
+        self.file = ""
 
     def __enter__(self) -> "Cluster":
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = str(found.getsockname()[1])
-        settings = {"PORT": port, "GATEWAYS": "1", "APIS": "1", "STARLING_BIN": str(self.binary)}
-        self.folder = tempfile.TemporaryDirectory(prefix="starling-recipes-cluster.")
+        settings = {"PORT": port, "GATEWAYS": str(self.gateways), "APIS": "1", "STARLING_BIN": str(self.binary)}
+        self.folder = tempfile.TemporaryDirectory(prefix="starling-cluster-of-pages.")
         self.log = Path(self.folder.name) / "log"
         script, env = self.root / "scripts" / "cluster", os.environ | settings
         with self.log.open("ab") as log:
@@ -73,6 +74,7 @@ class Cluster:
                 admin = re.search(r"^admin on (\S+)", Path(gateway[2]).read_text(encoding="utf-8"), re.MULTILINE)
                 if admin is None:
                     break
+                self.file = file[1]
                 return env | {"URL": url, "GATEWAY_PID": gateway[1], "GATEWAY_ADMIN": admin[1]}
             if self.process.poll() is not None:
                 break

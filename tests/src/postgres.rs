@@ -151,6 +151,8 @@ impl PrivatePostgres {
             "shared_buffers=32MB".into(),
             "fsync=off".into(),
             "full_page_writes=off".into(),
+            // In its own folder: what is killed would leave it behind in memory.
+            "dynamic_shared_memory_type=mmap".into(),
         ];
         for setting in own.iter().chain(&self.settings) {
             launch = launch.args(["-c", setting]);

@@ -31,6 +31,7 @@ mod presence;
 mod receipts;
 mod redis_kinds;
 mod redis_outage;
+mod rights;
 mod rolling;
 mod rotation;
 mod search;

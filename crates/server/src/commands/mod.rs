@@ -36,7 +36,7 @@ pub fn run(command: Command, sources: &Sources) -> Result<ExitCode, Failure> {
             runtime()?.block_on(admin::run(&config, task))
         }
         Command::Check { json } => {
-            let config = load(Purpose::Node(Role::Serve))?;
+            let config = load(Purpose::Node(Role::Serve)).inspect_err(|failure| check::refused(failure, json))?;
             runtime()?.block_on(check::run(&config, json))
         }
         Command::Healthcheck => {

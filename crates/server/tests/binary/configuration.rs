@@ -51,6 +51,17 @@ async fn a_configuration_that_cannot_work_is_one_line_and_exit_code_2() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_cannot_work_is_a_finding_for_who_checks_with_json() {
+    let refused = run(&["check", "--json"], &[("STARLING_LISTEN", "nonsense")]).await;
+    assert_eq!(refused.code, Some(2));
+    let found: serde_json::Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!((&found["ok"], &found["findings"][0]["part"]), (&false.into(), &"configuration".into()), "{found}");
+    let line = found["findings"][0]["what"].as_str().unwrap();
+    assert!(line.starts_with("STARLING_LISTEN: "), "{line}");
+    assert_eq!(refused.stderr.trim(), format!("starling: {line}"));
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_told_with_the_setting_that_named_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

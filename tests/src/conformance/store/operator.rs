@@ -83,7 +83,9 @@ pub async fn orgs_and_their_people_are_found_by_name(store: Arc<dyn Store>) {
     world.store.report(report).await.unwrap();
     let slugs = async |after: &str, limit| {
         let orgs = world.store.orgs(after, limit).await.unwrap();
-        orgs.into_iter().map(|org| (org.slug, org.open_reports)).collect::<Vec<_>>()
+        // Some stores begin with the org of a system that names none.
+        let made = orgs.into_iter().filter(|org| org.slug != "default");
+        made.map(|org| (org.slug, org.open_reports)).collect::<Vec<_>>()
     };
     assert_eq!(slugs("", 10).await, [("acme".to_owned(), 1), ("elsewhere".to_owned(), 0)]);
     assert_eq!((slugs("acme", 10).await.len(), slugs("", 1).await.len(), slugs("zzz", 10).await.len()), (1, 1, 0));

@@ -64,6 +64,11 @@ impl Findings {
         self.add(Finding { part, level: Level::Fail, what: what.to_string(), mend: Some(mend.to_string()) });
     }
 
+    /// It does not work, and the text says how to mend it.
+    pub(super) fn refused(&mut self, part: &'static str, what: impl Display) {
+        self.add(Finding { part, level: Level::Fail, what: what.to_string(), mend: None });
+    }
+
     fn add(&mut self, finding: Finding) {
         if !self.json {
             say(&finding);

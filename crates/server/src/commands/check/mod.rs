@@ -48,6 +48,15 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
     Ok(if findings.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A configuration that cannot work is a finding too, for who reads JSON. The line on stderr says it to people.
+pub(super) fn refused(failure: &Failure, json: bool) {
+    if json {
+        let mut findings = Findings::new(json);
+        findings.refused("configuration", failure);
+        findings.end();
+    }
+}
+
 fn open_files(findings: &mut Findings) {
     match limits::raise_open_files() {
         Some(files) if files >= limits::FEW_FILES => {

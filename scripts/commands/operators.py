@@ -1,0 +1,40 @@
+"""The world `cluster`: what `make cluster` starts, with two gateways, and Ann and Ben in a group.
+
+Both are connected before each block, as their clients would be. Ann was sent a message and has reported it.
+"""
+
+import socket
+
+from cluster import Cluster
+from pages import Block
+from people import Chat, Device, call
+from world import World
+
+
+class Operators(World):
+    def start(self) -> None:
+        self.cluster = self.ends.enter_context(Cluster(self.root, self.binary, gateways=2))
+        chat = Chat(self.cluster.env["URL"])
+        self.devices: list[Device] = []
+        for person in (chat.ann, chat.ben):
+            device = chat.device(person)
+            self.devices.append(device.here())
+            self.ends.callback(device.leave)
+        message = chat.say("I am here")
+        for device in self.devices:
+            device.hears(type="message.created", seq=message["seq"])
+        call(chat.url, "POST", "reports", chat.ann["access_token"], {"message_id": message["id"], "reason": "spam"})
+        self.table = {
+            "${TMPDIR:-/tmp}/starling-cluster.*/env": self.cluster.file,
+            "$PWD/target/debug": str(self.binary.parent),
+            "127.0.0.1:8080": self.cluster.env["URL"].removeprefix("http://"),
+            # Where the page shows which machine it was.
+            "laptop": socket.gethostname(),
+            # docs/admin.md: the group, and Ben's message in it.
+            "01a20640-39ac-721a-9a01-1a97d355a198": chat.room,
+            "01a20640-3de3-72da-803e-6eb51f67d0da": message["id"],
+        }
+
+    def before(self, block: Block) -> None:
+        for device in self.devices:
+            device.here()
