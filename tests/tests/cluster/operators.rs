@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use protocol::UserId;
 use serde_json::{Value, json};
 use starling_tests::{
-    client::SOON,
+    client::{SOON, Socket},
     cluster::{Cluster, Person},
     node::{self, Node},
     process::eventually,
@@ -197,7 +197,18 @@ async fn starling(node: &Node, args: &[&str]) -> Result<(Option<i32>, String, St
 }
 
 async fn connections_are_seen_and_ended_and_users_disabled(cluster: &mut Cluster) -> Result<()> {
-    let [ann] = people(cluster, ["ann"]).await?;
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    // Who hears nothing is ended once, and is nobody's connection any more.
+    let mut silent = Socket::with_token(cluster.gateways[0].url(), &ben.token).await?;
+    silent.until("connected").await?;
+    let path = "users/ben/connections";
+    until(&cluster.apis[0], path, |answer| answer["connections"].as_array().is_some_and(|c| c.len() == 1)).await?;
+    for ended in [1, 0] {
+        let (status, answer) = call(&cluster.apis[0], "POST", "users/ben/disconnect").await?;
+        ensure!(status == 200 && answer["disconnected"] == ended, "{status} {answer}");
+    }
+    let left = get(&cluster.apis[0], path).await?;
+    ensure!(left["connections"] == json!([]), "{left}");
     let devices = [ann.connect_to(&cluster.gateways[0]).await?, ann.connect_to(&cluster.gateways[1]).await?];
     let api = &cluster.apis[0];
     let path = format!("users/{}/connections", ann.id);
@@ -207,7 +218,7 @@ async fn connections_are_seen_and_ended_and_users_disabled(cluster: &mut Cluster
     let (status, ended) = call(api, "DELETE", &format!("connections/{one}")).await?;
     ensure!(status == 200 && ended["disconnected"] == 1, "{status} {ended}");
     let (code, out, log) = starling(api, &["disconnect", "ann"]).await?;
-    ensure!(code == Some(0) && out.contains("connections ended"), "{code:?} {out}{log}");
+    ensure!(code == Some(0) && out.contains(" ended"), "{code:?} {out}{log}");
     for device in &devices {
         eventually("everybody is back", SOON, async || {
             ensure!(device.is_live() && device.connections() >= 2, "{} connections", device.connections());

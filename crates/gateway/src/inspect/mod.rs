@@ -50,18 +50,20 @@ impl Gateway {
         }
     }
 
-    /// A user's connections here.
+    /// A user's connections here. One that was told to end is none any more, however long its client takes to hear it.
     pub fn connections_of(&self, user: UserId) -> Vec<ConnectionView> {
-        self.node.hub.feeds.links_of(user).iter().map(|link| self.node.view(link)).collect()
+        let links = self.node.hub.feeds.links_of(user);
+        links.iter().filter(|link| !link.outbox.is_closed()).map(|link| self.node.view(link)).collect()
     }
 
     /// Ends connections with 4000, so that their clients come back, to any node, and resume: one of them, or all of a
     /// user. How many there were.
     pub fn disconnect(&self, which: Disconnect) -> usize {
-        let links = match which {
+        let mut links = match which {
             Disconnect::User(user) => self.node.hub.feeds.links_of(user),
             Disconnect::Connection(id) => self.node.hub.feeds.links_where(|link| link.id == id),
         };
+        links.retain(|link| !link.outbox.is_closed());
         for link in &links {
             link.outbox.close(CloseCode::GoingAway);
         }

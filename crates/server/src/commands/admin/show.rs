@@ -30,6 +30,10 @@ fn text(value: &Value) -> String {
     }
 }
 
+fn so_many_connections(count: &Value) -> String {
+    format!("{} connection{}", text(count), if *count == 1 { "" } else { "s" })
+}
+
 fn items<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     value[name].as_array().into_iter().flatten()
 }
@@ -106,7 +110,7 @@ pub(super) fn connections(answer: &Value) -> String {
 }
 
 pub(super) fn disconnected(answer: &Value) -> String {
-    format!("{} connections ended\n{}", text(&answer["disconnected"]), silent(answer))
+    format!("{} ended\n{}", so_many_connections(&answer["disconnected"]), silent(answer))
 }
 
 pub(super) fn disabled(answer: &Value) -> String {
@@ -224,9 +228,9 @@ fn node_words(words: &mut String, node: &Value) {
     if !handed_on.is_null() {
         let _ = writeln!(
             words,
-            "  handed on {} to {} connections ({})",
+            "  handed on {} to {} ({})",
             text(&handed_on["at"]),
-            text(&handed_on["connections"]),
+            so_many_connections(&handed_on["connections"]),
             text(&handed_on["way"])
         );
     } else if !delivery["delivered"].is_null() {
