@@ -12,6 +12,7 @@ use crate::{
     nginx::accepts,
     node::Node,
     process::{Launch, Process, free_port, temp_dir},
+    secrets,
 };
 
 /// A load balancer.
@@ -20,6 +21,12 @@ pub struct Haproxy {
     port: u16,
     process: Process,
     _dir: TempDir,
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        secrets::check("HAProxy", &self.log());
+    }
 }
 
 impl Haproxy {

@@ -16,5 +16,6 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod secrets;
 pub mod seed;
 pub mod sim;

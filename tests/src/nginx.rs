@@ -20,7 +20,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::process::{Launch, Process, free_port, temp_dir};
+use crate::{
+    process::{Launch, Process, free_port, temp_dir},
+    secrets,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 /// An upstream without servers is refused; nothing listens here.
@@ -32,6 +35,13 @@ pub struct Nginx {
     dir: TempDir,
     port: u16,
     process: Process,
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let access = std::fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default();
+        secrets::check("nginx", &format!("{access}{}", self.log()));
+    }
 }
 
 impl Nginx {

@@ -26,6 +26,8 @@ use nix::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use crate::secrets;
+
 /// Less free bytes than this are left to the others who keep things in memory: a container may have 64 MiB in all.
 const MEMORY_ROOM: u128 = 32 << 20;
 
@@ -246,6 +248,7 @@ impl Drop for Process {
         if !matches!(self.ended(), Ok(Some(_))) {
             let _ = self.kill();
         }
+        secrets::check(&self.name, &self.log());
     }
 }
 
