@@ -109,8 +109,8 @@ function button(text, act, grave = true) {
 async function drain(node) {
   if (!confirm(`Let the ${node.gateway.connections} connections of ${node.host} (${node.listen}) move to other nodes?`)) return;
   await attempt($('drained'), async () => {
-    const { other_gateways_ready: others } = await call('POST', `nodes/${node.id}/drain`);
-    const alone = others === 0 ? ' No other gateway is ready: its clients have nowhere to go.' : '';
+    const { others_ready: others, role } = await call('POST', `nodes/${node.id}/drain`);
+    const alone = others === 0 ? ` No other ${role} is ready: its clients have nowhere to go.` : '';
     $('drained').replaceChildren(h('p', { role: 'status' }, `${node.host} (${node.listen}) lets its connections go.${alone}`));
   });
 }

@@ -63,7 +63,7 @@ use std::sync::Arc;
 
 use protocol::{ConversationId, MessageId, SessionId, Timestamp, User};
 
-pub use auth::{AuthConfig, ExternalClaims, JwksSource, VerifyKey, mint_external};
+pub use auth::{AuthConfig, ExternalClaims, JwksSource, VerifyKey, mint_external, usable_keys};
 pub use config::{ChatConfig, WriterConfig};
 pub use env::{Chance, Clock, Env, Map, Set, Spawn, SystemChance, SystemClock, Task};
 pub use error::{ChatError, Result};

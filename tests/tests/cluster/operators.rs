@@ -248,6 +248,7 @@ async fn a_node_that_an_operator_drains_lets_its_connections_go_and_runs_on(clus
     let api = &cluster.apis[0];
     let (status, drained) = call(api, "POST", &format!("nodes/{id_of_busy}/drain")).await?;
     ensure!(status == 200 && drained["draining"] == id_of_busy, "{status} {drained}");
+    ensure!(drained["role"] == "gateway" && drained["others_ready"] == 1, "{drained}");
     let drained = cluster.gateways.iter().find(|node| listen == node.address()).context("the node")?;
     eventually("it is not ready", SOON, async || {
         let (status, body) = drained.admin_get("/readyz").await?;
@@ -262,6 +263,9 @@ async fn a_node_that_an_operator_drains_lets_its_connections_go_and_runs_on(clus
     .await?;
     ann.connect().await?.send(id, "still here?").await?;
     device.sees(id, "still here?").await?;
+    // Who takes the only one away is told so.
+    let (code, out, log) = starling(&cluster.gateways[0], &["drain", &id_of(api).await?]).await?;
+    ensure!(code == Some(0) && out.contains("no other api is ready"), "{code:?} {out}{log}");
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use starling_tests::{
-    client::{EventStream, Pass},
+    client::{EventStream, Pass, SOON},
     cluster::Cluster,
     node,
+    process::eventually,
     redis::RedisKind,
 };
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 scenarios! {
-    on_a_cluster: [nodes_need_no_more_rights_than_operators_are_told];
+    on_a_cluster_that_is_tampered_with: [nodes_need_no_more_rights_than_operators_are_told];
     on_a_redis_cluster: [nodes_need_no_more_rights_than_operators_are_told];
 }
 
@@ -112,8 +113,8 @@ async fn nodes_need_no_more_rights_than_operators_are_told(cluster: &mut Cluster
     let nodes = get(&cluster.apis[0], "nodes").await?;
     let count = cluster.gateways.len() + cluster.apis.len();
     ensure!(nodes["nodes"].as_array().is_some_and(|nodes| nodes.len() == count), "{nodes}");
-    let env =
-        [("DATABASE_URL", database_url.as_str()), ("REDIS_URL", &redis_url), ("STARLING_JWT_SECRET", cluster.secret())];
+    let secret = cluster.secret().to_owned();
+    let env = [("DATABASE_URL", database_url.as_str()), ("REDIS_URL", &redis_url), ("STARLING_JWT_SECRET", &secret)];
     for command in [["check"], ["migrate"]] {
         let (code, out, log) = node::run(&command, env).await?;
         ensure!(code == Some(0), "`starling {}` ended with {code:?}:\n{out}{log}", command[0]);
@@ -122,9 +123,25 @@ async fn nodes_need_no_more_rights_than_operators_are_told(cluster: &mut Cluster
 
     let refused = refusals(&mut servers).await?;
     ensure!(refused.is_empty(), "Redis refused {refused:#?}");
+    if kind == RedisKind::Cluster {
+        let one = format!("redis://starling:{SECRET}@127.0.0.1:{}", cluster.redis_cluster()?.port(0));
+        let (code, out, log) = node::run(&["check"], [env[0], ("REDIS_URL", &one), env[2]]).await?;
+        ensure!(code == Some(1) && out.contains("is part of a Redis Cluster"), "{code:?} {out}{log}");
+    }
     let query = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public' AND table_name = 'messages' \
                  AND has_schema_privilege($1, 'public', 'CREATE')";
     let may_create: i64 = sqlx::query(query).bind(&role).fetch_one(&mut rows).await?.try_get(0)?;
     ensure!(may_create == 0, "who may only read and write may make tables too");
+
+    // A right that was forgotten is told before people notice, and the node gets no traffic.
+    rows.execute(AssertSqlSafe(format!("REVOKE INSERT ON messages FROM {role}"))).await?;
+    let (code, out, log) = node::run(&["check"], env).await?;
+    ensure!(code == Some(1) && out.contains("may not read and write messages; grant it"), "{code:?} {out}{log}");
+    eventually("the node is not ready", SOON, async || {
+        let (status, body) = cluster.gateways[0].admin_get("/readyz").await?;
+        ensure!(status == 503 && body.contains("may not read and write messages"), "{status} {body}");
+        anyhow::Ok(())
+    })
+    .await;
     Ok(())
 }

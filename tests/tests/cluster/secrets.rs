@@ -2,7 +2,7 @@
 //! goes wrong. (Every other scenario's logs are searched too: `world::check_secrets`.)
 
 use anyhow::{Result, ensure};
-use futures_util::SinkExt;
+use futures_util::{SinkExt, future::join_all};
 use protocol::{Ticket, TokenResponse};
 use serde_json::json;
 use starling_tests::{
@@ -28,7 +28,7 @@ async fn what_is_planted_comes_out_nowhere(cluster: &mut Cluster) -> Result<()> 
     let open = Rest::new(&url, None)?;
     let who = json!({"username": "ann", "password": password});
     let ann: TokenResponse = open.post("auth/register", who.clone()).await?.ok()?;
-    let again: TokenResponse = open.post("auth/login", who).await?.ok()?;
+    let again: TokenResponse = open.post("auth/login", who.clone()).await?.ok()?;
     open.post("auth/login", json!({"username": "ann", "password": format!("{PLANTED} wrong")})).await?;
     let fresh: TokenResponse = open.post("auth/refresh", json!({"refresh_token": again.refresh_token})).await?.ok()?;
     // Used twice: it counts as stolen.
@@ -37,7 +37,7 @@ async fn what_is_planted_comes_out_nowhere(cluster: &mut Cluster) -> Result<()> 
     let rest = Rest::new(&url, Some(&ann.access_token))?;
     let title = format!("{PLANTED} the title");
     let wanted = json!({"kind": "group", "title": title, "participant_ids": [ben.id]});
-    let room: protocol::Conversation = rest.post("conversations", wanted).await?.ok()?;
+    let room: protocol::Conversation = rest.post("conversations", wanted.clone()).await?.ok()?;
     let messages = format!("conversations/{}/messages", room.id);
     let text = |n: u32| json!({"content": format!("{PLANTED} text {n}"), "client_id": format!("{n}")});
     let sent: protocol::Message = rest.post(&messages, text(1)).await?.ok()?;
@@ -84,12 +84,41 @@ async fn what_is_planted_comes_out_nowhere(cluster: &mut Cluster) -> Result<()> 
     })
     .await;
 
+    // And with the other one gone: what was under way breaks off, what is asked then fails, and all of it has causes of
+    // its own.
+    cluster.postgres()?.kill().await?;
+    let messages = messages.as_str();
+    let posts = [
+        (&open, "auth/register", json!({"username": "carl", "password": password})),
+        (&open, "auth/login", who),
+        (&open, "auth/refresh", json!({"refresh_token": fresh.refresh_token})),
+        (&rest, "conversations", wanted),
+        (&rest, messages, text(7)),
+    ];
+    let posts = join_all(posts.into_iter().map(|(rest, path, body)| rest.post(path, body)));
+    let (edited, found) = (format!("messages/{}", sent.id), format!("search/messages?query={PLANTED}"));
+    let said = json!({"conversation_id": room.id, "content": format!("{PLANTED} in vain"), "client_id": "8"});
+    let stream = reqwest::get(format!("{url}/v1/events?ticket={}", ticket.ticket));
+    let (answers, ..) = tokio::join!(
+        posts,
+        rest.patch(&edited, json!({"content": format!("{PLANTED} edited in vain")})),
+        rest.get(&found),
+        device.command("message.send", said),
+        timeout(SOON, stream),
+    );
+    let refused = answers.iter().flatten().filter(|answer| answer.status.as_u16() == 503).count();
+    ensure!(refused > 0, "nothing failed for want of PostgreSQL: {answers:?}");
+    cluster.postgres()?.up().await?;
+    eventually("messages go through again", SOON, async || rest.post(messages, text(9)).await?.done()).await;
+    device.sees(room.id, &format!("{PLANTED} text 9")).await?;
+
     let mut out = vec![("the logs", cluster.logs())];
     for node in cluster.gateways.iter().chain(&cluster.apis) {
         out.push(("the metrics", node.admin_get("/metrics").await?.1));
         out.push(("readiness", node.admin_get("/readyz").await?.1));
     }
     ensure!(out[0].1.contains(" DEBUG "), "the nodes do not log all that they can");
+    ensure!(out[0].1.contains("the store is out of reach"), "no node says why requests fail");
     let tokens = [&ann.access_token, &ann.refresh_token, &again.refresh_token, &fresh.refresh_token, &ticket.ticket];
     for (what, text) in &out {
         ensure!(text.lines().count() > 0, "{what} say nothing: this proves nothing");

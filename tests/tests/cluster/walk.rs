@@ -1,10 +1,10 @@
-//! An operator's afternoon, on one cluster and under load: three gateways behind HAProxy, a fourth comes, one is drained,
-//! one is killed, all are restarted as for a new version, the secret is changed, Redis goes and comes back; and after each
-//! step what the operator would look at says what happened. Nobody misses a message, or has to sign in again.
+//! An operator's afternoon, on one cluster and under load: three gateways behind HAProxy, a fourth comes, one is
+//! drained, one is killed, all are restarted as for a new version, the secret is changed, Redis goes and comes back; and
+//! after each step what the operator would look at says what happened. Nobody misses a message, or has to sign in again.
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::ConversationId;
 use serde_json::Value;
 use starling_tests::{
@@ -14,7 +14,11 @@ use starling_tests::{
     node::Node,
     process::eventually,
 };
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     operators::{call, get, id_of, until},
@@ -34,28 +38,44 @@ const DEVICES: usize = 8;
 /// Somebody who writes all the time, and how much is written.
 struct Load {
     stop: watch::Sender<bool>,
-    task: JoinHandle<Result<usize>>,
+    /// Messages that were acknowledged.
+    sent: watch::Receiver<usize>,
+    task: JoinHandle<Result<()>>,
 }
 
 impl Load {
     fn begin(writer: Arc<Client>, room: ConversationId) -> Self {
-        let (stop, stopped) = watch::channel(false);
+        let ((stop, stopped), (told, sent)) = (watch::channel(false), watch::channel(0));
         let task = tokio::spawn(async move {
-            let mut sent = 0;
             while !*stopped.borrow() {
+                let number = *told.borrow();
                 // A client of the tests tries again until it is answered, as any good client does.
-                writer.send(room, &format!("number {sent}")).await?;
-                sent += 1;
+                writer.send(room, &format!("number {number}")).await?;
+                told.send_replace(number + 1);
                 sleep(PACE).await;
             }
-            Ok(sent)
+            Ok(())
         });
-        Self { stop, task }
+        Self { stop, sent, task }
+    }
+
+    /// Waits until so many more were acknowledged.
+    async fn goes_on(&mut self, more: usize) -> Result<()> {
+        let enough = *self.sent.borrow() + more;
+        let reached = timeout(SOON, self.sent.wait_for(|sent| *sent >= enough)).await;
+        let is_over = reached.with_context(|| format!("not {more} more messages within {SOON:?}"))?.is_err();
+        if is_over {
+            (&mut self.task).await??;
+            bail!("nobody writes any more");
+        }
+        Ok(())
     }
 
     async fn end(self) -> Result<usize> {
         self.stop.send_replace(true);
-        self.task.await?
+        self.task.await??;
+        let sent = *self.sent.borrow();
+        Ok(sent)
     }
 }
 
@@ -77,6 +97,7 @@ async fn an_operator_scales_drains_rolls_and_repairs_under_load(cluster: &mut Cl
     cluster.gateways[3].terminate()?;
     cluster.gateways[3].ended(SOON).await?;
     let haproxy = Haproxy::start(&cluster.gateways, &cluster.apis).await?;
+    haproxy.down(&cluster.gateways[3]).await?;
     let url = haproxy.url();
     let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
     let room = ann.group("the afternoon", &[&ben]).await?;
@@ -89,20 +110,21 @@ async fn an_operator_scales_drains_rolls_and_repairs_under_load(cluster: &mut Cl
         device.live().await?;
         device.load(room).await?;
     }
-    let load = Load::begin(Arc::clone(&writer), room);
+    let mut load = Load::begin(Arc::clone(&writer), room);
     let everybody = (DEVICES + 1) as u64;
 
     // A fourth comes, and is seen.
     until(&cluster.apis[0], "nodes", |answer| gateways_of(answer).len() == 3).await?;
     cluster.gateways[3].restart().await?;
     cluster.gateways[3].ready().await?;
+    haproxy.up(&cluster.gateways[3]).await?;
     until(&cluster.apis[0], "nodes", |answer| gateways_of(answer).len() == 4).await?;
 
     // One is drained: its connections are on others, then it is stopped and comes back.
     let address = cluster.gateways[0].address().to_owned();
     let id = id_of(&cluster.gateways[0]).await?;
     let (status, drained) = call(&cluster.apis[0], "POST", &format!("nodes/{id}/drain")).await?;
-    ensure!(status == 200 && drained["other_gateways_ready"] == 3, "{status} {drained}");
+    ensure!(status == 200 && drained["others_ready"] == 3, "{status} {drained}");
     until(&cluster.apis[0], "nodes", |answer| {
         let gateways = gateways_of(answer);
         let rest: u64 = gateways.iter().filter(|(other, _)| *other != address).map(|(_, count)| count).sum();
@@ -133,8 +155,7 @@ async fn an_operator_scales_drains_rolls_and_repairs_under_load(cluster: &mut Cl
             node.configure("STARLING_JWT_SECRET", secret);
             node.configure("STARLING_JWT_SECRETS_PREVIOUS", previous);
             restart(node).await?;
-            // HAProxy asks every second.
-            sleep(Duration::from_millis(1_500)).await;
+            haproxy.up(node).await?;
         }
     }
 
@@ -146,7 +167,7 @@ async fn an_operator_scales_drains_rolls_and_repairs_under_load(cluster: &mut Cl
         anyhow::Ok(())
     })
     .await;
-    sleep(Duration::from_secs(1)).await;
+    load.goes_on(20).await?;
     cluster.redis()?.up().await?;
     eventually("events flow again", SOON, async || {
         for node in &cluster.gateways {

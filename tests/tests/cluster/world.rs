@@ -123,9 +123,9 @@ pub(crate) async fn on_a_cluster_traced_to(
     run(Cluster::start_with(config), Errors::None, scenario).await;
 }
 
-/// A cluster whose nodes log all that they can, and whose Redis the scenario breaks.
+/// A cluster whose nodes log all that they can, and whose Redis and Postgres, one of its own, the scenario breaks.
 pub(crate) async fn on_a_cluster_that_logs_everything(scenario: impl AsyncFnOnce(&mut Cluster) -> Result<()>) {
-    let mut config = config();
+    let mut config = ClusterConfig { private_postgres: true, ..config() };
     let log = "trace";
     config.env.push(("STARLING_LOG".into(), log.into()));
     run(Cluster::start_with(config), Errors::Some, scenario).await;

@@ -1,8 +1,9 @@
 //! What an operator should know of the servers before nodes use them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use redis::Pipeline;
+use tokio::time::timeout;
 
 use super::{failure::Failure, keys::ask, server::Server};
 
@@ -11,8 +12,21 @@ use super::{failure::Failure, keys::ask, server::Server};
 pub struct Diagnosis {
     /// `HOST:PORT`.
     pub server: String,
+    /// How it is; an error: why it did not say so.
+    pub state: Result<ServerState, String>,
     /// Its settings; none where this user may not read them, as with many hosted services.
     pub settings: Option<ServerSettings>,
+}
+
+/// How a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerState {
+    /// It takes writes: it is no replica.
+    pub master: bool,
+    /// Replicas that are connected to it.
+    pub replicas: u32,
+    /// Where it is part of a Redis Cluster: how many slots have an owner that it can reach.
+    pub slots: Option<u32>,
 }
 
 /// Settings of a server that matter here.
@@ -28,18 +42,51 @@ pub struct ServerSettings {
 
 type Settings = HashMap<String, String>;
 
-pub(super) async fn of(server: &Server) -> Result<Diagnosis, Failure> {
+pub(super) async fn of(server: &Server, limit: Duration) -> Diagnosis {
+    let asked = async { Ok((state(server).await?, settings(server).await?)) };
+    let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::silent(limit)));
+    let (state, settings) = match answer {
+        Ok((state, settings)) => (Ok(state), settings),
+        Err(failure) => (Err(failure.to_string()), None),
+    };
+    Diagnosis { server: server.name.clone(), state, settings }
+}
+
+async fn state(server: &Server) -> Result<ServerState, Failure> {
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("INFO");
+    let (info,): (String,) = ask(server, &pipeline).await?;
+    let slots = if field(&info, "cluster_enabled") == Some("1") {
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("CLUSTER").arg("INFO");
+        let (cluster,): (String,) = ask(server, &pipeline).await?;
+        Some(field(&cluster, "cluster_slots_ok").and_then(|slots| slots.parse().ok()).unwrap_or(0))
+    } else {
+        None
+    };
+    Ok(ServerState {
+        master: field(&info, "role") != Some("slave"),
+        replicas: field(&info, "connected_slaves").and_then(|count| count.parse().ok()).unwrap_or(0),
+        slots,
+    })
+}
+
+/// The value behind `name:` in the lines of an INFO.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+async fn settings(server: &Server) -> Result<Option<ServerSettings>, Failure> {
     let mut pipeline = Pipeline::new();
     for name in ["maxmemory", "maxmemory-policy", "client-output-buffer-limit"] {
         pipeline.cmd("CONFIG").arg("GET").arg(name);
     }
-    let settings = match ask::<(Settings, Settings, Settings)>(server, &pipeline).await {
-        Ok((memory, policy, output)) => read(&memory, &policy, &output),
+    match ask::<(Settings, Settings, Settings)>(server, &pipeline).await {
+        Ok((memory, policy, output)) => Ok(read(&memory, &policy, &output)),
         // It may not be asked that; whether it works at all, a ping tells.
-        Err(failure) if failure.is_refused() => None,
-        Err(failure) => return Err(failure),
-    };
-    Ok(Diagnosis { server: server.name.clone(), settings })
+        Err(failure) if failure.is_refused() => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn read(memory: &Settings, policy: &Settings, output: &Settings) -> Option<ServerSettings> {
@@ -60,6 +107,13 @@ fn hard_limit(classes: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_read_by_its_whole_name() {
+        let info = "# Replication\r\nrole:slave\r\nrole_of:x\r\nconnected_slaves:2\r\n";
+        assert_eq!((field(info, "role"), field(info, "connected_slaves")), (Some("slave"), Some("2")));
+        assert_eq!((field(info, "rol"), field(info, "cluster_enabled")), (None, None));
+    }
 
     #[test]
     fn the_limit_of_subscribers_is_found_among_the_others() {

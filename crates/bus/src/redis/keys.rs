@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{FromRedisValue, Pipeline};
 use tokio::time::{Instant, timeout};
 
@@ -80,8 +80,7 @@ impl Keys {
     pub(super) async fn diagnose(&self) -> Result<Vec<Diagnosis>, Failure> {
         self.directory.server(0)?;
         let map = self.directory.map();
-        let asked = map.servers.iter().map(|server| diagnosis::of(server));
-        timeout(self.limit, try_join_all(asked)).await.unwrap_or_else(|_| Err(Failure::silent(self.limit)))
+        Ok(join_all(map.servers.iter().map(|server| diagnosis::of(server, self.limit))).await)
     }
 
     /// Asks the server of a slot; twice, when the first one says that another one has it.

@@ -36,7 +36,8 @@ use tokio::{
 
 pub use self::{
     config::RedisConfig,
-    diagnosis::{Diagnosis, ServerSettings},
+    diagnosis::{Diagnosis, ServerSettings, ServerState},
+    directory::RedisKind,
 };
 use self::{
     directory::Directory,
@@ -107,6 +108,11 @@ impl RedisBus {
             connects: self.state.connects.load(Ordering::Relaxed),
             subscriptions: self.state.subscriptions.load(Ordering::Relaxed),
         }
+    }
+
+    /// Which kind of Redis its URL names.
+    pub fn kind(&self) -> RedisKind {
+        self.directory.redis()
     }
 
     /// What an operator should know of each server that is known now.

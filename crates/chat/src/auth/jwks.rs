@@ -188,6 +188,11 @@ async fn fetch(client: &Client, url: Url) -> Result<Vec<u8>, String> {
     Ok(document)
 }
 
+/// How many keys of a key set tokens can be checked with: at least one, or why there is none.
+pub fn usable_keys(document: &[u8]) -> Result<usize, String> {
+    Ok(parse(document)?.len())
+}
+
 /// Reads a set. Entries of kinds that we do not know are passed over; a set without one usable key is refused, so
 /// that a half-written document does not lock everybody out.
 fn parse(document: &[u8]) -> Result<Vec<Key>, String> {

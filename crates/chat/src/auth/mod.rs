@@ -24,6 +24,7 @@ use std::{path::PathBuf, time::Duration};
 use protocol::{OrgId, UserId};
 
 pub use claims::{ExternalClaims, mint_external};
+pub use jwks::usable_keys;
 
 use self::{authenticate::CachedCaller, passwords::Passwords, verify::Verifier};
 use crate::bounded::Bounded;

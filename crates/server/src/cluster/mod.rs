@@ -26,7 +26,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::{answer::Counted, others::Others, seal::Seal, wire::Letter};
+use self::{
+    answer::Counted,
+    others::Others,
+    seal::{Refused, Seal},
+    wire::Letter,
+};
 pub(crate) use self::{
     trace::Which,
     wire::{Ask, NodeView, Rates, Said},
@@ -37,6 +42,8 @@ use crate::{config::Role, serve::readiness::Readiness};
 const HERE: Duration = Duration::from_secs(5);
 /// Others have so long to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Of letters with another seal the log speaks so often.
+const REMIND: Duration = Duration::from_mins(10);
 /// Letters that may wait here.
 pub(crate) const LETTERS: usize = 1_024;
 /// Questions that are answered at once.
@@ -183,10 +190,16 @@ impl Cluster {
     }
 
     async fn listen(self, mut letters: mpsc::Receiver<Bytes>) {
+        let mut warned: Option<Instant> = None;
         while let Some(payload) = letters.recv().await {
             let Some(seal) = &self.inner.seal else { return };
             match seal.open(&payload, self.inner.chat.env().now()) {
                 Ok(letter) => self.read(letter),
+                // Operators do not see that node, and it does not see this one: somebody must know.
+                Err(why @ Refused::Foreign) if warned.is_none_or(|at| at.elapsed() >= REMIND) => {
+                    warned = Some(Instant::now());
+                    tracing::warn!(%why, "operators do not see a node that is here");
+                }
                 Err(why) => tracing::debug!(%why, "a letter to this node is not read"),
             }
         }

@@ -156,6 +156,10 @@ impl Readiness {
             Ok(Ok(StoreHealth { version, read_only: Some(why), .. })) => {
                 Part { ok: false, detail: format!("{version}: {why}; let DATABASE_URL lead to the primary") }
             }
+            Ok(Ok(StoreHealth { version, out_of_reach, .. })) if !out_of_reach.is_empty() => {
+                let what = out_of_reach.join(", ");
+                Part { ok: false, detail: format!("{version}: this user may not read and write {what}; grant it") }
+            }
             Ok(Ok(health)) if health.migrated => Part { ok: true, detail: health.version },
             Ok(Ok(health)) => {
                 let detail = format!("{}: the schema is not this version's; run `starling migrate`", health.version);

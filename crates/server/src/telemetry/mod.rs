@@ -31,7 +31,7 @@ const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=
 
 /// Parts of libraries that log, below `info`, what goes through them: what people say, and what proves who they are.
 /// Whatever is asked for, that is in no log.
-const TALKATIVE: [&str; 2] = ["tungstenite", "tokio_tungstenite"];
+const TALKATIVE: [&str; 4] = ["tungstenite", "tokio_tungstenite", "hyper_util", "h2"];
 
 /// How long the last spans may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(1);

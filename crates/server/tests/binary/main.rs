@@ -9,3 +9,4 @@ mod embedded;
 mod examples;
 mod support;
 mod systemd;
+mod troubleshooting;

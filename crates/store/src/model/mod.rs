@@ -27,6 +27,8 @@ pub struct StoreHealth {
     pub version: String,
     /// Why it takes no writes, if it takes none: in words for an operator.
     pub read_only: Option<&'static str>,
+    /// Tables that this user may not read and write.
+    pub out_of_reach: Vec<String>,
 }
 
 /// What [`crate::Store::new_epoch`] did.

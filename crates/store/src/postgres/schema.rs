@@ -59,11 +59,17 @@ pub(super) async fn health(pool: &PgPool, config: &PostgresConfig) -> Outcome<St
         Ok(connection) => connection,
         Err(error) => return Err(reason(error, config).await.into()),
     };
-    let (version, prepared, follows, refuses): (String, bool, bool, bool) = sqlx::query_as(
+    let (version, prepared, follows, refuses, out_of_reach): (String, bool, bool, bool, Vec<String>) = sqlx::query_as(
         "SELECT 'postgres ' || split_part(current_setting('server_version'), ' ', 1),
                 to_regclass('_sqlx_migrations') IS NOT NULL AND to_regclass('meta') IS NOT NULL,
-                pg_is_in_recovery(), current_setting('transaction_read_only')::bool",
+                pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
+                (SELECT coalesce(array_agg(name), '{}')
+                 FROM unnest($1::text[] || '{_sqlx_migrations}') AS named (name), to_regclass(name) AS found
+                 WHERE found IS NOT NULL AND NOT (has_table_privilege(found, 'SELECT')
+                     AND (name = '_sqlx_migrations' OR has_table_privilege(found, 'INSERT')
+                         AND has_table_privilege(found, 'UPDATE') AND has_table_privilege(found, 'DELETE'))))",
     )
+    .bind(tables())
     .fetch_one(&mut *connection)
     .await?;
     // In this order: a transaction of a standby is read-only too.
@@ -72,12 +78,20 @@ pub(super) async fn health(pool: &PgPool, config: &PostgresConfig) -> Outcome<St
     } else {
         refuses.then_some("default_transaction_read_only is on: it takes no writes")
     };
-    if !prepared {
-        return Ok(StoreHealth { migrated: false, epoch: String::new(), version, read_only });
+    if !prepared || !out_of_reach.is_empty() {
+        return Ok(StoreHealth { migrated: false, epoch: String::new(), version, read_only, out_of_reach });
     }
     let epoch: String =
         sqlx::query_scalar("SELECT epoch FROM meta WHERE singleton").fetch_one(&mut *connection).await?;
-    Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version, read_only })
+    Ok(StoreHealth { migrated: is_complete(&mut connection).await?, epoch, version, read_only, out_of_reach })
+}
+
+/// The tables that migrations make.
+fn tables() -> Vec<String> {
+    let migrator = migrator();
+    let lines = migrator.iter().flat_map(|migration| migration.sql.as_str().lines());
+    let names = lines.filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split_whitespace().next());
+    names.map(ToOwned::to_owned).collect()
 }
 
 /// Gives the database another epoch, after so many numbers were cleared ([`super::numbers`]).

@@ -150,14 +150,20 @@ impl Store for SqliteStore {
                 .await
                 .db()?;
         if known == 0 {
-            return Ok(StoreHealth { migrated: false, epoch: String::new(), version, read_only: None });
+            return Ok(StoreHealth {
+                migrated: false,
+                epoch: String::new(),
+                version,
+                read_only: None,
+                out_of_reach: Vec::new(),
+            });
         }
         let applied: Vec<i64> =
             sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(&mut *tx).await.db()?;
         let applied: HashSet<i64> = applied.into_iter().collect();
         let migrated = MIGRATOR.iter().all(|migration| applied.contains(&migration.version));
         let epoch = if migrated { views::epoch(&mut tx).await? } else { String::new() };
-        Ok(StoreHealth { migrated, epoch, version, read_only: None })
+        Ok(StoreHealth { migrated, epoch, version, read_only: None, out_of_reach: Vec::new() })
     }
 
     async fn new_epoch(&self) -> Result<NewEpoch> {

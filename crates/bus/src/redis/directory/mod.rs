@@ -48,6 +48,17 @@ pub(super) struct Directory {
     suspicion: Notify,
 }
 
+/// What a `REDIS_URL` may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisKind {
+    /// One server.
+    One,
+    /// A master and its replicas, watched by Sentinels.
+    Sentinel,
+    /// A Redis Cluster.
+    Cluster,
+}
+
 enum Finder {
     /// There is nothing to find.
     Named,
@@ -103,6 +114,15 @@ impl Directory {
     /// Whether topics are sharded and keys have slots.
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self.finder, Finder::Cluster(_))
+    }
+
+    /// Which kind of Redis the URL names.
+    pub(super) fn redis(&self) -> RedisKind {
+        match &self.finder {
+            Finder::Named => RedisKind::One,
+            Finder::Sentinel(_) => RedisKind::Sentinel,
+            Finder::Cluster(_) => RedisKind::Cluster,
+        }
     }
 
     /// What kind of Redis this is, when it is more than a server.

@@ -119,12 +119,17 @@ pub(super) fn disabled(answer: &Value) -> String {
 }
 
 pub(super) fn drained(answer: &Value) -> String {
-    let alone = if answer["other_gateways_ready"] == 0 {
-        "\nno other gateway is ready: its clients have nowhere to go"
+    let (node, role) = (text(&answer["draining"]), text(&answer["role"]));
+    let alone = if answer["others_ready"] == 0 {
+        format!("\nno other {role} is ready: its clients have nowhere to go")
     } else {
-        ""
+        String::new()
     };
-    format!("node {} lets its connections go; stop it when `nodes` shows none{alone}", text(&answer["draining"]))
+    let what = match role.as_str() {
+        "api" => "takes no new calls; stop it when it got none for a while",
+        _ => "lets its connections go; stop it when `nodes` shows none",
+    };
+    format!("node {node} {what}{alone}")
 }
 
 pub(super) fn heads(answer: &Value) -> String {

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::Serialize;
 
-use crate::commands::say;
+use crate::{commands::say, failure::one_line};
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,25 +51,28 @@ impl Findings {
 
     /// All is well.
     pub(super) fn ok(&mut self, part: &'static str, what: impl Display) {
-        self.add(Finding { part, level: Level::Ok, what: what.to_string(), mend: None });
+        self.add(part, Level::Ok, &what, None);
     }
 
     /// It works, and something about it will hurt.
     pub(super) fn warn(&mut self, part: &'static str, what: impl Display, mend: impl Display) {
-        self.add(Finding { part, level: Level::Warn, what: what.to_string(), mend: Some(mend.to_string()) });
+        self.add(part, Level::Warn, &what, Some(&mend));
     }
 
     /// It does not work.
     pub(super) fn fail(&mut self, part: &'static str, what: impl Display, mend: impl Display) {
-        self.add(Finding { part, level: Level::Fail, what: what.to_string(), mend: Some(mend.to_string()) });
+        self.add(part, Level::Fail, &what, Some(&mend));
     }
 
     /// It does not work, and the text says how to mend it.
     pub(super) fn refused(&mut self, part: &'static str, what: impl Display) {
-        self.add(Finding { part, level: Level::Fail, what: what.to_string(), mend: None });
+        self.add(part, Level::Fail, &what, None);
     }
 
-    fn add(&mut self, finding: Finding) {
+    fn add(&mut self, part: &'static str, level: Level, what: &dyn Display, mend: Option<&dyn Display>) {
+        // What a server says may be of many lines.
+        let line = |text: &dyn Display| one_line(&text.to_string());
+        let finding = Finding { part, level, what: line(what), mend: mend.map(line) };
         if !self.json {
             say(&finding);
         }

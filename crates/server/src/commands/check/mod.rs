@@ -42,6 +42,10 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
     }
     sign_in::previous_secrets(&config.settings, &mut findings);
     web::check(config, &mut findings);
+    if matches!(config.mode, Mode::Cluster { .. }) && config.settings.admin_token.is_none() {
+        let what = "STARLING_ADMIN_TOKEN is not set: `starling admin` and the operators' page are off";
+        findings.warn("operators", what, "set the same one on every node");
+    }
     if let Some(url) = &config.settings.jwks_url {
         sign_in::key_set(url, &mut findings).await;
     }

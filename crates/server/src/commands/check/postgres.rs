@@ -14,6 +14,8 @@ use crate::{config::Config, failure::chain, parts};
 /// Tokens and edit windows go by this machine's clock, what they are compared with by the server's.
 const CLOCKS: Duration = Duration::from_secs(2);
 
+const GRANT: &str = "grant it, as docs/operations.md says under \"Security settings\"";
+
 const AWAY: &str = "check DATABASE_URL and that Postgres runs";
 
 pub(super) async fn check(config: &Config, url: &str, findings: &mut Findings) {
@@ -47,7 +49,13 @@ async fn look(config: &Config, store: &PostgresStore, findings: &mut Findings) {
 
 pub(super) fn schema(config: &Config, health: &StoreHealth, findings: &mut Findings) {
     let version = &health.version;
-    if health.migrated {
+    if is_old(version) {
+        findings.warn("store", version, "13 is the oldest that is supported: upgrade it");
+    }
+    if !health.out_of_reach.is_empty() {
+        let what = format!("this user may not read and write {}", health.out_of_reach.join(", "));
+        findings.fail("store", format_args!("{version}, {what}"), GRANT);
+    } else if health.migrated {
         findings.ok("store", format_args!("{version}, the schema is up to date"));
     } else if config.settings.migrate_on_start {
         findings.ok("store", format_args!("{version}, will be migrated at the start"));
@@ -56,8 +64,17 @@ pub(super) fn schema(config: &Config, health: &StoreHealth, findings: &mut Findi
     }
 }
 
+/// `postgres 12.4`
+fn is_old(version: &str) -> bool {
+    let number = version.strip_prefix("postgres ").unwrap_or_default();
+    number.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 13)
+}
+
 /// What mends it, where Postgres says no.
 fn mend(why: &str) -> &'static str {
+    if why.contains("permission denied") {
+        return GRANT;
+    }
     // SQL state 53300 has two texts: for all, and for who is no superuser.
     if why.contains("too many clients") || why.contains("connection slots are reserved") {
         "all connections are taken: raise max_connections, or lower STARLING_DATABASE_CONNECTIONS of the nodes"
@@ -85,7 +102,7 @@ fn explain(found: &Diagnosis, own: u32, migrates: bool, findings: &mut Findings)
     let free = found.connections.saturating_sub(found.connected);
     let room = format!("{free} of {} are free, this node takes up to {own}", found.connections);
     if own > free {
-        let mend = "raise max_connections, lower STARLING_DATABASE_CONNECTIONS, or put a pooler between";
+        let mend = "raise max_connections, or lower STARLING_DATABASE_CONNECTIONS";
         findings.warn("database connections", room, mend);
     } else {
         findings.ok("database connections", room);
@@ -165,8 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn versions_before_thirteen_are_old() {
+        assert!(is_old("postgres 12.22") && is_old("postgres 9.6.24"));
+        assert!(!is_old("postgres 13.0") && !is_old("postgres 17beta1") && !is_old("sqlite 3.45.1"));
+    }
+
+    #[test]
     fn a_server_without_a_free_connection_is_not_one_that_is_away() {
         assert_ne!(mend("FATAL: sorry, too many clients already"), AWAY);
+        assert_eq!(mend("permission denied for table meta"), GRANT);
         assert_eq!(mend("connection refused"), AWAY);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bus::{
     Bus, BusStatus, Incoming, Topic,
-    redis::{Diagnosis, RedisBus},
+    redis::{Diagnosis, RedisBus, RedisKind, ServerState},
 };
 use bytes::Bytes;
 use protocol::NodeId;
@@ -17,6 +17,11 @@ use crate::{config::Config, failure::chain, parts};
 const DELIVERY: Duration = Duration::from_secs(2);
 /// What Redis has for subscribers unless it is told otherwise. Less is soon full.
 const OUTPUT: u64 = 32 << 20;
+
+/// Slots of a Redis Cluster.
+const SLOTS: u32 = 16_384;
+/// How long what is written to try it may stay, should it not be taken back.
+const KEPT: Duration = Duration::from_secs(10);
 
 const AWAY: &str = "check REDIS_URL and that Redis runs";
 
@@ -37,18 +42,68 @@ pub(super) async fn check(config: &Config, url: &str, findings: &mut Findings) {
         Ok(version) => findings.ok("bus", version),
         Err(error) => return findings.fail("bus", chain(&error), AWAY),
     }
-    settings(&publisher, findings).await;
+    servers(&publisher, findings).await;
+    key(&publisher, findings).await;
     event(&publisher, &reader, findings).await;
 }
 
-async fn settings(bus: &RedisBus, findings: &mut Findings) {
+async fn servers(bus: &RedisBus, findings: &mut Findings) {
     match bus.diagnose().await {
         Ok(servers) => {
             for server in &servers {
-                explain(server, findings);
+                if state(bus.kind(), server, findings) {
+                    explain(server, findings);
+                }
             }
         }
-        Err(error) => findings.fail("bus settings", chain(&error), AWAY),
+        Err(error) => findings.fail("bus", chain(&error), AWAY),
+    }
+}
+
+/// Whether it can be used as what REDIS_URL takes it for.
+fn state(kind: RedisKind, found: &Diagnosis, findings: &mut Findings) -> bool {
+    let (part, server) = ("bus", &found.server);
+    let mut fail = |what: String, mend: &str| {
+        findings.fail(part, format_args!("{server}{what}"), mend);
+        false
+    };
+    match (&found.state, kind) {
+        (Err(why), _) => fail(format!(": {why}"), "start it, or let a replica of it take over"),
+        (Ok(ServerState { slots: Some(_), .. }), RedisKind::One | RedisKind::Sentinel) => {
+            fail(" is part of a Redis Cluster".into(), "write REDIS_URL as redis+cluster://HOST:PORT,…")
+        }
+        (Ok(ServerState { master: false, .. }), _) => {
+            fail(" is a replica: it takes no writes".into(), "name the master in REDIS_URL, or its Sentinels")
+        }
+        (Ok(ServerState { slots: Some(slots), .. }), RedisKind::Cluster) if *slots < SLOTS => {
+            let what = format!(" reaches the owners of {slots} of {SLOTS} slots");
+            fail(what, "look at `redis-cli --cluster check`: events and presence of the other slots are gone meanwhile")
+        }
+        (Ok(ServerState { replicas: 0, .. }), RedisKind::Sentinel | RedisKind::Cluster) => {
+            let mend = "give it one: until it is back after a failure, events come late and nobody is shown as online";
+            findings.warn(part, format_args!("{server} has no replica that could take over"), mend);
+            true
+        }
+        _ => true,
+    }
+}
+
+/// Writes, reads and removes a key.
+async fn key(bus: &dyn Bus, findings: &mut Findings) {
+    let name = format!("check:{}", NodeId::generate());
+    let tried = async {
+        bus.put(&name, Bytes::from_static(b"starling check"), KEPT).await?;
+        bus.take(&name).await
+    };
+    let allow = "allow this user SET and GETDEL in Redis, on keys that begin with STARLING_REDIS_PREFIX";
+    match tried.await {
+        Ok(Some(value)) if value == b"starling check"[..] => {
+            findings.ok("bus keys", "one was written, read and removed");
+        }
+        Ok(_) => {
+            findings.fail("bus keys", "what was written is not there", "is there something between that changes it?");
+        }
+        Err(error) => findings.fail("bus keys", chain(&error), allow),
     }
 }
 
@@ -98,10 +153,13 @@ pub(super) async fn event(publisher: &dyn Bus, reader: &dyn Bus, findings: &mut 
         }
         Err("the bus ended".to_owned())
     };
-    let allow = "allow this user SUBSCRIBE and PUBLISH in Redis (in a cluster SSUBSCRIBE and SPUBLISH)";
     match timeout(DELIVERY, round).await {
         Ok(Ok(())) => findings.ok(part, "went from one connection to another"),
-        Ok(Err(why)) => findings.fail(part, why, allow),
+        Ok(Err(why)) if why.contains("NOPERM") || why.contains("no permissions") => {
+            let allow = "allow this user SUBSCRIBE and PUBLISH in Redis (in a cluster SSUBSCRIBE and SPUBLISH)";
+            findings.fail(part, why, allow);
+        }
+        Ok(Err(why)) => findings.fail(part, why, "see that all servers of Redis run"),
         Err(_) => findings.fail(part, format_args!("did not arrive within {DELIVERY:?}"), "is it the same Redis?"),
     }
 }
@@ -112,10 +170,40 @@ mod tests {
 
     use super::*;
 
+    const WELL: ServerState = ServerState { master: true, replicas: 1, slots: None };
+
     fn line(settings: Option<ServerSettings>) -> String {
         let mut findings = Findings::new(true);
-        explain(&Diagnosis { server: "here:6379".into(), settings }, &mut findings);
+        explain(&Diagnosis { server: "here:6379".into(), state: Ok(WELL), settings }, &mut findings);
         findings.lines().concat()
+    }
+
+    #[test]
+    fn what_the_url_does_not_fit_is_said() {
+        let line = |kind, found: Result<ServerState, String>| {
+            let mut findings = Findings::new(true);
+            let found = Diagnosis { server: "here:6379".into(), state: found, settings: None };
+            let usable = state(kind, &found, &mut findings);
+            (usable, findings.lines().concat())
+        };
+        let cluster = |slots| ServerState { slots: Some(slots), ..WELL };
+        for (kind, found) in [
+            (RedisKind::One, WELL),
+            (RedisKind::One, ServerState { replicas: 0, ..WELL }),
+            (RedisKind::Cluster, cluster(SLOTS)),
+        ] {
+            assert_eq!(line(kind, Ok(found)), (true, String::new()));
+        }
+        for (kind, found, usable, wanted) in [
+            (RedisKind::One, Ok(ServerState { master: false, ..WELL }), false, "fail  bus: here:6379 is a replica"),
+            (RedisKind::One, Ok(cluster(SLOTS)), false, "fail  bus: here:6379 is part of a Redis Cluster"),
+            (RedisKind::Cluster, Ok(cluster(10_923)), false, "fail  bus: here:6379 reaches the owners of 10923 of"),
+            (RedisKind::Cluster, Err("refused".into()), false, "fail  bus: here:6379: refused; start it"),
+            (RedisKind::Sentinel, Ok(ServerState { replicas: 0, ..WELL }), true, "warn  bus: here:6379 has no replica"),
+        ] {
+            let (can, line) = line(kind, found);
+            assert!(can == usable && line.starts_with(wanted), "{wanted}: {line}");
+        }
     }
 
     #[test]

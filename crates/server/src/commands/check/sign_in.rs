@@ -41,11 +41,11 @@ pub(super) async fn key_set(url: &reqwest::Url, findings: &mut Findings) {
     let mend = "check STARLING_JWKS_URL";
     let fetched = async {
         let client = reqwest::Client::builder().timeout(ANSWER).build()?;
-        client.get(url.clone()).send().await?.error_for_status()?.json::<serde_json::Value>().await
+        client.get(url.clone()).send().await?.error_for_status()?.bytes().await
     };
-    match fetched.await {
-        Ok(set) if set.get("keys").is_some_and(serde_json::Value::is_array) => findings.ok("key set", "was fetched"),
-        Ok(_) => findings.fail("key set", "the answer is no key set", mend),
+    match fetched.await.map(|set| chat::usable_keys(&set)) {
+        Ok(Ok(count)) => findings.ok("key set", format_args!("was fetched: {count} that tokens can be checked with")),
+        Ok(Err(why)) => findings.fail("key set", format_args!("was fetched, and {why}"), mend),
         Err(error) => {
             findings.fail("key set", format_args!("cannot be fetched: {}", chain(&error.without_url())), mend);
         }

@@ -13,7 +13,16 @@ use crate::{config::Config, embedded, failure::chain, parts};
 pub(super) async fn check(config: &Config, findings: &mut Findings) {
     let dir = &config.settings.data_dir;
     if !dir.exists() {
-        return findings.ok("data folder", format_args!("{} will be made on the first start", dir.display()));
+        // It is made with all that is missing above it.
+        let above = dir.ancestors().skip(1).find(|above| above.as_os_str().is_empty() || above.exists());
+        let above = above.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return match try_out(above) {
+            Ok(()) => findings.ok("data folder", format_args!("{} will be made on the first start", dir.display())),
+            Err(error) => {
+                let what = format!("{} cannot be made in {}: {error}", dir.display(), above.display());
+                findings.fail("data folder", what, "give that folder to this user, or set STARLING_DATA_DIR");
+            }
+        };
     }
     writable("data folder", dir, findings);
     let attachments = embedded::attachments(dir);

@@ -21,6 +21,14 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     } else if matches!(settings.allowed_origins, Origins::Any) && matches!(config.mode, Mode::Cluster { .. }) {
         findings.warn("origins", "any web page may connect", "name those that should in STARLING_ALLOWED_ORIGINS");
     }
+    if let Origins::Only(origins) = &settings.allowed_origins {
+        let open = |origin: &&String| Url::parse(origin).is_ok_and(|url| url.scheme() == "http" && !is_here(&url));
+        let open: Vec<_> = origins.iter().filter(open).map(String::as_str).collect();
+        if !open.is_empty() {
+            let what = format!("{} may connect without encryption: whoever is between reads along", open.join(", "));
+            findings.warn("origins", what, "name them with https in STARLING_ALLOWED_ORIGINS");
+        }
+    }
     match &settings.public_url {
         Some(url) if url.scheme() == "http" && !is_here(url) => findings.warn(
             "public URL",

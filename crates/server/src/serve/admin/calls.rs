@@ -17,6 +17,8 @@ use crate::cluster::{Answers, Ask, Said, Which};
 
 /// Where a user is looked for who is not named by id.
 const ORG: &str = "default";
+/// The role that does all.
+const SERVE: &str = "serve";
 
 pub(super) fn routes(admin: &Admin) -> Router<Admin> {
     Router::new()
@@ -99,13 +101,20 @@ async fn drain(State(admin): State<Admin>, Path(id): Path<String>) -> Answer<Val
     let work = async {
         let node: NodeId = parse("node", &id)?;
         let nodes = admin.cluster.ask(Ask::Node).await;
-        let others = nodes.said.iter().filter(|(id, said)| {
-            *id != node && matches!(said, Said::Node(other) if other.ready && other.gateway.is_some())
-        });
+        let views = || {
+            nodes.said.iter().filter_map(|(_, said)| match said {
+                Said::Node(view) => Some(view),
+                _ => None,
+            })
+        };
+        let role = views().find(|view| view.id == node).map(|view| view.role.clone()).unwrap_or_default();
+        // Who can do all that it does.
+        let others =
+            views().filter(|other| other.id != node && other.ready && (other.role == role || other.role == SERVE));
         let others = others.count();
         match count(&admin.cluster.ask(Ask::Drain { node }).await) {
             0 => Err(ChatError::not_found("node")),
-            _ => Ok(json!({ "draining": node, "other_gateways_ready": others })),
+            _ => Ok(json!({ "draining": node, "role": role, "others_ready": others })),
         }
     };
     Answer(work.await)
