@@ -65,7 +65,7 @@ def write() -> int:
 
 def check() -> int:
     found, shown = constants.load(), page.read()
-    wrong = constants.drifted(found)
+    wrong = constants.drifted(found) + constants.untold(found, shown)
     computed = page.filled(shown, found)
     if shown != computed:
         lines = shown.splitlines(), computed.splitlines()

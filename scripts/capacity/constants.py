@@ -84,6 +84,19 @@ def drifted(constants: dict[str, Constant], root: Path = ROOT) -> list[str]:
     return lines
 
 
+# What the plans need and the formulas of docs/scaling.md tell in words, or as the sum of two.
+UNTOLD = {"delivery_one_node_us", "delivery_six_nodes_us", "resume_us"}
+UNTOLD |= {"wal_message_bytes", "wal_marker_bytes", "event_bytes", "marker_event_bytes"}
+
+
+def untold(constants: dict[str, Constant], page: str) -> list[str]:
+    """A line for each measured constant that the formulas of this page do not have: they are computed with another."""
+    told = numbers(section(page, "The formulas") or "")
+    measured = {key: found.value for key, found in constants.items() if found.page and key not in UNTOLD}
+    missing = {key: value for key, value in measured.items() if value not in told}
+    return [f"docs/scaling.md, 'The formulas', has no {value:g} ([{key}])" for key, value in missing.items()]
+
+
 def section(page: str, title: str) -> str | None:
     """The text below the heading that begins with this, up to the next heading as high."""
     parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import textwrap
 from pathlib import Path
 
 from constants import ROOT, Constant, Wrong
@@ -9,6 +10,9 @@ from plan import GIB, MIB, Load, Plan, compute
 
 PAGE = ROOT / "docs" / "scaling.md"
 SHOWN = (10_000, 100_000, 1_000_000)
+# What the page says of other gateways than those of the file.
+LARGER = {"gateway_connections": 60_000, "gateway_cores": 8}
+OTHERS = re.compile(r"(^<!-- larger gateways (\d+) -->\n)(.*?)(?=^<!-- end of capacity -->$)", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"(^<!-- capacity (\d+) -->\n)(.*?)(?=^<!-- end of capacity -->$)", re.DOTALL | re.MULTILINE)
 
 
@@ -25,6 +29,20 @@ def markdown(load: Load, constants: dict[str, Constant]) -> str:
     return "\n".join([said, "", *table(rows), "", *table(load_rows), "", back, "", f"The limit: {plan.limit}.", ""])
 
 
+def larger(load: Load, constants: dict[str, Constant]) -> str:
+    """What fewer and larger gateways change."""
+    changed = {key: Constant(value, constants[key].what) for key, value in LARGER.items()}
+    before, after = compute(load, constants), compute(load, constants | changed)
+    return textwrap.fill(
+        f"With {count(LARGER['gateway_connections'])} connections and {LARGER['gateway_cores']} cores each in the file "
+        f"there are {after.gateways} gateways and not {before.gateways}. "
+        f"PostgreSQL is busy with {cores(after.postgres_cores)} cores instead of {cores(before.postgres_cores)} and Redis with {cores(after.redis_cores)} instead of "
+        f"{cores(before.redis_cores)}, since fewer nodes commit; and PostgreSQL needs {count(after.postgres_max_connections)} "
+        f"connections at least instead of {count(before.postgres_max_connections)}.",
+        128,
+    )
+
+
 def machines(plan: Plan) -> list[tuple[str, str, str]]:
     gateway = (
         f"up to {count(plan.gateway_connections)} connections, with one of them down: "
@@ -38,6 +56,7 @@ def machines(plan: Plan) -> list[tuple[str, str, str]]:
         ("api nodes", str(plan.apis), f"together {cores(plan.apis_cores)} cores busy"),
         ("Redis", redis(plan), f"{cores(plan.redis_cores)} cores busy, {size(plan.redis_bytes)} per second to nodes"),
         ("PostgreSQL", "1 that writes", postgres),
+        ("its `max_connections`, at least", count(plan.postgres_max_connections), "and some for people and backups"),
         ("load balancer", "", f"{count(2 * plan.gateway_connections * (plan.gateways - 1))} file descriptors in all"),
     ]
 
@@ -95,6 +114,9 @@ def filled(text: str, constants: dict[str, Constant]) -> str:
     found = [int(connections) for _, connections, _ in BLOCK.findall(text)]
     if found != list(SHOWN):
         raise Wrong(f"docs/scaling.md has plans for {found} and should for {list(SHOWN)}, between its markers")
+    if [int(connections) for _, connections, _ in OTHERS.findall(text)] != [SHOWN[-1]]:
+        raise Wrong(f"docs/scaling.md should say once what larger gateways do at {SHOWN[-1]}, between its markers")
+    text = OTHERS.sub(lambda match: f"{match[1]}\n{larger(Load(int(match[2])), constants)}\n\n", text)
     return BLOCK.sub(lambda match: f"{match[1]}\n{markdown(Load(int(match[2])), constants)}\n", text)
 
 

@@ -70,6 +70,7 @@ class Plan:
     marker_writes: float
     postgres_cores: float
     postgres_connections: int
+    postgres_max_connections: int
     rows_day: float
     bytes_day: float
     wal_day: float
@@ -212,6 +213,8 @@ class Model:
             marker_writes=self.turns(self.markers, gateways),
             postgres_cores=postgres,
             postgres_connections=(gateways + apis) * int(self["database_connections"]),
+            # When PostgreSQL comes back, a node has twice as many for a second, and 8 (docs/deploy.md).
+            postgres_max_connections=(gateways + apis) * (2 * int(self["database_connections"]) + 8),
             rows_day=self.messages * seconds,
             bytes_day=self.messages * seconds * self["stored_message_bytes"],
             wal_day=seconds * (self.messages * self["wal_message_bytes"] + self.markers * self["wal_marker_bytes"]),

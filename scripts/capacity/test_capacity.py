@@ -68,6 +68,10 @@ class Plans(unittest.TestCase):
         self.assertEqual((large.gateways, large.gateways_by), (11, "connections"))
         self.assertEqual(large.gateway_connections, 20_000)
 
+    def test_postgresql_has_room_for_twice_the_connections_and_eight_of_each_node(self):
+        found = compute(Load(100), made(database_connections=20))
+        self.assertEqual((found.gateways, found.apis, found.postgres_max_connections), (3, 2, 5 * 48))
+
     def test_gateways_are_as_many_as_the_scarcest_thing_asks(self):
         memory = compute(Load(200_000, rate=0), made(gateway_gib=0.1))
         self.assertEqual(memory.gateways_by, "memory")
@@ -140,6 +144,12 @@ class Files(unittest.TestCase):
                 self.assertEqual(len(wrong), 1)
                 self.assertIn("[x]", wrong[0])
 
+    def test_a_formula_with_another_number_is_found(self):
+        text = page.read()
+        self.assertEqual(constants.untold(constants.load(), text), [])
+        [said] = constants.untold(constants.load(), text.replace("1/(1.81 ms)", "1/(2.66 ms)"))
+        self.assertIn("[commit_ms]", said)
+
     def test_a_missing_constant_is_told(self):
         found = made()
         del found["resume_us"]
@@ -155,6 +165,7 @@ class Words(unittest.TestCase):
 
     def test_plans_go_between_their_markers_and_nowhere_else(self):
         text = "a\n" + "".join(f"<!-- capacity {n} -->\nold\n<!-- end of capacity -->\nb\n" for n in page.SHOWN)
+        text += f"<!-- larger gateways {page.SHOWN[-1]} -->\nold\n<!-- end of capacity -->\nb\n"
         once = page.filled(text, made())
         self.assertEqual(page.filled(once, made()), once)
         self.assertTrue(once.startswith("a\n<!-- capacity 10000 -->\n\n10,000 connections") and once.endswith("\nb\n"))

@@ -7,7 +7,8 @@ Behind the language of each fenced block of commands (```sh, ```bash, ```console
 
     in=WORLD             it is run here, line by line, in a world of worlds.py; each line must end with 0, and a
                          ```console block must show what came back
-    by=PATH              something else in the repository runs it: this file or folder
+    by=PATH              something else in the repository runs it: this file or folder. It must name the page, or have the
+                         commands; whether it does run them is not looked at
     not-here="WHY"       it cannot be run here
 
 GitHub shows the language alone. Commands within a line of text that begin with `starling` are tried with `--help`, and

@@ -27,6 +27,8 @@ class Operators(World):
         self.table = {
             "${TMPDIR:-/tmp}/starling-cluster.*/env": self.cluster.file,
             "$PWD/target/debug": str(self.binary.parent),
+            # The page is read in the repository, and here there is a folder of its own.
+            "scripts/cluster ": f"{self.root}/scripts/cluster ",
             "127.0.0.1:8080": self.cluster.env["URL"].removeprefix("http://"),
             # Where the page shows which machine it was.
             "laptop": socket.gethostname(),

@@ -90,7 +90,17 @@ def marked(block: Block, root: Path, worlds) -> str:
         return f"there is no world {block.value!r}: {', '.join(worlds)}"
     if block.kind == "by" and not (root / block.value).exists():
         return f"{block.value} is not there"
+    if block.kind == "by" and not told_of(block, root / block.value):
+        return f"{block.value} neither names this page nor has these commands"
     return ""
+
+
+def told_of(block: Block, by: Path) -> bool:
+    """Whether what runs the block knows it: it names the page, or has each command of the block."""
+    files = sorted(by.glob("*.py")) if by.is_dir() else [by]
+    said = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    commands = [line.split("  #")[0].strip() for line in block.text if line.strip()]
+    return block.page in said or all(command in said for command in commands)
 
 
 def unmarked(block: Block) -> str:

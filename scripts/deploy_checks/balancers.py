@@ -1,4 +1,4 @@
-"""deploy/haproxy and deploy/caddy: each filled in as its README says, and judged by the program itself.
+"""deploy/haproxy, k8s/components/haproxy and deploy/caddy: each filled in as its README says, and judged by the program.
 
 nginx's template is looked at in files.py. What the load balancers do with real nodes, the cluster tests show.
 """
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import kubernetes_haproxy
 from report import ROOT, Problem, Report, run
 
 HAPROXY = ROOT / "deploy/haproxy/haproxy.cfg.template"
@@ -39,6 +40,11 @@ def haproxy(report: Report) -> None:
         file.write_text(text)
         # -dW: warnings end it with 1.
         run(program, "-c", "-q", "-dW", "-f", file)
+    with report.check("haproxy -c k8s/components/haproxy/haproxy.cfg, which is deploy/haproxy's but for the servers"):
+        if kubernetes_haproxy.FILE.read_text() != kubernetes_haproxy.text():
+            raise Problem("it is not: 'python3 -B scripts/deploy_checks/kubernetes_haproxy.py' writes it anew")
+        pod = {"POD_NAMESPACE": "x", "CLUSTER_DOMAIN": "cluster.local"}
+        run(program, "-c", "-q", "-dW", "-f", kubernetes_haproxy.FILE, env=pod)
     with report.check("deploy/haproxy asks /readyz, and logs no query"):
         lines = [line.split("#")[0].strip() for line in HAPROXY.read_text().splitlines()]
         if "option httpchk GET /readyz" not in lines:

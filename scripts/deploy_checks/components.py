@@ -10,6 +10,7 @@ import yaml
 
 import inheritance
 import kubernetes
+import maintenance
 import pod_security
 from report import ROOT, Problem, Report
 
@@ -34,6 +35,8 @@ def check(report: Report) -> None:
                     kubernetes.validate(documents, version)
                 inheritance.check(kubernetes.built(builder, ROOT / "k8s/base"), documents)
                 pod_security.check(documents)
+                maintenance.check(documents)
+                kubernetes.check_selectors(documents)
 
 
 def combined(builder: list[str], overlay: Path, component: Path) -> list[dict]:

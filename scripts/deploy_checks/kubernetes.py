@@ -3,6 +3,7 @@ against the binary; their pods against pod_security.py, and what they have of k8
 the files are validated as they are.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import kubernetes_validate
 import yaml
 
 import inheritance
+import maintenance
 import pod_security
 from report import ROOT, Problem, Report, run
 from roles import END, NODES, check_process, seconds
@@ -37,12 +39,26 @@ def check(report: Report) -> None:
                 validate(documents, version)
         with report.check(f"k8s/overlays/{overlay}: its pods are `restricted`"):
             pod_security.check(documents)
+        with report.check(f"k8s/overlays/{overlay}: machines can be emptied, and migrations have their time and their role"):
+            maintenance.check(documents)
         if builder:
             with report.check(f"k8s/overlays/{overlay}: has all that guards the nodes in k8s/base"):
                 inheritance.check(base, documents)
         secret = next((d for d in documents if d["kind"] == "Secret"), None)
         secret = secret or yaml.safe_load((folder / "secret.example.yaml").read_text())
         check_nodes(report, overlay, documents, secret, merged=builder is not None)
+    check_quick_start(report)
+
+
+def check_quick_start(report: Report) -> None:
+    """The Secret of docs/operations.md has the keys of the example that overlays are checked with."""
+    with report.check("docs/operations.md: the quick start makes the Secret of secret.example.yaml"):
+        example = yaml.safe_load((ROOT / "k8s/overlays/production/secret.example.yaml").read_text())["stringData"]
+        page = (ROOT / "docs/operations.md").read_text()
+        command = re.search(r"create secret generic starling (.*?)\nkubectl", page, re.DOTALL)
+        made = set(re.findall(r"--from-literal=(\w+)=", command[1] if command else ""))
+        if made != set(example):
+            raise Problem(f"it makes {sorted(made)}, and the example has {sorted(example)}")
 
 
 def overlays() -> list[str]:
@@ -142,6 +158,15 @@ def check_pod(pod: dict, container: dict, settings: dict[str, str]) -> None:
     drain, grace = seconds(settings["STARLING_DRAIN_WINDOW"]), pod["terminationGracePeriodSeconds"]
     if grace < before + drain + END:
         raise Problem(f"terminationGracePeriodSeconds is {grace}: less than preStop {before} + drain {drain} + {END}")
+
+
+def by_labels(documents: list[dict], selector: dict) -> dict:
+    """The labels of the one kind of pods that a selector finds."""
+    templates = [d["spec"]["template"]["metadata"]["labels"] for d in documents if d["kind"] in ("Deployment", "StatefulSet")]
+    found = [labels for labels in templates if selector.items() <= labels.items()]
+    if len(found) != 1:
+        raise Problem(f"{selector} selects {len(found)} kinds of pods, not one")
+    return found[0]
 
 
 def check_selectors(documents: list[dict]) -> None:

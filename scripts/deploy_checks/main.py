@@ -13,7 +13,7 @@ import kubernetes
 import monitoring
 import redis_cluster
 import systemd
-from report import Report
+from report import Report, end_by_exception
 
 
 def main() -> int:
@@ -26,4 +26,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_by_exception()
     sys.exit(main())

@@ -108,6 +108,9 @@ class Pod:
     workdir: str = "/"
     process: subprocess.Popen | None = None
     starts: int = 0
+    # When it was started last, and the start after which it was up by its own probe.
+    since: float = 0
+    up: int = 0
 
     @property
     def home(self) -> Path:
@@ -122,6 +125,7 @@ class Pod:
     def start(self) -> None:
         """Starts it, on a root that is as new as a container's."""
         self.starts += 1
+        self.since = time.monotonic()
         shutil.rmtree(self.home / str(self.starts - 1), ignore_errors=True)
         root = self.home / str(self.starts)
         for part in ("upper", "work", "root"):

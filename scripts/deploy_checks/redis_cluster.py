@@ -34,6 +34,17 @@ case " $* " in
   *) exec {real} -h "$POD_IP" "$@" ;;
 esac
 """
+# A master with two replicas, of which the first is out of its reach; it writes down what it was asked to do.
+MASTER = """#!/bin/sh
+case "$*" in
+  "info replication") echo role:master ;;
+  "cluster myid") echo me ;;
+  "cluster replicas me")
+    echo "a 10.0.0.1:6379@16379 slave me 0 1 1 disconnected"
+    echo "b 10.0.0.2:6379@16379 slave me 0 1 1 connected" ;;
+  *) echo "$*" >>{folder}/asked; exit 1 ;;
+esac
+"""
 GETENT = """#!/bin/sh
 sed -n "s/^$2 //p" {folder}/names
 """
@@ -42,6 +53,8 @@ sed -n "s/^$2 //p" {folder}/names
 def check(report: Report) -> None:
     with report.check("k8s/overlays/redis-cluster: servers, names and the Secret fit together"):
         check_names()
+    with report.check("k8s/overlays/redis-cluster: a master that leaves asks a replica that is in touch with it"):
+        check_leave()
     if why := cannot_run():
         report.skip(f"the scripts of k8s/overlays/redis-cluster on real servers, because {why}")
         return
@@ -72,6 +85,18 @@ def check_names() -> None:
         raise Problem("REDIS_URL has no cluster in it, or another password")
     if strangers := [host for host in url[2].split(",") if host not in [f"{name}:6379" for name in names]]:
         raise Problem(f"REDIS_URL names {', '.join(strangers)}")
+
+
+def check_leave() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("redis-cli", MASTER.format(folder=folder)), ("sleep", "#!/bin/sh\n")):
+            (Path(folder) / name).write_text(text)
+            (Path(folder) / name).chmod(0o755)
+        env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        subprocess.run(["sh", HERE / "redis/leave.sh"], env=env, timeout=PATIENCE, check=True, capture_output=True)
+        asked = (Path(folder) / "asked").read_text().strip()
+    if asked != "-h 10.0.0.2 cluster failover":
+        raise Problem(f"it asks: {asked}")
 
 
 def cannot_run() -> str | None:

@@ -1,6 +1,7 @@
 """Collects what was found, one line per check, and where things are."""
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -74,9 +75,24 @@ def run(*command, env=None, text_in=None, stderr=False) -> str:
 
 
 def starling() -> Path:
-    """The built binary."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    binary = Path(os.environ.get("STARLING_BIN", target / "debug" / "starling"))
+    """The built binary, by a path that leads there from every folder: what runs it goes elsewhere first."""
+    target = os.environ.get("CARGO_TARGET_DIR") or "target"
+    binary = ROOT / (os.environ.get("STARLING_BIN") or f"{target}/debug/starling")
     if not binary.is_file():
         raise Problem(f"{binary} is not there: run `cargo build -p server --bin starling`")
     return binary
+
+
+def end_by_exception() -> None:
+    """Told to end, the program does so by an exception, so that what it started and wrote goes with it. Only once: a
+    second signal must not keep it from tidying up.
+    """
+
+    def end(number: int, _) -> None:
+        for each in told:
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    told = signal.SIGTERM, signal.SIGHUP, signal.SIGINT
+    for each in told:
+        signal.signal(each, end)

@@ -1,13 +1,19 @@
 """Starts the pods of k8s/overlays/dev all at once, as Kubernetes does: each container with its arguments, the variables of
 its ConfigMap and Secret, its user and its rights; restarts what fails, asks by its probes, and stops by its `preStop` and
-in its grace period. In front of them HAProxy and then nginx, by the commands of their README files.
+in its grace period. In front of them HAProxy and then nginx, by the commands of deploy/haproxy/README.md and
+deploy/nginx/README.md as they stand there, and then k8s/components/haproxy.
 """
 
 import re
+import time
+from contextlib import contextmanager
 
+import components
 import images
 import kubernetes
 import pods
+import run_haproxy
+from names import Names
 from report import ROOT, Problem, Report
 from smoke import Chat, get
 
@@ -36,7 +42,8 @@ def check(report: Report, network: pods.Network) -> None:
     gateways = [pod.address for name, (pod, _) in running.items() if name.startswith("gateway")]
     for name in BALANCERS:
         what = f"a chat through {name}, as deploy/{name}/README.md starts it, goes on when a gateway's pod is replaced"
-        with report.check(f"k8s/overlays/dev, run: {what}"):
+        with report.check(f"k8s/overlays/dev, run: {what}"), told(network):
+            back(running)
             chat = behind(network, name)
             chat.talk()
             chat.stream()
@@ -44,14 +51,69 @@ def check(report: Report, network: pods.Network) -> None:
             leave(*running["gateway-1"])
             chat.connect()
             chat.talk()
-            running["gateway-1"][0].start()
-            ready([running["gateway-1"]])
+            back(running)
             chat.close()
+    what = "its pod finds the nodes by DNS, and people chat through it while a gateway's pod goes and comes"
+    if builder is None:
+        report.skip("k8s/components/haproxy, run, because there is neither kubectl 1.27 nor kustomize")
+    else:
+        with report.check(f"k8s/components/haproxy, run: {what}"), told(network):
+            component(network, components.combined(builder, OVERLAY, run_haproxy.COMPONENT), running)
     with report.check("k8s/overlays/dev, run: what lives is alive by its own probe"):
+        back(running)
         for pod, container in running.values():
-            done, said = probe(pod, container, "livenessProbe")
-            if not done:
+            # So many failures in a row end a container, and no fewer.
+            for _ in range(container.get("livenessProbe", {}).get("failureThreshold", 3)):
+                done, said = probe(pod, container, "livenessProbe")
+                if done:
+                    break
+            else:
                 raise Problem(f"{pod.name}: {said}")
+    with report.check("k8s/overlays/dev, run: each path of the Ingress leads by its Service to pods that answer it"):
+        routes(documents, running)
+
+
+@contextmanager
+def told(network: pods.Network):
+    """What all pods said last, beside why people could not chat."""
+    try:
+        yield
+    except Exception as why:
+        logs = "\n".join(f"---- {pod.name}\n{pod.log}" for pod in network.pods)
+        raise Problem(f"{why}\n{logs}") from why
+
+
+def back(running: dict[str, tuple[pods.Pod, dict]]) -> None:
+    """The gateway that was taken away is there again, also when the check before went wrong in the midst."""
+    pair = running["gateway-1"]
+    if pair[0].ended() is not None:
+        pair[0].start()
+    ready([pair])
+
+
+def component(network: pods.Network, documents: list[dict], running: dict[str, tuple[pods.Pod, dict]]) -> None:
+    """k8s/components/haproxy, in place of the Ingress."""
+    gateways = [pod.address for name, (pod, _) in running.items() if name.startswith("gateway")]
+
+    def replaced():
+        leave(*running["gateway-1"])
+        names.known = run_haproxy.known(documents, running, without="gateway-1")
+        yield
+        back(running)
+        names.known = run_haproxy.known(documents, running)
+        yield
+
+    back(running)
+    with Names(pods.OURS) as names:
+        pair = run_haproxy.started(network, documents, names)
+        # It waits for names that nobody knows yet.
+        pods.until("HAProxy answers its own probe", PATIENCE, lambda: probe(*pair, "livenessProbe", first=False), [pair[0]])
+        done, said = probe(*pair, "readinessProbe")
+        if done:
+            raise Problem(f"it is ready without a node: {said}")
+        names.known = run_haproxy.known(documents, running)
+        ready([pair])
+        run_haproxy.chat(f"http://{pair[0].address}:8080", gateways, replaced())
 
 
 def ready(pairs: list[tuple[pods.Pod, dict]]) -> None:
@@ -62,6 +124,25 @@ def ready(pairs: list[tuple[pods.Pod, dict]]) -> None:
         return all(done for done, _ in said.values()), str({name: why for name, (done, why) in said.items() if not done})
 
     pods.until("all are ready", PATIENCE, answers, [pod for pod, _ in pairs])
+
+
+def routes(documents: list[dict], running: dict[str, tuple[pods.Pod, dict]]) -> None:
+    """There is no kube-proxy and no ingress controller here: their rules are followed by hand, to every pod."""
+    services = {d["metadata"]["name"]: d["spec"] for d in documents if d["kind"] == "Service"}
+    [ingress] = [d["spec"] for d in documents if d["kind"] == "Ingress"]
+    for rule in ingress["rules"][0]["http"]["paths"]:
+        backend = rule["backend"]["service"]
+        service = services[backend["name"]]
+        [target] = [port["targetPort"] for port in service["ports"] if port["name"] == backend["port"]["name"]]
+        role = kubernetes.by_labels(documents, service["selector"])["app.kubernetes.io/component"]
+        selected = [pair for name, pair in running.items() if name.startswith(f"{role}-")]
+        for pod, container in selected:
+            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+            url = f"http://{pod.address}:{ports[target]}{rule['path']}"
+            status, said = get(url)
+            # A socket wants an upgrade, a stream a token: other roles know neither path.
+            if status not in ({"/": (200,), "/v1/events": (401,)}.get(rule["path"], (400, 401, 426))):
+                raise Problem(f"{pod.name} answers {rule['path']} with {status}: {said[:200]}")
 
 
 def services(documents: list[dict]) -> dict[str, int]:
@@ -101,7 +182,9 @@ def started(network: pods.Network, document: dict, held: dict) -> list[tuple[pod
     environment = {}
     for source in container.get("envFrom", []):
         kind = "ConfigMap" if "configMapRef" in source else "Secret"
-        environment |= held[kind, (source.get("configMapRef") or source["secretRef"])["name"]]
+        named = source.get("configMapRef") or source["secretRef"]
+        if (kind, named["name"]) in held or not named.get("optional"):
+            environment |= held[kind, named["name"]]
     environment |= {entry["name"]: entry["value"] for entry in container.get("env", [])}
     name = document["metadata"]["name"].removeprefix("starling-")
     if name == "postgres":
@@ -135,21 +218,36 @@ def started(network: pods.Network, document: dict, held: dict) -> list[tuple[pod
     return made
 
 
-def probe(pod: pods.Pod, container: dict, kind: str) -> tuple[bool, str]:
-    """Asks as the kubelet does, and starts what has ended with an error anew. A Job is ready when it is done."""
+def probe(pod: pods.Pod, container: dict, kind: str, first: bool = True) -> tuple[bool, str]:
+    """Asks as the kubelet does: first whether it is up, with the manifest's own deadlines; and starts what has ended with an
+    error anew. A Job is ready when it is done. Not `first`: whether it is up is not asked before.
+    """
     code = pod.ended()
     if code is not None and code != 0:
         if pod.starts >= 10:
             raise Problem(f"{pod.name} ended with {code} for the tenth time:\n{pod.log}")
         pod.start()
         return False, f"it ended with {code}"
+    if first and (startup := container.get("startupProbe")) and pod.up != pod.starts and code is None:
+        done, said = answered(pod, container, startup)
+        if not done:
+            may = startup.get("periodSeconds", 10) * startup.get("failureThreshold", 3)
+            if time.monotonic() - pod.since > may:
+                raise Problem(f"{pod.name} is not up {may} s after its start, and would be killed: {said}\n{pod.log}")
+            return False, said
+        pod.up = pod.starts
     asked = container.get(kind)
     if asked is None:
         return ("ports" in container or code == 0), "it runs"
     if code == 0:
         raise Problem(f"{pod.name} ended:\n{pod.log}")
+    return answered(pod, container, asked)
+
+
+def answered(pod: pods.Pod, container: dict, asked: dict) -> tuple[bool, str]:
+    """One try of a probe."""
     if "exec" in asked:
-        code, said = pod.ask(asked["exec"]["command"], asked.get("timeoutSeconds", 1) + 4)
+        code, said = pod.ask(asked["exec"]["command"], asked.get("timeoutSeconds", 1))
         return code == 0, said
     port = next(port["containerPort"] for port in container["ports"] if port["name"] == asked["httpGet"]["port"])
     status, said = get(f"http://{pod.address}:{port}{asked['httpGet']['path']}", asked.get("timeoutSeconds", 1))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pods
 import run_compose
 import run_kubernetes
-from report import Report
+from report import Report, end_by_exception
 
 
 def main() -> int:
@@ -37,4 +37,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    end_by_exception()
     sys.exit(main())

@@ -14,6 +14,7 @@ sys.path.append(str(ROOT / "scripts/guide"))
 from websocket import WebSocket  # noqa: E402
 
 PATIENCE = 30  # seconds within which an event comes
+AGAIN = 1  # seconds until who was told to come again does: what Retry-After says
 SOCKETS = 6
 # Nobody's proxy: everything is on the bridge.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -32,7 +33,9 @@ def get(url: str, seconds: float = 5) -> tuple[int, str]:
 
 
 class Chat:
-    """Ann says things, and Ben hears them on every one of his sockets and on a stream."""
+    """Ann says things, and Ben hears them on every one of his sockets and on a stream. Like clients they come again after
+    a 503: on a busy machine a node that is asked for its health too late is out of service for a moment.
+    """
 
     def __init__(self, url: str) -> None:
         self.url, self.said, self.sockets = url, 0, []
@@ -47,24 +50,39 @@ class Chat:
             headers["authorization"] = f"Bearer {who['access_token']}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/v1/{path}", data, headers)
-        try:
-            with OPENER.open(request, timeout=PATIENCE) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                raise Problem(f"{path}: {refusal.code} {refusal.read().decode()}") from None
-        except OSError as error:
-            raise Problem(f"{path}: {error}") from None
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with OPENER.open(request, timeout=PATIENCE) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as refusal:
+                with refusal:
+                    again = refusal.code == 503 and "retry-after" in refusal.headers
+                    if not again or time.monotonic() > deadline:
+                        raise Problem(f"{path}: {refusal.code} {refusal.read().decode()}") from None
+            except OSError as error:
+                raise Problem(f"{path}: {error}") from None
+            time.sleep(AGAIN)
 
     def connect(self) -> None:
         """As many sockets as there are to be: those that were closed are opened anew."""
         self.sockets = [socket for socket in self.sockets if not socket.closed]
         address = self.url.replace("http", "ws", 1) + "/v1/ws"
         while len(self.sockets) < SOCKETS:
-            new = WebSocket(address, self.ben["access_token"], PATIENCE)
+            new = self.opened(address)
             new.send('{"type":"hello","ref":"h"}')
             self.sockets.append(new)
             self.expect(new, "the answer to hello", lambda event: event.get("ref") == "h" and event["ok"])
+
+    def opened(self, address: str) -> WebSocket:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return WebSocket(address, self.ben["access_token"], PATIENCE)
+            except OSError as error:
+                if " 503 " not in str(error) or time.monotonic() > deadline:
+                    raise Problem(f"a socket: {error}") from None
+            time.sleep(AGAIN)
 
     @staticmethod
     def expect(place: WebSocket, what: str, wanted) -> dict:

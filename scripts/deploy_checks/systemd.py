@@ -34,6 +34,8 @@ def check(report: Report) -> None:
         parts = {unit.name: shut_in(unit) for unit in HERE.glob("*.service")}
         if len(set(parts.values())) != 1:
             raise Problem(f"{' and '.join(parts)} differ")
+    with report.check("deploy/systemd: migrations have their time, and may have a role of their own"):
+        check_migrate()
     if shutil.which("systemd-analyze") is None:
         report.skip("deploy/systemd by systemd-analyze, because there is none")
         return
@@ -64,6 +66,18 @@ def check_stop() -> None:
     drain = seconds(settings["STARLING_DRAIN_WINDOW"])
     if found is None or seconds(found[1]) < drain + END:
         raise Problem(f"TimeoutStopSec is too short for a drain of {drain} s and its end, {END} s")
+
+
+def check_migrate() -> None:
+    text = (HERE / "starling-migrate.service").read_text()
+    # Of two files the last one counts; "-": it may be absent.
+    files = re.findall(r"^EnvironmentFile=(.*)$", text, re.MULTILINE)
+    if files != ["/etc/starling/starling.env", "-/etc/starling/migrate.env"]:
+        raise Problem("starling-migrate.service does not read /etc/starling/migrate.env last")
+    if "migrate.env" in (HERE / "starling@.service").read_text():
+        raise Problem("nodes read the owner's file")
+    if "\nTimeoutStartSec=1day\n" not in text:
+        raise Problem("starling-migrate.service is ended before it could build a large index")
 
 
 def shut_in(unit: Path) -> str:

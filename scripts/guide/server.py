@@ -1,9 +1,8 @@
-"""An embedded node on a free port, with its data in a temporary folder. Ended by its own process, never by name."""
+"""An embedded node on a free port, with its data in a temporary folder."""
 
-import subprocess
-import threading
 from pathlib import Path
 
+from listening import Listening
 from steps import Failure
 
 START = 30  # seconds until it listens
@@ -16,7 +15,6 @@ class Server:
             raise Failure(f"{binary} is not there: 'make build' makes it")
         self.binary, self.folder = binary, folder
         (folder / "work").mkdir()
-        self.process = None
         self.url = ""
 
     @property
@@ -30,30 +28,14 @@ class Server:
     def __enter__(self) -> "Server":
         settings = {"STARLING_LISTEN": "127.0.0.1:0", "STARLING_LOG": "warn"}
         with (self.folder / "server.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [self.binary, "serve"], env=self.env | settings, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        # Reading its output has no deadline of its own: killed, it has an end.
-        late = threading.Timer(START, self.process.kill)
-        late.start()
-        try:
-            for line in self.process.stdout:
-                if line.startswith("listening on "):
-                    self.url = line.removeprefix("listening on ").strip()
-                    return self
-        finally:
-            late.cancel()
-        self.__exit__()
-        raise Failure(f"{self.binary} did not start: {self.log()}")
+            self.server = Listening([self.binary, "serve"], START, END, env=self.env | settings, stderr=log)
+        self.url = self.server.url
+        if not self.url:
+            raise Failure(f"{self.binary} did not start: {self.log()}")
+        return self
 
     def __exit__(self, *_) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(END)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(END)
-        self.process.stdout.close()
+        self.server.end()
 
     def log(self) -> str:
         return (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")[-2000:]
