@@ -2,6 +2,8 @@
 DNS that knows the pods of the headless Services. Pods come and go while people chat.
 """
 
+import time
+
 import images
 import pods
 from kubernetes import by_labels
@@ -11,6 +13,7 @@ from smoke import Chat, connections
 COMPONENT = ROOT / "k8s/components/haproxy"
 NUMBER = 22
 NAMESPACE = "starling-dev"
+HEARD = 30  # seconds within which HAProxy has looked a name up again and asked who is behind it
 
 
 def started(network: pods.Network, documents: list[dict], names) -> tuple[pods.Pod, dict]:
@@ -71,11 +74,13 @@ def chat(url: str, gateways: list[str], replaced) -> None:
     for _ in replaced:
         people.connect()
         people.talk()
-    # The one that came back gets the next sockets, since it has the fewest.
-    for place in people.sockets:
-        place.close()
-    people.connect()
-    people.talk()
-    if min(connections(address) for address in gateways) < 1:
-        raise Problem("the gateway that came back gets no sockets")
+    # The one that came back gets new sockets, since it has the fewest, once HAProxy has heard of it and asked it.
+    deadline = time.monotonic() + HEARD
+    while min(connections(address) for address in gateways) < 1:
+        if time.monotonic() > deadline:
+            raise Problem(f"the gateway that came back gets no sockets within {HEARD} s")
+        for place in people.sockets:
+            place.close()
+        people.connect()
+        people.talk()
     people.close()
