@@ -12,8 +12,8 @@ use super::{failure::Failure, keys::ask, server::Server};
 pub struct Diagnosis {
     /// `HOST:PORT`.
     pub server: String,
-    /// How it is; an error: why it did not say so.
-    pub state: Result<ServerState, String>,
+    /// How it is; none where this user may not ask, as with some hosted services; an error: why it does not answer.
+    pub state: Result<Option<ServerState>, String>,
     /// Its settings; none where this user may not read them, as with many hosted services.
     pub settings: Option<ServerSettings>,
 }
@@ -43,7 +43,13 @@ pub struct ServerSettings {
 type Settings = HashMap<String, String>;
 
 pub(super) async fn of(server: &Server, limit: Duration) -> Diagnosis {
-    let asked = async { Ok((state(server).await?, settings(server).await?)) };
+    let asked = async {
+        let state = match state(server).await {
+            Err(failure) if failure.is_refused() => None,
+            state => Some(state?),
+        };
+        Ok((state, settings(server).await?))
+    };
     let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(Failure::silent(limit)));
     let (state, settings) = match answer {
         Ok((state, settings)) => (Ok(state), settings),

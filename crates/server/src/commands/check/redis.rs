@@ -69,17 +69,17 @@ fn state(kind: RedisKind, found: &Diagnosis, findings: &mut Findings) -> bool {
     };
     match (&found.state, kind) {
         (Err(why), _) => fail(format!(": {why}"), "start it, or let a replica of it take over"),
-        (Ok(ServerState { slots: Some(_), .. }), RedisKind::One | RedisKind::Sentinel) => {
+        (Ok(Some(ServerState { slots: Some(_), .. })), RedisKind::One | RedisKind::Sentinel) => {
             fail(" is part of a Redis Cluster".into(), "write REDIS_URL as redis+cluster://HOST:PORT,…")
         }
-        (Ok(ServerState { master: false, .. }), _) => {
+        (Ok(Some(ServerState { master: false, .. })), _) => {
             fail(" is a replica: it takes no writes".into(), "name the master in REDIS_URL, or its Sentinels")
         }
-        (Ok(ServerState { slots: Some(slots), .. }), RedisKind::Cluster) if *slots < SLOTS => {
+        (Ok(Some(ServerState { slots: Some(slots), .. })), RedisKind::Cluster) if *slots < SLOTS => {
             let what = format!(" reaches the owners of {slots} of {SLOTS} slots");
             fail(what, "look at `redis-cli --cluster check`: events and presence of the other slots are gone meanwhile")
         }
-        (Ok(ServerState { replicas: 0, .. }), RedisKind::Sentinel | RedisKind::Cluster) => {
+        (Ok(Some(ServerState { replicas: 0, .. })), RedisKind::Sentinel | RedisKind::Cluster) => {
             let mend = "give it one: until it is back after a failure, events come late and nobody is shown as online";
             findings.warn(part, format_args!("{server} has no replica that could take over"), mend);
             true
@@ -174,7 +174,7 @@ mod tests {
 
     fn line(settings: Option<ServerSettings>) -> String {
         let mut findings = Findings::new(true);
-        explain(&Diagnosis { server: "here:6379".into(), state: Ok(WELL), settings }, &mut findings);
+        explain(&Diagnosis { server: "here:6379".into(), state: Ok(Some(WELL)), settings }, &mut findings);
         findings.lines().concat()
     }
 
@@ -182,7 +182,7 @@ mod tests {
     fn what_the_url_does_not_fit_is_said() {
         let line = |kind, found: Result<ServerState, String>| {
             let mut findings = Findings::new(true);
-            let found = Diagnosis { server: "here:6379".into(), state: found, settings: None };
+            let found = Diagnosis { server: "here:6379".into(), state: found.map(Some), settings: None };
             let usable = state(kind, &found, &mut findings);
             (usable, findings.lines().concat())
         };
@@ -218,6 +218,13 @@ mod tests {
             settings(0, "noeviction", 1 << 20).starts_with("warn  bus settings: here:6379 closes a node's connection")
         );
         assert!(line(None).starts_with("warn  bus settings: here:6379 does not tell them"));
+    }
+
+    #[test]
+    fn who_may_not_ask_how_a_server_is_is_not_told_that_it_is_down() {
+        let mut findings = Findings::new(true);
+        let found = Diagnosis { server: "here:6379".into(), state: Ok(None), settings: None };
+        assert!(state(RedisKind::One, &found, &mut findings) && findings.lines().is_empty());
     }
 
     #[test]
