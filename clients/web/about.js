@@ -1,9 +1,9 @@
 // Dialogs about one message or person: who read it, what it said before, reporting it.
 
+import { avatar } from './avatar.js';
 import { Dialog } from './dialogs.js';
 import { fill, h } from './dom.js';
 import { clockTime, dayName } from './format.js';
-import { avatar } from './list.js';
 
 const STATES = { read: 'Read', delivered: 'Delivered', sent: 'Not yet' };
 const REASONS = { spam: 'Spam', abuse: 'Abuse', inappropriate: 'Inappropriate', other: 'Something else' };
@@ -34,7 +34,7 @@ const receiptRow = ({ user, state }) =>
   h(
     'li',
     { class: 'member' },
-    avatar(user.display_name, user.id, 'small'),
+    avatar(user, 'small'),
     h('span', { class: 'grow ellipsis' }, user.display_name),
     h('span', { class: 'quiet' }, STATES[state]),
   );

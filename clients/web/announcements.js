@@ -1,7 +1,7 @@
 // News for everybody, above all else until one has read it.
 
-import { h, icon, setText } from './dom.js';
-import { button } from './list.js';
+import { button, h, icon, setText } from './dom.js';
+import { webAddress } from './links.js';
 
 export class Announcements {
   constructor(app) {
@@ -25,7 +25,8 @@ export class Announcements {
     if (!last) return;
     setText(this.title, last.title);
     setText(this.text, last.content);
-    this.link.hidden = !last.url;
-    if (last.url) this.link.href = last.url;
+    const to = webAddress(last.url);
+    this.link.hidden = !to;
+    if (to) this.link.href = to;
   }
 }

@@ -3,13 +3,16 @@
 
 import { Announcements } from './announcements.js';
 import { Chat } from './chat.js';
+import { Desktop } from './desktop.js';
 import { confirmDialog } from './dialogs.js';
 import { h, setAttr, setText } from './dom.js';
-import { conversationName } from './format.js';
+import { Drafts } from './drafts.js';
+import { messageText, placeName } from './format.js';
 import { List } from './list.js';
 import { Lobby } from './lobby.js';
 import { Members } from './members.js';
 import { NewConversation } from './new.js';
+import { NotificationsPanel } from './notifications.js';
 import { PinsPanel, SearchPanel } from './search.js';
 import { Sync } from './sync.js';
 import { ThreadPanel } from './thread.js';
@@ -25,7 +28,11 @@ export class App {
     this.me = session.get().user;
     this.closed = false;
     this.openId = null;
+    /** A message that the address named, until it is found: `{id, asked}`. */
+    this.wanted = null;
     this.sync = new Sync({ api, session, changed: () => this.changed(), told: (effect) => this.#told(effect) });
+    this.drafts = new Drafts({ storage: window.localStorage, key: `starling.drafts.${this.me.id}` });
+    this.desktop = new Desktop(this);
     this.list = new List(this);
     this.chat = new Chat(this);
     /** What is open beside the chat, if anything. */
@@ -34,7 +41,8 @@ export class App {
     this.thread = new ThreadPanel(this);
     this.search = new SearchPanel(this);
     this.pins = new PinsPanel(this);
-    this.panels = [this.members, this.thread, this.search, this.pins];
+    this.notifications = new NotificationsPanel(this);
+    this.panels = [this.members, this.thread, this.search, this.pins, this.notifications];
     this.announcements = new Announcements(this);
     this.live = h('div', { class: 'visually-hidden', 'aria-live': 'polite' });
     this.toast = h('div', { class: 'toast', role: 'status' });
@@ -87,6 +95,7 @@ export class App {
     for (const panel of this.panels) panel.draw();
     this.announcements.draw();
     this.#signals();
+    if (this.wanted?.asked === false && this.openConversation()) this.#toMessage(this.openId, this.wanted);
   }
 
   /** Whether somebody looks at this page. */
@@ -141,7 +150,7 @@ export class App {
   }
 
   async leave(conversation) {
-    const name = conversationName(conversation.info);
+    const name = placeName(conversation.info);
     if (
       !(await confirmDialog({
         title: `Leave ${name}?`,
@@ -169,6 +178,7 @@ export class App {
       : 'As a guest you can only come back with another name.';
     if ((unsent || this.me.guest) && !(await confirmDialog({ title: 'Sign out?', text, yes: 'Sign out' }))) return;
     this.close(true);
+    this.drafts.clear();
     await this.api.signOut();
     history.replaceState(null, '', location.pathname);
     this.signedOut();
@@ -183,7 +193,10 @@ export class App {
   }
 
   #route() {
-    const [, id] = /^#\/c\/([\w-]+)$/.exec(location.hash) ?? [];
+    const [, id, message] = /^#\/c\/([\w-]+)(?:\/m\/([\w-]+))?$/.exec(location.hash) ?? [];
+    // Only on the way: the same link has to lead there again.
+    if (message) history.replaceState(null, '', `#/c/${id}`);
+    this.wanted = message ? { id: message, asked: false } : null;
     const moved = this.openId !== (id ?? null);
     this.openId = id ?? null;
     if (moved) for (const panel of this.panels) panel.moved();
@@ -191,16 +204,40 @@ export class App {
     this.draw();
   }
 
+  /** Shows the message that the address named. */
+  async #toMessage(conversationId, wanted) {
+    wanted.asked = true;
+    try {
+      const { seq, conversation_id } = await this.api.get(`/v1/messages/${wanted.id}`);
+      if (this.wanted === wanted && conversation_id === conversationId) this.chat.jump(seq);
+    } catch (error) {
+      this.say(error.status === 404 ? 'This message is not there any more.' : error.message);
+    }
+    if (this.wanted === wanted) this.wanted = null;
+    this.changed();
+  }
+
   #told(effect) {
-    if (effect.type === 'left') {
+    if (effect.type === 'loaded') {
+      this.drafts.keepOnly((id) => this.sync.state.get(id));
+    } else if (effect.type === 'left') {
+      this.drafts.forget(effect.conversation_id);
       if (effect.conversation_id !== this.openId) return;
       location.hash = '';
-      this.say(`You are no longer in ${conversationName(effect.info)}.`);
+      this.say(`You are no longer in ${placeName(effect.info)}.`);
     } else if (effect.type === 'arrived') {
       const { message } = effect;
+      this.desktop.message(message);
       const own = message.sender.id === this.me.id;
       if (!own && message.conversation_id === this.openId)
-        setText(this.live, `${message.sender.display_name}: ${message.content}`);
+        setText(this.live, `${message.sender.display_name}: ${messageText(message)}`);
+    } else if (effect.type === 'notified') {
+      this.desktop.notice(effect.notice);
+    } else if (effect.type === 'profile') {
+      this.members.profile(effect.user);
+      if (effect.user.id !== this.me.id) return;
+      this.me = effect.user;
+      this.session.profile(effect.user);
     } else if (effect.type === 'stopped' && [4500, 4501, 4504].includes(effect.code)) {
       this.session.clear();
       this.signedOut(effect.message);

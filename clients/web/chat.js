@@ -3,12 +3,13 @@
 
 import { Composer } from './composer.js';
 import { progress, typists } from './conversation.js';
-import { h, icon, setAttr, setText } from './dom.js';
+import { button, h, icon, setAttr, setText } from './dom.js';
 import { conversationName, count, presenceText, typingText } from './format.js';
-import { button, CONNECTION } from './list.js';
+import { CONNECTION } from './list.js';
 import { messageActions, changeText } from './message-actions.js';
 import { drawLines, lines } from './message.js';
 import { conversationMenu } from './settings.js';
+import { drawSubject } from './subject.js';
 
 /** Closer than this to an edge counts as being there. */
 const EDGE_PX = 60;
@@ -23,6 +24,7 @@ export class Chat {
     this.target = null;
     this.title = h('h1', { class: 'ellipsis', tabindex: '-1' });
     this.subtitle = h('p', { class: 'quiet ellipsis' });
+    this.subject = h('span', { class: 'about ellipsis' });
     this.back = button('back', 'Back to conversations', () => (location.hash = ''), { class: 'icon-button back' });
     this.searchButton = button('search', 'Search', () => app.search.toggle(), { 'aria-controls': 'search-panel' });
     this.membersButton = button('people', 'Members', () => app.members.toggle(), { 'aria-controls': 'members' });
@@ -51,6 +53,7 @@ export class Chat {
       editLast: () => this.#lastOwn(),
       people: () => this.people(),
       typed: (writing) => this.typed(writing),
+      drafts: app.drafts,
     });
     this.empty = h('div', { class: 'nothing quiet' }, h('p', {}, 'Pick a conversation, or start one.'));
     this.body = h(
@@ -60,7 +63,7 @@ export class Chat {
         'header',
         { class: 'bar' },
         this.back,
-        h('div', { class: 'grow' }, this.title, this.subtitle),
+        h('div', { class: 'grow' }, this.title, h('div', { class: 'under-title' }, this.subject, this.subtitle)),
         this.searchButton,
         this.membersButton,
         this.moreButton,
@@ -73,6 +76,8 @@ export class Chat {
     this.log.addEventListener('scroll', () => this.#scrolled());
     this.resize = new ResizeObserver(() => this.#stick());
     this.resize.observe(this.log);
+    // A picture may turn out smaller or larger than its place.
+    this.resize.observe(this.items);
     this.actions = messageActions(app, this);
   }
 
@@ -110,14 +115,16 @@ export class Chat {
     this.body.hidden = !conversation;
     this.empty.hidden = Boolean(conversation);
     if (!conversation) return;
-    if (conversation.timeline.status === 'empty') sync.open(this.id);
+    // Where the address names a message, the newest ones are neither needed nor seen.
+    const { wanted } = this.app;
+    if (conversation.timeline.status === 'empty' && !wanted) sync.open(this.id);
     this.#head(conversation);
     this.#lines(conversation);
     setText(this.typingLine, typingText(typists(conversation), conversation.info.kind));
     setAttr(this.typingLine, 'data-on', this.typingLine.textContent ? 'true' : null);
     this.composer.draw(this.writing(conversation));
     const { status, live } = conversation.timeline;
-    if (this.atEnd && live && status === 'ready' && this.app.looking()) sync.markRead(this.id);
+    if (this.atEnd && live && status === 'ready' && !wanted && this.app.looking()) sync.markRead(this.id);
   }
 
   /** What the composers of a conversation allow. */
@@ -173,6 +180,7 @@ export class Chat {
     // On a phone the sidebar, which tells it otherwise, is not in sight.
     const { name } = this.app.sync.connection;
     setText(this.subtitle, name === 'connected' ? kind[info.kind] : CONNECTION[name]);
+    drawSubject(this.subject, info.subject);
     setAttr(this.body, 'data-kind', info.kind);
     setAttr(this.membersButton, 'aria-expanded', String(this.app.members.shown));
     setAttr(this.searchButton, 'aria-expanded', String(this.app.search.shown));
@@ -200,15 +208,22 @@ export class Chat {
   #showTarget() {
     const line = this.items.querySelector(`[data-seq="${this.target}"]`);
     this.target = null;
-    this.atEnd = false;
     line?.scrollIntoView({ block: 'center' });
+    // Where all of it fits, nothing scrolls and nobody would say so.
+    this.atEnd = this.#below() < EDGE_PX;
     line?.classList.add('flash');
     setTimeout(() => line?.classList.remove('flash'), FLASH_MS);
   }
 
-  #scrolled() {
+  /** How much there is under what one sees. */
+  #below() {
     const { scrollTop, scrollHeight, clientHeight } = this.log;
-    const below = scrollHeight - scrollTop - clientHeight;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
+  #scrolled() {
+    const { scrollTop } = this.log;
+    const below = this.#below();
     const atEnd = below < EDGE_PX;
     if (atEnd !== this.atEnd) {
       this.atEnd = atEnd;

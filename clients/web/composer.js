@@ -1,19 +1,19 @@
 // Where one writes: Enter sends, Shift+Enter breaks the line, ↑ in the empty field edits one's last message, `@`
-// finds people. Above the field stands what is edited or answered. Keeps a draft per place while the page is open.
+// finds people. Above the field stands what is edited or answered. What was begun is kept as a draft of its place.
 
-import { h, icon, setText } from './dom.js';
-import { button } from './list.js';
+import { button, h, icon, setText } from './dom.js';
+import { messageText } from './format.js';
 import { MentionList } from './mentions.js';
 
 export class Composer {
   /**
    * `send(text, replyTo)`, `edit(message, text)`, `editLast()` gives one's last message, `people()` who may be
-   * mentioned, `typed(writing)` hears of each change of the text.
+   * mentioned, `typed(writing)` hears of each change of the text, `drafts` keep it.
    */
-  constructor({ send, edit, editLast, people, typed, label = 'Message', placeholder = 'Write a message' }) {
-    Object.assign(this, { send, edit, editLast, typed });
-    this.drafts = new Map();
+  constructor({ send, edit, editLast, people, typed, drafts, label = 'Message', placeholder = 'Write a message' }) {
+    Object.assign(this, { send, edit, editLast, typed, drafts });
     this.id = null;
+    this.conversation = null;
     this.editing = null;
     this.replying = null;
     this.draft = '';
@@ -52,12 +52,12 @@ export class Composer {
     this.input.focus();
   }
 
-  /** Another place is written in; `id` names it for its draft. */
-  show(id) {
+  /** Another place is written in, of a conversation or itself one; null: none. */
+  show(id, conversation = id) {
     if (this.editing) this.#stopEdit();
-    if (this.id) this.drafts.set(this.id, { text: this.input.value, replying: this.replying });
     this.id = id;
-    const draft = this.drafts.get(id);
+    this.conversation = conversation;
+    const draft = id && this.drafts.get(id);
     this.input.value = draft?.text ?? '';
     this.replying = draft?.replying ?? null;
     this.mentions.close();
@@ -84,8 +84,15 @@ export class Composer {
   startReply(message) {
     if (this.editing) this.#stopEdit();
     this.replying = message;
+    this.#keep();
     this.#bar();
     this.focus();
+  }
+
+  /** What is being edited is no draft: the text before it still is. */
+  #keep() {
+    if (this.id && !this.editing)
+      this.drafts.set(this.id, this.conversation, { text: this.input.value, replying: this.replying });
   }
 
   #stopEdit() {
@@ -98,6 +105,7 @@ export class Composer {
   #cancel() {
     if (this.editing) this.#stopEdit();
     else this.replying = null;
+    this.#keep();
     this.#bar();
     this.focus();
   }
@@ -108,7 +116,7 @@ export class Composer {
     this.barClose.setAttribute('aria-label', label);
     this.barClose.title = label;
     setText(this.barTitle, this.editing ? 'Editing your message' : `Reply to ${this.replying?.sender.display_name}`);
-    setText(this.barText, this.editing ? '' : (this.replying?.content ?? ''));
+    setText(this.barText, this.editing ? '' : (this.replying ? messageText(this.replying) : ''));
   }
 
   #submit(event) {
@@ -118,13 +126,15 @@ export class Composer {
       const message = this.editing;
       this.#stopEdit();
       this.focus();
-      if (text && text !== message.content) this.edit(message, text);
+      // Files can stand alone.
+      if ((text || message.attachments.length) && text !== message.content) this.edit(message, text);
       return;
     }
     if (!text) return;
     const { replying } = this;
     this.input.value = '';
     this.replying = null;
+    this.#keep();
     this.#bar();
     this.#grow();
     this.typed(false);
@@ -152,6 +162,7 @@ export class Composer {
 
   #changed() {
     this.#grow();
+    this.#keep();
     if (!this.editing) this.typed(this.input.value.trim() !== '');
   }
 

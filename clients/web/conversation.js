@@ -41,6 +41,16 @@ export function muted({ info }, now = Date.now()) {
   return info.muted_until !== null && Date.parse(info.muted_until) > now;
 }
 
+/**
+ * Whether one wants to be told of a message, as the server decides it: the stricter counts, what is set here or for all
+ * conversations (`everywhere`). Mentions by name and answers are stored as notifications, by the server.
+ */
+export function wanted({ info }, everywhere, message, now = Date.now()) {
+  const settings = [info, everywhere];
+  if (settings.some((each) => each.notify === 'none' || muted({ info: each }, now))) return false;
+  return settings.every(({ notify }) => notify === 'all') || message.mentions.some(({ user }) => user === null);
+}
+
 /** Whether a message names `me`, by name or as one of all. */
 export function names(message, me) {
   if (message.deleted_at || message.sender.id === me) return false;

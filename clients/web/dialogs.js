@@ -1,7 +1,6 @@
 // What all dialogs share: a native modal <dialog> with a heading, closed by Esc, its close button or a click beside it.
 
-import { button } from './list.js';
-import { h } from './dom.js';
+import { button, h } from './dom.js';
 
 let ids = 0;
 
@@ -66,6 +65,23 @@ export function confirmDialog({ title, text, yes }) {
     dialog.node.addEventListener('close', () => resolve(answer));
     dialog.show();
   });
+}
+
+/** A form in a dialog; `save()` may refuse by throwing. */
+export function formDialog(title, yes, fields, save) {
+  const error = h('p', { class: 'form-error', role: 'alert' });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      await save();
+      shown.close();
+    } catch (refused) {
+      error.textContent = refused.errors?.map((e) => `${e.field} ${e.message}`).join('; ') || refused.message;
+    }
+  };
+  const act = h('div', { class: 'row end' }, h('button', { type: 'submit', class: 'button primary' }, yes));
+  const shown = new Dialog({ title }, h('form', { onsubmit: submit }, fields, error, act));
+  shown.show();
 }
 
 /** Runs `work` a moment after the last call, and never two at once with the older one's answer shown. */

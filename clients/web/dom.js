@@ -75,6 +75,11 @@ const PATHS = {
   mute: 'M6 17V11a6 6 0 0 1 9-5M18 11v6l2 1H4zM10 21h4M4 4l16 16',
   settings: 'M4 7h9M17 7h3M15 5v4M4 12h3M11 12h9M9 10v4M4 17h9M17 17h3M15 15v4',
   megaphone: 'M4 10v4h3l9 5V5L7 10zM19 9c1.5 1.5 1.5 4.5 0 6',
+  file: 'M6 3h8l5 5v13H6zM14 3v5h5',
+  image: 'M4 5h16v14H4zM4 16l5-5l4 4l3-3l4 4M15 9h.01',
+  video: 'M3 6h12v12H3zM15 10l6-3v10l-6-3',
+  audio: 'M9 18V6l10-2v12M9 18a3 3 0 1 1-2-2.8M19 16a3 3 0 1 1-2-2.8',
+  away: 'M14 4h6v6M20 4l-9 9M18 14v6H4V6h6',
   clock: 'M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18M12 7v5l3 2',
   check: 'M5 13l4 4L19 7',
   checks: 'M2 13l4 4L15 7M11 15l2 2L22 7',
@@ -91,4 +96,13 @@ export function icon(name) {
   path.setAttribute('d', PATHS[name]);
   svg.append(path);
   return svg;
+}
+
+/** A button that shows an icon alone. */
+export function button(name, label, onclick, attributes = {}) {
+  return h(
+    'button',
+    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick, ...attributes },
+    icon(name),
+  );
 }

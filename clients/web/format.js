@@ -1,5 +1,8 @@
 // Turns wire values into words: names, times, what a system message says. Pure; no DOM, no state.
 
+/** So many files are named in a line. */
+const NAMED_MAX = 3;
+
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 
 /** `14:05` in the reader's locale. */
@@ -51,6 +54,12 @@ export function typingText(users, kind) {
 export function conversationName(conversation) {
   if (conversation.kind === 'direct') return conversation.other?.display_name ?? 'Direct message';
   return conversation.title ?? 'Untitled';
+}
+
+/** The same where it stands alone: two conversations with one person are about different things. */
+export function placeName(conversation) {
+  const { subject } = conversation;
+  return subject ? `${conversationName(conversation)} · ${subject.title}` : conversationName(conversation);
 }
 
 /** One or two letters for an avatar. */
@@ -132,11 +141,59 @@ export function systemText(message, me) {
   }
 }
 
+const ONE = { image: 'Photo', video: 'Video', audio: 'Audio', document: 'File' };
+const MANY = { image: 'photos', video: 'videos', audio: 'audio files' };
+
+/** `Photo`, `3 photos`, `2 files: report.pdf, plan.pdf`: a word for what goes with a message. */
+export function filesText(attachments) {
+  if (!attachments?.length) return '';
+  const [{ kind }] = attachments;
+  const same = attachments.every((other) => other.kind === kind);
+  const what =
+    attachments.length === 1 ? (ONE[kind] ?? 'File') : `${attachments.length} ${(same && MANY[kind]) || 'files'}`;
+  // What cameras call their pictures tells nobody anything.
+  const named = attachments.filter((one) => one.kind !== 'image' && one.name).map(({ name }) => name);
+  if (!named.length) return what;
+  const more = named.length > NAMED_MAX || named.length < attachments.length ? ', …' : '';
+  return `${what}: ${named.slice(0, NAMED_MAX).join(', ')}${more}`;
+}
+
+/** What a message says, or else what goes with it. */
+export function messageText({ content, attachments }) {
+  return content || filesText(attachments);
+}
+
+/** `1.2 MB`. */
+export function fileSize(bytes) {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let size = bytes;
+  let unit = 0;
+  // 999.6 would be shown as 1000.
+  while (size >= 999.5 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${size < 9.95 && unit > 0 ? size.toFixed(1) : Math.round(size)} ${units[unit]}`;
+}
+
+/** Why one was notified; `info` is the conversation, null where one is no longer in it. */
+export function noticeText({ kind, actor }, info) {
+  const direct = info?.kind === 'direct';
+  const place = !info ? 'a conversation that you left' : direct ? info.subject?.title : conversationName(info);
+  const after = (word) => (place ? ` ${word} ${place}` : '');
+  const did = {
+    mention: `mentioned you${after('in')}`,
+    reply: `answered you${after('in')}`,
+    added: direct ? `began a conversation with you${after('about')}` : `added you${after('to')}`,
+  };
+  return `${actor.display_name} ${did[kind] ?? `did something${after('in')}`}`;
+}
+
 /** One line about a message, for the list. */
 export function preview(message, me, kind) {
   if (!message) return '';
   if (message.kind === 'system') return systemText(message, me);
-  const text = message.deleted_at ? 'Message deleted' : message.content.replace(/\s+/gu, ' ');
+  const text = message.deleted_at ? 'Message deleted' : messageText(message).replace(/\s+/gu, ' ');
   if (message.sender.id === me) return `You: ${text}`;
   return kind === 'direct' ? text : `${message.sender.display_name}: ${text}`;
 }

@@ -1,8 +1,11 @@
 // The sidebar: who I am, how the connection is, my conversations by last activity.
 
-import { arrange, h, icon, setAttr, setText } from './dom.js';
+import { avatar, setAvatar } from './avatar.js';
+import { arrange, button, h, icon, setAttr, setText } from './dom.js';
 import { mentioned, muted, typists, unread } from './conversation.js';
-import { conversationName, count, hue, initials, listTime, preview, typingText } from './format.js';
+import { conversationName, count, initials, listTime, preview, typingText } from './format.js';
+import { Bell } from './notifications.js';
+import { editProfile } from './profile.js';
 
 /** How a connection is told to people. */
 export const CONNECTION = {
@@ -26,18 +29,31 @@ export class List {
     this.retry = h('button', { type: 'button', class: 'button small', onclick: () => location.reload() }, 'Reload');
     this.items = h('ul', { class: 'conversations' });
     this.empty = h('p', { class: 'empty quiet' });
-    const me = app.me;
+    this.bell = new Bell(app);
+    this.avatar = avatar(app.me);
+    this.name = h('strong', { class: 'ellipsis me' });
+    this.profile = h(
+      'button',
+      { type: 'button', class: 'avatar-button', title: 'Your profile', onclick: () => editProfile(app) },
+      h('span', { class: 'visually-hidden' }, 'Your profile'),
+      this.avatar,
+    );
     this.node = h(
       'nav',
       { class: 'sidebar', 'aria-label': 'Conversations' },
       h(
         'header',
         { class: 'bar' },
-        avatar(me.display_name, me.id),
-        h('div', { class: 'grow' }, h('strong', { class: 'ellipsis me' }, me.display_name), this.connection),
+        this.profile,
+        h('div', { class: 'grow' }, this.name, this.connection),
         this.retry,
-        button('search', 'Search all conversations', () => app.searchAll()),
-        button('out', 'Sign out', () => app.signOut()),
+        h(
+          'div',
+          { class: 'bar-buttons' },
+          this.bell.node,
+          button('search', 'Search all conversations', () => app.searchAll()),
+          button('out', 'Sign out', () => app.signOut()),
+        ),
       ),
       h(
         'div',
@@ -58,6 +74,9 @@ export class List {
   draw() {
     const { state, connection } = this.app.sync;
     setAttr(this.connection, 'data-state', connection.name);
+    setAvatar(this.avatar, this.app.me);
+    setText(this.name, this.app.me.display_name);
+    this.bell.draw();
     setText(this.status, connection.message ?? CONNECTION[connection.name]);
     this.retry.hidden = connection.name !== 'stopped';
     const conversations = state.list();
@@ -88,7 +107,10 @@ export class List {
     setText(row.preview, typing || last);
     setAttr(row.preview, 'data-typing', typing ? 'true' : null);
     this.#marks(row, conversation);
-    setText(row.avatar, info.kind === 'public' ? '#' : initials(name));
+    const { avatar_url } = info.other ?? info;
+    setAvatar(row.avatar, { display_name: name, avatar_url, letters: info.kind === 'public' ? '#' : initials(name) });
+    setText(row.subject, info.subject?.title ?? '');
+    row.subject.hidden = !info.subject;
     setText(row.badge, n > 99 ? '99+' : String(n));
     setAttr(row.badge, 'aria-label', `${count(n, 'unread message')}`);
     row.badge.hidden = n === 0;
@@ -119,8 +141,9 @@ export function setPresence(dot, state) {
 
 function newRow(info) {
   const row = {
-    avatar: avatar('', info.other?.id ?? info.id),
+    avatar: avatar({ id: info.other?.id ?? info.id, display_name: conversationName(info) }),
     name: h('span', { class: 'row-name ellipsis' }),
+    subject: h('span', { class: 'row-subject ellipsis' }),
     time: h('time', { class: 'quiet' }),
     preview: h('span', { class: 'row-preview ellipsis quiet' }),
     badge: h('span', { class: 'badge unread', role: 'img' }),
@@ -138,23 +161,10 @@ function newRow(info) {
       'span',
       { class: 'grow' },
       h('span', { class: 'line' }, row.name, row.there, row.muted, row.pinned, row.time),
+      row.subject,
       h('span', { class: 'line' }, row.preview, row.mention, row.badge),
     ),
   );
   row.node = h('li', { 'data-id': info.id }, row.link);
   return row;
-}
-
-/** A round patch with letters; decoration. */
-export function avatar(name, id, size = '') {
-  return h('span', { class: `avatar hue-${hue(id)} ${size}`, 'aria-hidden': 'true' }, name ? initials(name) : '');
-}
-
-/** A button that shows an icon alone. */
-export function button(name, label, onclick, attributes = {}) {
-  return h(
-    'button',
-    { type: 'button', class: 'icon-button', title: label, 'aria-label': label, onclick, ...attributes },
-    icon(name),
-  );
 }

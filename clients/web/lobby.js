@@ -1,9 +1,9 @@
 // The lobby: public rooms, searched by title, joined or opened.
 
+import { avatar } from './avatar.js';
 import { Dialog, debounced } from './dialogs.js';
 import { fill, h } from './dom.js';
 import { count } from './format.js';
-import { avatar } from './list.js';
 
 export class Lobby {
   constructor(app) {
@@ -72,7 +72,7 @@ export class Lobby {
     return h(
       'li',
       { class: 'room', 'data-id': room.id },
-      avatar(room.title ?? '', room.id),
+      avatar({ ...room, display_name: room.title ?? '' }),
       h(
         'div',
         { class: 'grow' },

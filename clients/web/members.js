@@ -1,12 +1,14 @@
 // The panel beside a chat: who takes part; add, remove, leave. Loaded when opened and after each change of membership.
 
+import { avatar } from './avatar.js';
 import { Dialog } from './dialogs.js';
-import { fill, h, setText } from './dom.js';
+import { button, fill, h, setText } from './dom.js';
 import { presenceText } from './format.js';
-import { avatar, button, setPresence } from './list.js';
+import { setPresence } from './list.js';
 import { memberMenu } from './member-menu.js';
 import { Panel } from './panel.js';
 import { PeoplePicker } from './people.js';
+import { drawSubject } from './subject.js';
 
 const ROLES = { owner: 'Owner', admin: 'Admin', member: '' };
 
@@ -25,7 +27,7 @@ export class Members extends Panel {
       'Leave',
     );
     this.description = h('p', { class: 'quiet' });
-    this.subject = h('p', {});
+    this.subject = h('p', { class: 'about' });
     fill(this.body, this.subject, this.description, this.items, this.more);
     fill(this.footer, this.add, this.leave);
     this.footer.hidden = false;
@@ -47,6 +49,7 @@ export class Members extends Panel {
     this.heading(`Members (${info.participant_count})`);
     setText(this.description, info.description ?? '');
     this.description.hidden = !info.description;
+    drawSubject(this.subject, info.subject, 'About ');
     this.#presence();
     // Anything that changes who is there or what they may do changes this.
     const { blocked } = this.app.sync.state;
@@ -62,11 +65,20 @@ export class Members extends Panel {
     return this.shown ? this.people.map(({ user }) => user.id) : [];
   }
 
+  /** Somebody has another name, picture or status. */
+  profile(user) {
+    if (!this.people.some((participant) => participant.user.id === user.id)) return;
+    this.people = this.people.map((each) => (each.user.id === user.id ? { ...each, user } : each));
+    const conversation = this.app.openConversation();
+    if (conversation && this.shown) this.#fill(conversation);
+    else this.loadedFor = null;
+  }
+
   #presence() {
     const { presence } = this.app.sync.state;
-    for (const { id, dot, there } of this.rows) {
+    for (const { id, dot, there, status } of this.rows) {
       setPresence(dot, presence.get(id)?.state ?? null);
-      setText(there, presenceText(presence.get(id)));
+      setText(there, [presenceText(presence.get(id)), status].filter(Boolean).join(' · '));
     }
   }
 
@@ -80,15 +92,19 @@ export class Members extends Panel {
       this.cursor = page.next_cursor;
       this.people = more ? [...this.people, ...page.items] : page.items;
       this.more.hidden = page.next_cursor === null;
-      this.rows = this.people.map((participant) => this.#row(conversation, participant));
-      fill(
-        this.items,
-        this.rows.map(({ node }) => node),
-      );
-      this.app.changed();
+      this.#fill(conversation);
     } catch (error) {
       this.app.say(error.message);
     }
+  }
+
+  #fill(conversation) {
+    this.rows = this.people.map((participant) => this.#row(conversation, participant));
+    fill(
+      this.items,
+      this.rows.map(({ node }) => node),
+    );
+    this.app.changed();
   }
 
   #row(conversation, { user, role }) {
@@ -101,18 +117,18 @@ export class Members extends Panel {
     const node = h(
       'li',
       { class: 'member' },
-      h('span', { class: 'avatar-place' }, avatar(user.display_name, user.id, 'small'), dot),
+      h('span', { class: 'avatar-place' }, avatar(user, 'small'), dot),
       h(
         'span',
         { class: 'grow' },
         h('span', { class: 'ellipsis' }, user.display_name, me ? h('span', { class: 'quiet' }, ' (you)') : null),
-        user.status_text ? h('span', { class: 'there quiet ellipsis' }, user.status_text) : there,
+        there,
       ),
       blocked ? h('span', { class: 'tag' }, 'Blocked') : null,
       ROLES[role] ? h('span', { class: 'tag' }, ROLES[role]) : null,
       me ? null : button('more', `About ${user.display_name}`, open, popup),
     );
-    return { id: user.id, dot, there, node };
+    return { id: user.id, dot, there, status: user.status_text, node };
   }
 
   #add() {

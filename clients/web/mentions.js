@@ -1,7 +1,7 @@
 // Finds people while one types `@…` in a text field: a list above it, moved with ↑ ↓, taken with Enter or Tab.
 
+import { avatar } from './avatar.js';
 import { fill, h, setAttr } from './dom.js';
-import { avatar } from './list.js';
 
 const SHOWN_MAX = 6;
 let ids = 0;
@@ -87,7 +87,7 @@ export class MentionList {
               this.#take(user);
             },
           },
-          avatar(user.display_name, user.id, 'small'),
+          avatar(user, 'small'),
           h('span', { class: 'grow ellipsis' }, user.display_name),
           h('span', { class: 'quiet ellipsis' }, `@${user.username}`),
         ),

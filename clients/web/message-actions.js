@@ -33,7 +33,7 @@ function entries(app, message, actions, anchor) {
     { label: 'Reply', act: () => actions.reply(message) },
     { label: 'React', act: () => actions.pick(message, smile) },
     { label: 'Reply in thread', act: () => actions.thread(message.thread_root_id ?? message.id) },
-    { label: 'Copy text', act: () => copy(app, message) },
+    message.content && { label: 'Copy text', act: () => copy(app, message) },
     mayPin && { label: message.pinned_at ? 'Unpin' : 'Pin', act: () => pin(app, message) },
     own && { label: 'Who read this', act: () => showReceipts(app, message) },
     own && { label: 'Edit', act: () => actions.edit(message) },
@@ -76,11 +76,11 @@ async function pin(app, message) {
 async function remove(app, message) {
   const ask = { title: 'Delete this message?', text: 'It disappears for everybody.', yes: 'Delete' };
   if (!(await confirmDialog(ask))) return;
+  // The button that asked for it goes with the text. Not after the answer: one may be writing again by then.
+  app.chat.composer.focus();
   try {
     const answer = await app.api.delete(`/v1/messages/${message.id}`);
     if (answer) app.sync.changedMessage(answer);
-    // The button that asked for it is gone with the text.
-    app.chat.composer.focus();
   } catch (error) {
     app.say(`Not deleted: ${error.message}`);
   }

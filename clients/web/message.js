@@ -1,8 +1,9 @@
 // Draws the lines of a chat: days, messages of others and mine, messages on their way, quiet system lines.
 
-import { arrange, h, icon } from './dom.js';
+import { attachmentList } from './attachments.js';
+import { avatar } from './avatar.js';
+import { arrange, button, h, icon } from './dom.js';
 import { clockTime, dayName, systemText } from './format.js';
-import { avatar, button } from './list.js';
 import { quoteBlock, reactionChips, textOf, threadChip, tick } from './parts.js';
 
 /** A run of messages of one person is broken by so much silence. */
@@ -62,10 +63,13 @@ function messageLine(message, starts, view) {
   // Reactions are shown before the server says so: `changed_seq` does not tell them apart.
   const reactions = (message.reactions ?? []).map((r) => `${r.emoji}${r.count}${r.mine}`).join(' ');
   const told = [message.changed_seq, starts, progress?.state, progress?.readers, progress?.others, hidden, reactions];
-  const around = [quote?.content, quote?.deleted_at, thread?.reply_count, view.may];
+  const around = [quote?.content, quote?.deleted_at, quote?.attachments?.length, thread?.reply_count, view.may];
+  // A new name or picture is no step of the conversation.
+  const people = [message.sender, quote?.sender, ...message.mentions.map(({ user }) => user)];
+  const named = people.map((user) => [user?.display_name, user?.avatar_url]);
   return {
     key: message.client_id && own ? `mine ${message.client_id}` : message.id,
-    stamp: JSON.stringify([...told, ...around]),
+    stamp: JSON.stringify([...told, ...around, ...named]),
     node: () => bubble(message, { own, starts, quote, thread, progress, hidden, view }),
   };
 }
@@ -88,7 +92,7 @@ function bubble(message, { own, starts, quote, thread, progress, hidden, view })
       class: `message ${own ? 'own' : 'other'} ${starts ? 'starts' : ''} ${gone ? 'deleted' : ''}`,
       'data-seq': message.seq,
     },
-    named && starts ? avatar(sender.display_name, sender.id, 'small') : null,
+    named && starts ? avatar(sender, 'small') : null,
     h(
       'div',
       { class: 'column' },
@@ -100,7 +104,8 @@ function bubble(message, { own, starts, quote, thread, progress, hidden, view })
           : h('span', { class: 'visually-hidden' }, `${own ? 'You' : sender.display_name}: `),
         gone ? null : inThread(message, view),
         gone ? null : quoteBlock(quote, me, actions.jump),
-        h('p', { class: 'content' }, gone ?? textOf(message, me)),
+        gone ? null : attachmentList(message),
+        gone || message.content ? h('p', { class: 'content' }, gone ?? textOf(message, me)) : null,
         meta(message, gone, progress, actions),
       ),
       gone

@@ -1,7 +1,6 @@
 // What the panels beside a chat share: a heading, a close button, Esc. One of them is open at a time.
 
-import { h, setText } from './dom.js';
-import { button } from './list.js';
+import { button, h, setText } from './dom.js';
 
 export class Panel {
   /** `opener()` is the button that gets the focus back. */

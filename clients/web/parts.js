@@ -1,7 +1,7 @@
 // The parts of a message's bubble: its text with mentions, the quote above, ticks, reactions and thread below.
 
 import { h, icon } from './dom.js';
-import { count } from './format.js';
+import { count, messageText } from './format.js';
 
 /** A message's text; mentions stand out and show the present name. */
 export function textOf({ content, mentions }, me) {
@@ -22,7 +22,7 @@ export function textOf({ content, mentions }, me) {
 export function quoteBlock(quote, me, jump) {
   if (!quote) return null;
   const name = quote.sender.id === me ? 'You' : quote.sender.display_name;
-  const text = quote.deleted_at ? 'Message deleted' : quote.content || 'An earlier message';
+  const text = quote.deleted_at ? 'Message deleted' : messageText(quote) || 'An earlier message';
   return h(
     'button',
     {

@@ -1,8 +1,8 @@
 // Finds people by name and lets one or several be picked; used by "new conversation" and "add people".
 
+import { avatar } from './avatar.js';
 import { debounced } from './dialogs.js';
 import { fill, h } from './dom.js';
-import { avatar } from './list.js';
 
 export class PeoplePicker {
   /** `several`: picks collect as chips; else the first pick calls `picked(user)`. `hide(user)` leaves people out. */
@@ -60,7 +60,7 @@ export class PeoplePicker {
               'aria-pressed': this.several ? String(this.chosen.has(user.id)) : null,
               onclick: (event) => this.#pick(user, event.currentTarget),
             },
-            avatar(user.display_name, user.id, 'small'),
+            avatar(user, 'small'),
             h('span', { class: 'grow ellipsis' }, user.display_name),
             user.display_name === user.username
               ? null

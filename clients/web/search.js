@@ -2,13 +2,13 @@
 
 import { debounced } from './dialogs.js';
 import { fill, h } from './dom.js';
-import { conversationName, listTime } from './format.js';
+import { listTime, messageText, placeName } from './format.js';
 import { Panel } from './panel.js';
 
 /** A message that was found, as a row. */
 function hit(app, message, parts, close) {
   const conversation = app.sync.state.get(message.conversation_id);
-  const where = conversation && app.openId !== message.conversation_id ? conversationName(conversation.info) : null;
+  const where = conversation && app.openId !== message.conversation_id ? placeName(conversation.info) : null;
   const name = message.sender.id === app.me.id ? 'You' : message.sender.display_name;
   return h(
     'li',
@@ -138,7 +138,7 @@ export class PinsPanel extends Panel {
       this.note.textContent = items.length ? '' : 'Nothing is pinned here yet.';
       fill(
         this.results,
-        items.map((message) => hit(this.app, message, message.content, closer(this))),
+        items.map((message) => hit(this.app, message, messageText(message), closer(this))),
       );
     } catch (error) {
       this.note.textContent = error.message;

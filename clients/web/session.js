@@ -30,6 +30,13 @@ export class Session {
     return session;
   }
 
+  /** Who is signed in has another name or picture. */
+  profile(user) {
+    const session = this.get();
+    if (session?.user.id !== user.id || JSON.stringify(session.user) === JSON.stringify(user)) return;
+    this.storage.setItem(KEY, JSON.stringify({ ...session, user }));
+  }
+
   clear() {
     this.storage.removeItem(KEY);
     writeVault(null);

@@ -1,7 +1,7 @@
 // The open conversation's menu, and the dialogs behind it: what one wants to be told of, and, for admins, what it is
 // called and who may write.
 
-import { Dialog } from './dialogs.js';
+import { formDialog } from './dialogs.js';
 import { h } from './dom.js';
 import { muted } from './conversation.js';
 import { showMenu } from './menu.js';
@@ -49,7 +49,7 @@ function notifications(app, info) {
     { '': isMuted ? 'Stays muted' : 'Not muted', ...(isMuted ? { off: 'Unmute' } : {}), ...MUTES },
     '',
   );
-  dialog('Notifications', 'Save', [notify.label, mute.label], async () => {
+  formDialog('Notifications', 'Save', [notify.label, mute.label], async () => {
     const patch = { notify: notify.value() };
     if (mute.value()) patch.muted_until = mutedUntil(mute.value(), now);
     await app.sync.prefer(info.id, patch);
@@ -73,7 +73,7 @@ function settings(app, info) {
   );
   title.input.value = info.title ?? '';
   description.input.value = info.description ?? '';
-  dialog('Settings', 'Save', [title.label, description.label, posting.label, slow.label], () => {
+  formDialog('Settings', 'Save', [title.label, description.label, posting.label, slow.label], () => {
     const wanted = {
       title: title.input.value.trim(),
       description: description.input.value.trim() || null,
@@ -94,21 +94,4 @@ function choice(label, options, value) {
     Object.entries(offered).map(([key, text]) => h('option', { value: key, selected: key === value }, text)),
   );
   return { label: h('label', { class: 'field' }, h('span', {}, label), select), value: () => select.value };
-}
-
-/** A form in a dialog; `save()` may refuse by throwing. */
-function dialog(title, yes, fields, save) {
-  const error = h('p', { class: 'form-error', role: 'alert' });
-  const submit = async (event) => {
-    event.preventDefault();
-    try {
-      await save();
-      shown.close();
-    } catch (refused) {
-      error.textContent = refused.errors?.map((e) => `${e.field} ${e.message}`).join('; ') || refused.message;
-    }
-  };
-  const act = h('div', { class: 'row end' }, h('button', { type: 'submit', class: 'button primary' }, yes));
-  const shown = new Dialog({ title }, h('form', { onsubmit: submit }, fields, error, act));
-  shown.show();
 }

@@ -1,4 +1,4 @@
-// What this client knows: conversations and cursors, who is there, whom we block, what was announced. Pure:
+// What this client knows: conversations and cursors, who is there, whom we block, what we were told of. Pure:
 // frames and REST answers go in, effects (what to ask the server for) come out. Promises: a conversation's changes are
 // applied in seq order, each once; a hole is never jumped over but asked for; a `changes` frame moves the cursor
 // from → to in one step.
@@ -14,6 +14,7 @@ import {
   noteTyping,
   unread,
 } from './conversation.js';
+import { Notices } from './notices.js';
 
 /** Most cursors that a resume may name. */
 const RESUME_MAX = 1000;
@@ -36,6 +37,9 @@ export class State {
     /** News of the org that we did not read, oldest first, and how far we have them. */
     this.announcements = [];
     this.announcementSeq = 0;
+    this.notices = new Notices();
+    /** What we want to be told of, in all conversations. */
+    this.preferred = { notify: 'all', muted_until: null };
   }
 
   get(id) {
@@ -142,7 +146,7 @@ export class State {
         return [];
       case 'user.updated':
         this.#profile(frame.data);
-        return [];
+        return [{ type: 'profile', user: frame.data }];
       case 'announcements.read':
         this.announcementsRead(frame.data.read_seq);
         return [];
@@ -159,7 +163,10 @@ export class State {
         return this.#announcement(frame.data);
       case 'notification.created':
       case 'notification.updated':
-        return [{ type: frame.type, notification: frame.data }];
+        return this.#notice(frame.data);
+      case 'notification_preferences.updated':
+        this.preferred = frame.data;
+        return [];
       case 'resync_required':
         return [{ type: 'resync', conversation_id: frame.data.conversation_id ?? null }];
       default:
@@ -361,6 +368,13 @@ export class State {
       const concerned = ({ sender, mentions = [] }) => sender.id === id || mentions.some(({ user }) => user?.id === id);
       for (const message of timeline.list().filter(concerned)) timeline.guess(shown(message));
     }
+    this.notices.renamed(id, now);
+  }
+
+  #notice(notice) {
+    const what = this.notices.put(notice);
+    if (what === 'unsure') return [{ type: 'recount' }];
+    return what === 'new' && !notice.read_at ? [{ type: 'notified', notice }] : [];
   }
 
   #announcement(announcement) {

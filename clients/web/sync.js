@@ -1,17 +1,20 @@
 // Keeps the state equal to the server's: fresh start, resume, gap fills, history pages, markers, sending.
 // Joins socket, REST and state; decides nothing about how they look.
 
+import { Inbox } from './inbox.js';
 import { Markers } from './markers.js';
 import { Outbox } from './outbox.js';
+import { allPages } from './pages.js';
 import { toggled } from './reactions.js';
 import { Signals } from './signals.js';
 import { Socket } from './socket.js';
 import { State } from './state.js';
 
 const PAGE = 50;
-const LIST_PAGE = 100;
 /** As many conversations as a resume can name. */
 const LIST_MAX = 1000;
+/** More than this nobody blocks by hand. */
+const BLOCKS_MAX = 10_000;
 /** Renewed this long before the access token ends. */
 const RENEW_AHEAD_MS = 60_000;
 const RETRY_MS = 2000;
@@ -19,7 +22,10 @@ const RETRY_MS = 2000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export class Sync {
-  /** `changed()`: something to show is different. `told(effect)`: `arrived`, `left`, `joined`, `stopped`. */
+  /**
+   * `changed()`: something to show is different. `told(effect)`: `arrived`, `left`, `joined`, `loaded`, `notified`,
+   * `profile`, `stopped`.
+   */
   constructor({ api, session, changed, told }) {
     Object.assign(this, { api, session, changed, told });
     this.me = session.get().user;
@@ -60,6 +66,7 @@ export class Sync {
       request: (type, fields) => this.socket.request(type, fields),
       online: () => this.connection.name === 'connected',
     });
+    this.inbox = new Inbox({ api, notices: this.state.notices, changed });
     this.signals = new Signals({
       request: (type, fields) => this.socket.request(type, fields),
       present: (items) => {
@@ -76,6 +83,7 @@ export class Sync {
   /** Ends for good. With `forget`, unsent messages are dropped too. */
   stop(forget = false) {
     clearTimeout(this.renewal);
+    this.inbox.stop();
     this.markers.stop();
     this.signals.lost();
     this.socket.stop();
@@ -198,10 +206,17 @@ export class Sync {
   /** The user sees everything of this conversation. */
   markRead(id) {
     const conversation = this.state.get(id);
+    this.inbox.seen(id);
     const seq = conversation?.info.last_message?.seq ?? 0;
     if (!conversation || seq <= conversation.info.read_seq) return;
     this.state.read(id, seq);
     this.markers.read(id, seq);
+    this.changed();
+  }
+
+  /** Our profile as the server has it now. */
+  profile(user) {
+    this.#run(this.state.apply({ type: 'user.updated', data: user }));
     this.changed();
   }
 
@@ -235,6 +250,7 @@ export class Sync {
   #hello(connected) {
     this.limits = connected.limits;
     this.connected = connected;
+    this.told({ type: 'profile', user: connected.user });
     this.state.forgetPending();
     this.#renewLater();
     if (this.state.loaded && connected.epoch === this.state.epoch) {
@@ -265,20 +281,16 @@ export class Sync {
   }
 
   async #load(connected) {
-    const conversations = [];
+    let conversations;
     try {
-      let cursor = null;
-      do {
-        const page = await this.api.get('/v1/conversations', { limit: LIST_PAGE, cursor });
-        conversations.push(...page.items);
-        cursor = page.next_cursor;
-      } while (cursor && conversations.length < LIST_MAX);
+      conversations = await allPages(this.api, '/v1/conversations', LIST_MAX);
     } catch {
       if (this.fresh === connected) setTimeout(() => this.fresh === connected && this.socket.reconnect(), RETRY_MS);
       return;
     }
     if (this.fresh !== connected) return;
-    this.state.load(connected, conversations);
+    this.state.load(connected, conversations.items);
+    if (conversations.whole) this.told({ type: 'loaded' });
     this.#loadAside();
     const queue = this.queue;
     this.queue = null;
@@ -288,12 +300,15 @@ export class Sync {
 
   /** Whom we block and what was announced. The chat works without them: the next connection brings what fails. */
   async #loadAside() {
-    const [blocks, announcements] = await Promise.allSettled([
-      this.api.get('/v1/me/blocks', { limit: 100 }),
+    const [blocks, announcements, preferred] = await Promise.allSettled([
+      allPages(this.api, '/v1/me/blocks', BLOCKS_MAX),
       this.api.get('/v1/announcements', { limit: 20 }),
+      this.api.get('/v1/me/notification-preferences'),
+      this.inbox.load(),
     ]);
     if (blocks.value) this.state.blocks(blocks.value.items);
     if (announcements.value) this.state.announced(announcements.value);
+    if (preferred.value) this.state.preferred = preferred.value;
     this.changed();
   }
 
@@ -341,6 +356,16 @@ export class Sync {
       case 'resync':
         if (effect.conversation_id) this.#fetch(effect.conversation_id, (info) => this.state.replace(info) ?? []);
         else this.#startAgain();
+        break;
+      case 'recount':
+        this.inbox.recount();
+        break;
+      case 'profile':
+        for (const users of this.people.values()) {
+          const at = users.findIndex(({ id }) => id === effect.user.id);
+          if (at >= 0) users[at] = effect.user;
+        }
+        this.told(effect);
         break;
       case 'typing':
         // Nobody tells when it ends unless they stop.

@@ -23,6 +23,7 @@ export class ThreadPanel extends Panel {
       editLast: () => this.#messages().findLast((m) => m.sender.id === app.me.id && !m.deleted_at),
       people: () => app.chat.people(),
       typed: (writing) => app.chat.typed(writing),
+      drafts: app.drafts,
     });
     fill(this.body, this.items, this.note);
     this.body.classList.add('log-like');
@@ -34,7 +35,7 @@ export class ThreadPanel extends Panel {
     this.loaded.clear();
     this.drawn.clear();
     this.items.replaceChildren();
-    this.composer.show(rootId);
+    this.composer.show(rootId, this.app.openId);
     this.#load(rootId);
     this.open();
   }

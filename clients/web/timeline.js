@@ -135,7 +135,9 @@ export class Timeline {
   quoteOf({ reply_to }) {
     if (!reply_to) return null;
     const now = this.bySeq.get(reply_to.seq) ?? this.elsewhere.get(reply_to.id);
-    return now ? { ...reply_to, content: now.content.slice(0, 200), deleted_at: now.deleted_at } : reply_to;
+    if (!now) return reply_to;
+    const { sender, content, deleted_at, attachments } = now;
+    return { ...reply_to, sender, content: content.slice(0, 200), deleted_at, attachments };
   }
 
   /** The thread under a message: what the server counted, and the replies that came after its last one. */

@@ -20,7 +20,8 @@ function inspect() {
   for (const node of document.querySelectorAll('button, a[href], input, textarea')) {
     if (!visible(node)) continue;
     const labels = [...(node.labels ?? [])].map((label) => label.textContent).join('');
-    const name = node.getAttribute('aria-label') ?? (labels || node.textContent);
+    const pictures = [...node.querySelectorAll('img')].map(({ alt }) => alt).join('');
+    const name = node.getAttribute('aria-label') ?? (labels || node.textContent + pictures);
     if (!name.trim()) complaints.push(`no name: ${describe(node)}`);
     if (node.tabIndex > 0) complaints.push(`tabindex over 0: ${describe(node)}`);
     const { width, height } = node.getBoundingClientRect();

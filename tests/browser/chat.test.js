@@ -68,7 +68,8 @@ stage('the web client', ({ scenario, arrive, the }) => {
     await ben.bubble('Hello world').getByText('edited').waitFor();
     await ada.act('Away with this', 'Delete');
     await ada.page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
-    await ben.sees('Message deleted');
+    // Each hears of it by itself: what ↑ edits is the last message that Ada's own page has.
+    for (const person of [ada, ben]) await person.sees('Message deleted');
     await ada.page.keyboard.press('ArrowUp');
     await ada.write('Hello, world');
     await ben.sees('Hello, world');

@@ -208,6 +208,101 @@ const define = ({ scenario, arrive, the }) => {
     await ada.sees('Buy my watches');
   });
 
+  scenario('whoever is blocked stays hidden, however many others are blocked too', async () => {
+    const [ada, ben] = await pair(room('Bazaar'));
+    await ben.write('Buy my carpets');
+    await ada.sees('Buy my carpets');
+    const id = await ben.userId();
+    const pages = [];
+    // More than one page holds them: a page of a hundred others, then Ben.
+    await ada.context.route('**/v1/me/blocks*', (route) => {
+      const cursor = new URL(route.request().url()).searchParams.get('cursor');
+      pages.push(cursor);
+      const others = Array.from({ length: 100 }, (_, i) => ({ id: `other-${i}`, display_name: `Other ${i}` }));
+      return route.fulfill({
+        json: cursor ? { items: [{ id }], next_cursor: null } : { items: others, next_cursor: 'more' },
+      });
+    });
+    await ada.page.reload();
+    await ada.sees('Hidden: you blocked this person');
+    assert.deepEqual(pages, [null, 'more']);
+  });
+
+  scenario('the members panel says both who is there and what they say of themselves', async () => {
+    const [ada, ben] = await pair(room('Office'));
+    await ben.call('PATCH', 'me', { status_text: 'On the road' });
+    await ada.page.getByRole('button', { name: 'Members', exact: true }).click();
+    const row = ada.page.locator('.member', { hasText: ben.name });
+    await row.getByText('online · On the road').waitFor();
+    await ben.page.close();
+    await row.getByText(/last seen .* · On the road/).waitFor();
+  });
+
+  scenario('only admins can post where that is set, and slow mode spaces out what members say', async () => {
+    const title = room('Town hall');
+    const [ada, ben] = await pair(title);
+    const set = async (choices) => {
+      await ada.page.getByRole('button', { name: 'Conversation menu' }).click();
+      await ada.page.getByRole('menuitem', { name: 'Settings' }).click();
+      const dialog = ada.page.getByRole('dialog', { name: 'Settings' });
+      for (const [label, choice] of Object.entries(choices)) await dialog.getByLabel(label).selectOption(choice);
+      await dialog.getByRole('button', { name: 'Save' }).click();
+      await dialog.waitFor({ state: 'detached' });
+    };
+    await set({ 'Who may write': 'Only admins' });
+    await ben.page.getByText('Only admins can post here.').waitFor();
+    assert.equal(await ben.page.getByLabel('Message', { exact: true }).isVisible(), false);
+    await ben.page.locator('.system', { hasText: `${ada.name} let only admins post` }).waitFor();
+    await ada.write('Welcome, all');
+    await ben.sees('Welcome, all');
+    assert.deepEqual(await complaints(ben.page), []);
+    await ben.shot('only-admins');
+    await set({ 'Who may write': 'Everyone', 'Slow mode': 'One message in 10 seconds' });
+    await ben.page.locator('.system', { hasText: `${ada.name} let everyone post` }).waitFor();
+    const { slow_mode_seconds } = await ben.call(
+      'GET',
+      `conversations/${await ben.page.evaluate(() => location.hash.split('/').pop())}`,
+    );
+    assert.equal(slow_mode_seconds, 10);
+    await ben.write('First question');
+    await ben.write('Second question');
+    await ada.sees('First question');
+    // Not refused: it waits for its time.
+    await ben.bubble('Second question').getByLabel('Sending').waitFor();
+    await ada.sees('Second question');
+    await ben.bubble('Second question').getByLabel(/Sent|Delivered|Read/).waitFor();
+    assert.deepEqual((await ada.texts()).slice(-2), ['First question', 'Second question']);
+  });
+
+  scenario(
+    'a message is reported to the admins, with a reason and what happened',
+    async () => {
+      const [ada, ben] = await pair(room('Noticeboard'));
+      await ben.write('Cheap watches at my place');
+      await ada.sees('Cheap watches at my place');
+      await ada.act('Cheap watches at my place', 'Report');
+      const dialog = ada.page.getByRole('dialog', { name: `Report a message of ${ben.name}` });
+      await dialog.getByLabel('Reason').selectOption('Spam');
+      await dialog.getByLabel('What happened? (optional)').fill('The third time this week.');
+      assert.deepEqual(await complaints(ada.page), []);
+      await ada.shot('report');
+      await dialog.getByRole('button', { name: 'Report' }).click();
+      await ada.page.getByText('Thank you. The admins will look at it.').waitFor();
+      await dialog.waitFor({ state: 'detached' });
+      const token = the.server.token('--sub', 'office', '--username', 'office', '--role', 'admin');
+      const answer = await fetch(`${the.server.url}/v1/org/reports?status=open`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const { items } = await answer.json();
+      const { content, reason, comment, reporter } = items.find(({ user }) => user.display_name === ben.name);
+      assert.deepEqual(
+        { content, reason, comment, by: reporter.display_name },
+        { content: 'Cheap watches at my place', reason: 'spam', comment: 'The third time this week.', by: ada.name },
+      );
+    },
+    { skip: process.env.BASE_URL ? 'needs a server whose secret is known' : false },
+  );
+
   scenario('a talk looks good: replies, reactions, mentions and panels, light and dark, desk and phone', async () => {
     const title = room('Saturday hike');
     const ada = await arrive('Nora');

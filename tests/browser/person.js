@@ -42,6 +42,19 @@ function freeName(name) {
   return n === 1 ? name : `${name}${n}`;
 }
 
+/**
+ * Where WEB_DIR names a folder: scripts and styles as they are there instead of those in the binary, so that a change
+ * needs no build. Not the page itself: to a browser it would come from nowhere, and might not open sockets to this
+ * machine.
+ */
+export async function fromDisk(context) {
+  if (!process.env.WEB_DIR) return;
+  const dir = resolve(process.env.WEB_DIR);
+  // The operators' page has a folder of its own.
+  const files = ({ pathname }) => /^\/[\w-]+\.(js|css)$/.test(pathname);
+  await context.route(files, (route) => route.fulfill({ path: join(dir, new URL(route.request().url()).pathname) }));
+}
+
 export class Person {
   /** Opens the page and signs in with a name. */
   static async arrive(browser, url, name, options = {}) {
@@ -51,7 +64,7 @@ export class Person {
     person.errors = [];
     person.context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', ...options });
     person.context.setDefaultTimeout(WAIT_MS);
-    if (process.env.WEB_DIR) await person.#fromDisk(resolve(process.env.WEB_DIR));
+    await fromDisk(person.context);
     person.page = await person.tab();
     await person.page.getByLabel('Your name').fill(person.name);
     await person.page.getByRole('button', { name: 'Start chatting' }).click();
@@ -59,26 +72,15 @@ export class Person {
     return person;
   }
 
-  /**
-   * Scripts and styles as they are on disk instead of those in the binary, so that a change needs no build. Not the
-   * page itself: to a browser it would come from nowhere, and might not open sockets to this machine.
-   */
-  async #fromDisk(dir) {
-    const files = /\/[\w-]+\.(js|css)$/;
-    await this.context.route(files, (route) =>
-      route.fulfill({ path: join(dir, new URL(route.request().url()).pathname) }),
-    );
-  }
-
-  /** Another tab of the same browser; what goes wrong in it is collected. */
-  async tab() {
+  /** Another tab of the same browser, at an address of the page; what goes wrong in it is collected. */
+  async tab(path = '') {
     const page = await this.context.newPage();
     page.on(
       'console',
       (message) => message.type() === 'error' && this.errors.push(`${message.text()} ${message.location().url}`),
     );
     page.on('pageerror', (error) => this.errors.push(String(error.stack ?? error)));
-    await page.goto(this.url);
+    await page.goto(`${this.url}${path}`);
     return page;
   }
 
@@ -140,6 +142,48 @@ export class Person {
     await this.bubble(text).hover();
     await this.bubble(text).getByRole('button', { name: 'React' }).click();
     await this.page.getByRole('menuitem', { name: emoji, exact: true }).click();
+  }
+
+  /** Calls REST as this person, as another program of theirs would; an answer that is no success is an error. */
+  call(method, path, body, page = this.page) {
+    return page.evaluate(
+      async ([method, path, body]) => {
+        const { access_token } = JSON.parse(localStorage.getItem('starling.session'));
+        const answer = await fetch(`/v1/${path}`, {
+          method,
+          headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
+          body: body === undefined ? undefined : JSON.stringify(body),
+        });
+        const text = await answer.text();
+        if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+        return text ? JSON.parse(text) : null;
+      },
+      [method, path, body],
+    );
+  }
+
+  async userId() {
+    return (await this.call('GET', 'me')).id;
+  }
+
+  /** Another tab is in front, or another window: a headless browser shows all its pages at once, so it is told so. */
+  lookAway(page = this.page) {
+    return page.evaluate(() => {
+      Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => 'hidden' });
+      document.hasFocus = () => false;
+      document.dispatchEvent(new Event('visibilitychange'));
+      window.dispatchEvent(new Event('blur'));
+    });
+  }
+
+  /** Back at this page. */
+  lookBack(page = this.page) {
+    return page.evaluate(() => {
+      delete document.visibilityState;
+      delete document.hasFocus;
+      document.dispatchEvent(new Event('visibilitychange'));
+      window.dispatchEvent(new Event('focus'));
+    });
   }
 
   /** All texts of the open conversation, in order. */

@@ -3,6 +3,20 @@
 export const ME = 'user-me';
 export const ADA = 'user-ada';
 
+/** As much of a browser's storage as is used. */
+export class Memory {
+  items = new Map();
+  getItem(key) {
+    return this.items.get(key) ?? null;
+  }
+  setItem(key, value) {
+    this.items.set(key, value);
+  }
+  removeItem(key) {
+    this.items.delete(key);
+  }
+}
+
 export function sender(id) {
   return { id, username: id, display_name: id, avatar_url: null };
 }

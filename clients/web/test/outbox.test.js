@@ -4,16 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Outbox } from '../outbox.js';
-
-class Memory {
-  items = new Map();
-  getItem(key) {
-    return this.items.get(key) ?? null;
-  }
-  setItem(key, value) {
-    this.items.set(key, value);
-  }
-}
+import { Memory } from './fixtures.js';
 
 /** An outbox whose sends are answered by hand. */
 function outbox(storage = new Memory()) {

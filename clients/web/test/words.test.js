@@ -3,7 +3,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { conversationName, count, initials, presenceText, preview, systemText, typingText } from '../format.js';
+import {
+  clockTime,
+  conversationName,
+  count,
+  dayName,
+  initials,
+  listTime,
+  placeName,
+  presenceText,
+  preview,
+  systemText,
+  typingText,
+} from '../format.js';
 import { candidates, mentionAt } from '../mentions.js';
 import { backoff, shouldReconnect } from '../socket.js';
 import { ADA, ME, message, sender } from './fixtures.js';
@@ -48,6 +60,26 @@ test('names are made of what there is', () => {
   assert.equal(initials('😀 x'), '😀X');
   assert.equal(count(1, 'member'), '1 member');
   assert.equal(count(0, 'member'), '0 members');
+});
+
+test('days have names, and times in the list are short', () => {
+  const now = new Date(2026, 10, 21, 9, 30);
+  const at = (...date) => new Date(...date).toISOString();
+  assert.equal(dayName(at(2026, 10, 21, 0, 1), now), 'Today');
+  assert.equal(dayName(at(2026, 10, 20, 23, 59), now), 'Yesterday');
+  assert.match(dayName(at(2026, 10, 19), now), /19/);
+  assert.doesNotMatch(dayName(at(2026, 10, 19), now), /2026/);
+  assert.match(dayName(at(2025, 10, 21), now), /2025/);
+  assert.equal(dayName(at(2026, 1, 28), new Date(2026, 2, 1)), 'Yesterday');
+  assert.equal(listTime(at(2026, 10, 21, 0, 1), now), clockTime(at(2026, 10, 21, 0, 1)));
+  assert.match(listTime(at(2026, 10, 20), now), /20/);
+  assert.match(listTime(at(2025, 10, 20), now), /25/);
+});
+
+test('a conversation with one person about something says so where it stands alone', () => {
+  const flat = { kind: 'direct', other: { display_name: 'Ada' }, subject: { title: 'Flat' } };
+  assert.equal(placeName(flat), 'Ada · Flat');
+  assert.equal(placeName({ ...flat, subject: null }), 'Ada');
 });
 
 test('presence and typing in words', () => {

@@ -24,7 +24,7 @@ struct Client;
 
 /// Scripts and styles only from here; sockets anywhere, because the API may have another address than the page.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob: https:; \
-                      object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+                      media-src 'self' blob: https:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// A file of the web client; `/` is `index.html`.
 pub(crate) async fn page(method: Method, uri: Uri, headers: HeaderMap) -> Response {

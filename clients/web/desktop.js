@@ -1,0 +1,79 @@
+// Notifications of the desktop, outside of the page. Promises: the browser is asked for leave by a click alone; nothing
+// is shown while the page is in sight, nor of what the server would not notify of.
+
+import { wanted } from './conversation.js';
+import { messageText, noticeText, placeName } from './format.js';
+
+export class Desktop {
+  constructor(app) {
+    this.app = app;
+    this.key = `starling.desktop.${app.me.id}`;
+  }
+
+  /** `absent` (this browser has none), `blocked` (by its user), `off`, `on`. */
+  get state() {
+    if (!('Notification' in window)) return 'absent';
+    if (Notification.permission === 'denied') return 'blocked';
+    return Notification.permission === 'granted' && localStorage.getItem(this.key) ? 'on' : 'off';
+  }
+
+  /** Asked for by a click. */
+  async turnOn() {
+    if ((await Notification.requestPermission()) === 'granted') localStorage.setItem(this.key, 'on');
+    this.app.changed();
+  }
+
+  turnOff() {
+    localStorage.removeItem(this.key);
+    this.app.changed();
+  }
+
+  /** The server stored a notification for us. */
+  notice(notice) {
+    const conversation = this.app.sync.state.get(notice.conversation_id);
+    this.#show({
+      title: noticeText(notice, conversation?.info ?? null),
+      body: notice.preview,
+      tag: notice.message_id,
+      to: noticeHash(notice),
+    });
+  }
+
+  /** A message came. Of those that name or answer us the server stores notifications. */
+  message(message) {
+    const { state } = this.app.sync;
+    const { me } = this.app;
+    const conversation = state.get(message.conversation_id);
+    if (!conversation || message.sender.id === me.id || state.blocked.has(message.sender.id)) return;
+    const stored = message.mentions.some(({ user }) => user?.id === me.id) || message.reply_to?.sender.id === me.id;
+    if (stored || !wanted(conversation, state.preferred, message)) return;
+    const { info } = conversation;
+    const { display_name } = message.sender;
+    this.#show({
+      title: info.kind === 'direct' ? placeName(info) : `${display_name} in ${placeName(info)}`,
+      body: messageText(message),
+      tag: message.id,
+      to: `#/c/${info.id}/m/${message.id}`,
+    });
+  }
+
+  #show({ title, body, tag, to }) {
+    if (document.visibilityState === 'visible' || this.state !== 'on') return;
+    try {
+      // The same tag in several tabs is one notification.
+      const shown = new Notification(title, { body, tag, icon: '/favicon.svg' });
+      shown.onclick = () => {
+        window.focus();
+        location.hash = to;
+        shown.close();
+      };
+    } catch {
+      // Phones have them for installed apps alone.
+    }
+  }
+}
+
+/** Where a notification leads. */
+export function noticeHash({ kind, conversation_id, message_id }) {
+  return kind === 'added' ? `#/c/${conversation_id}` : `#/c/${conversation_id}/m/${message_id}`;
+}
