@@ -66,7 +66,8 @@ class Servers(World):
         """The file of settings, as the page tells: with one's own addresses and secrets."""
         file = self.etc / "starling.env"
         settings = {
-            "DATABASE_URL": f"{self.new}/starling",
+            # Every character that a shell would take for its own, were it not in quotes.
+            "DATABASE_URL": f"{self.new}/starling?sslmode=prefer&application_name=$a;b",
             "REDIS_URL": self.cluster.env["REDIS_URL"],
             "STARLING_JWT_SECRET": self.cluster.env["STARLING_JWT_SECRET"],
             "STARLING_ADMIN_TOKEN": self.cluster.env["STARLING_ADMIN_TOKEN"],
@@ -75,7 +76,8 @@ class Servers(World):
         named = [line.partition("=")[0] for line in lines]
         if missing := settings.keys() - set(named):
             raise Failure(f"starling.env does not have {', '.join(sorted(missing))}")
-        edited = [f"{name}={settings[name]}" if name in settings else line for name, line in zip(named, lines)]
+        # In the quotes that are there.
+        edited = [f"{name}='{settings[name]}'" if name in settings else line for name, line in zip(named, lines)]
         file.write_text("\n".join(edited) + "\n", encoding="utf-8")
 
     def migrate(self) -> None:
@@ -96,7 +98,7 @@ class Servers(World):
 
     def compare(self) -> None:
         settings = {
-            "DATABASE_URL": f"{self.new}/starling_restored",
+            "DATABASE_URL": f"{self.new}/starling",
             # Beside nodes that are on the old database.
             "STARLING_REDIS_PREFIX": "restored:",
             "STARLING_LISTEN": "127.0.0.1:0",

@@ -8,8 +8,9 @@ import re
 import compose_spec
 import yaml
 
+from ending import latest_end
 from report import ROOT, Problem, Report, run, starling
-from roles import END, NODES, check_process, seconds
+from roles import NODES, check_process, seconds
 
 # What starts without a word, and with each profile.
 PROFILES = {
@@ -37,9 +38,9 @@ def check(report: Report) -> None:
     for name, service in ours.items():
         with report.check(f"docker-compose.yml: {name} runs with its command and environment"):
             settings = check_process(service["command"], service["environment"])
-            drain, grace = seconds(settings["STARLING_DRAIN_WINDOW"]), seconds(service["stop_grace_period"])
-            if service["command"][0] in NODES and grace < drain + END:
-                raise Problem(f"stop_grace_period is {grace} s: too short for a drain of {drain} s and its end")
+            end, grace = latest_end(settings), seconds(service["stop_grace_period"])
+            if service["command"][0] in NODES and grace < end:
+                raise Problem(f"stop_grace_period is {grace} s, and the node may take {end} s to end")
     with report.check("docker-compose.yml: what is waited for exists, and ends or has a health check"):
         for name, service in services.items():
             for other, wait in service.get("depends_on", {}).items():

@@ -20,6 +20,8 @@ PAGE = ROOT / "docs/metrics.md"
 # Prometheus puts the first two on everything that it scrapes.
 TARGET = frozenset({"job", "instance"})
 PROMETHEUS = {"up": frozenset(), "ALERTS": frozenset({"alertname", "alertstate", "severity"})}
+# What kube-state-metrics exports of a Job.
+KUBERNETES = {"kube_job_failed": frozenset({"namespace", "job_name", "condition"})}
 # A node of a cluster that reaches neither part shows the metrics of both roles and of both parts.
 ALONE = {
     "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
@@ -114,7 +116,7 @@ def compare(metrics: dict[str, Metric], seen: dict[str, Metric]) -> None:
 
 def series(metrics: dict[str, Metric]) -> Catalogue:
     """A histogram is three series."""
-    found = {name: labels | TARGET for name, labels in PROMETHEUS.items()}
+    found = {name: labels | TARGET for name, labels in (PROMETHEUS | KUBERNETES).items()}
     for name, metric in metrics.items():
         labels = metric.labels | TARGET
         if metric.kind == "histogram":
@@ -156,7 +158,11 @@ def words(label: str, sign: str, value: str) -> list[str]:
 
 
 def exists(label: str, word: str) -> bool:
-    """Whether the sources have the value: as a text, as a close code, as a route, or as an HTTP status."""
+    """Whether the sources have the value: as a text, as a close code, as a route, or as an HTTP status; and k8s/ a Job."""
+    if label == "job_name":
+        return f"kind: Job\nmetadata:\n  name: {word}\n" in (ROOT / "k8s/base/migrate.yaml").read_text()
+    if label == "condition":
+        return word in ("true", "false", "unknown")
     if label == "status":
         return re.fullmatch(r"[1-5]\d\d", word) is not None
     if label == "route":

@@ -1,11 +1,14 @@
-"""Shell scripts, the image's Dockerfile, nginx's template, the systemd unit's settings."""
+"""Shell scripts, the image's Dockerfile and how it is run, nginx's template, the systemd unit's settings."""
 
+import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from report import ROOT, TOOLS, Problem, Report, run
+from ending import latest_end
+from report import ROOT, TOOLS, Problem, Report, run, starling
 from roles import check_process
 
 PLACEHOLDERS = {
@@ -34,6 +37,14 @@ def dockerfile(report: Report) -> None:
         last = max(i for i, line in enumerate(lines) if line.startswith("FROM "))
         if not any(line.startswith("USER ") and line != "USER root" for line in lines[last:]):
             raise Problem("the last stage runs as root")
+    with report.check("docs/deploy.md: what `docker run` starts is given the time that it may take to end"):
+        # `migrate` reads the settings of all roles, with what they are unless set.
+        alone = {"DATABASE_URL": "postgres://x@x/x", "REDIS_URL": "redis://x", "STARLING_JWT_SECRET": "x" * 32}
+        end = latest_end(check_process(["migrate"], alone))
+        commands = re.findall(r"^docker run .*$", (ROOT / "docs/deploy.md").read_text(), re.MULTILINE)
+        given = [re.search(r" --stop-timeout (\d+) ", command) for command in commands]
+        if not commands or not all(found and int(found[1]) >= end for found in given):
+            raise Problem(f"without --stop-timeout {end:.0f} or more `docker stop` kills it after ten seconds")
 
 
 def nginx(report: Report) -> None:
@@ -56,12 +67,31 @@ def nginx(report: Report) -> None:
 
 
 def systemd(report: Report) -> None:
-    """The example's settings are settings, once its secret is filled in."""
+    """The example's settings are settings, once its secret is filled in; and those of the embedded server without two."""
     with report.check("deploy/systemd/starling.env"):
-        lines = (ROOT / "deploy/systemd/starling.env").read_text().splitlines()
-        pairs = [line.split("=", 1) for line in lines if line and not line.startswith("#")]
-        environment = dict(pairs)
+        environment = settings_of(ROOT / "deploy/systemd/starling.env")
         if environment["STARLING_JWT_SECRET"]:
             raise Problem("holds a secret: people would keep it")
-        environment["STARLING_JWT_SECRET"] = "x" * 32
-        check_process(["migrate"], environment)
+        check_process(["migrate"], {**environment, "STARLING_JWT_SECRET": "x" * 32})
+    with report.check("deploy/systemd/starling.env without DATABASE_URL and REDIS_URL is the embedded server's"):
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            del environment[name]
+        env = {"PATH": "/usr/bin:/bin", "STARLING_DATA_DIR": "/var/lib/starling", **environment}
+        if (mode := json.loads(run(starling(), "config", "--json", env=env))["mode"]) != "embedded":
+            raise Problem(f"it runs in {mode} mode")
+
+
+def settings_of(file: Path) -> dict[str, str]:
+    """A file of settings that systemd and a shell read alike: each value in single quotes."""
+    settings = {}
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        if line and not line.startswith("#"):
+            found = re.fullmatch(r"([A-Z_]+)='([^']*)'", line)
+            if found is None:
+                raise Problem(f"line {number} is not NAME='value'")
+            settings[found[1]] = found[2]
+    said = run("bash", "-c", 'set -a; . "$1"; env -0', "bash", file, env={"PATH": "/usr/bin:/bin"})
+    read = dict(pair.split("=", 1) for pair in said.split("\0") if pair)
+    if wrong := [name for name, value in settings.items() if read.get(name) != value]:
+        raise Problem(f"a shell reads {', '.join(wrong)} differently")
+    return settings

@@ -1,5 +1,6 @@
 """An overlay has all that guards the nodes in k8s/base: autoscalers, disruption budgets, network policy, ingress, and
-pods that are spread over machines and zones. It may change numbers and names, and add; it may take nothing away.
+pods that are spread over machines and zones. It may change numbers and names, and add; it may take nothing away, and what
+it adds may not open what the base closes.
 """
 
 from report import Problem
@@ -10,8 +11,8 @@ GUARDS = (
     *(("HorizontalPodAutoscaler", role) for role in ROLES),
     *(("PodDisruptionBudget", role) for role in ROLES),
     *(("Deployment", role) for role in ROLES),
+    *(("Ingress", role) for role in ROLES),
     ("NetworkPolicy", "starling"),
-    ("Ingress", "starling"),
 )
 
 
@@ -25,6 +26,10 @@ def check(base: list[dict], overlay: list[dict]) -> None:
             problems.append(f"{kind}/{name} of the base is missing")
         elif kind in COMPARE:
             problems += [f"{kind}/{name}: {problem}" for problem in COMPARE[kind](of_base, found)]
+    for (kind, name), document in present.items():
+        if kind == "NetworkPolicy" and (kind, name) not in inherited and concerns_nodes(document["spec"], overlay):
+            problems += [f"{kind}/{name}: {problem}" for problem in addition(document["spec"])]
+    problems += hosts([document for (kind, _), document in present.items() if kind == "Ingress"])
     if problems:
         raise Problem("\n".join(problems))
 
@@ -64,6 +69,46 @@ def policy(base: dict, overlay: dict) -> list[str]:
     return found
 
 
+def addition(policy: dict) -> list[str]:
+    """What a further policy opens, since policies add up: ports by name, and inwards only to who is named."""
+    found = []
+    for direction, peers in (("ingress", "from"), ("egress", "to")):
+        for rule in policy.get(direction) or []:
+            if not all("port" in port for port in rule.get("ports") or [{}]):
+                found.append(f"{direction} to all ports is open")
+            if direction == "ingress" and not rule.get(peers):
+                found.append(f"{direction}: {rule.get('ports')} is open to all")
+    return found
+
+
+def concerns_nodes(policy: dict, overlay: list[dict]) -> bool:
+    nodes = [d["spec"]["template"]["metadata"] for d in overlay if d["kind"] == "Deployment" and d["metadata"]["name"] in ROLES]
+    return any(selects(policy["podSelector"], metadata["labels"]) for metadata in nodes)
+
+
+def selects(selector: dict, labels: dict[str, str]) -> bool:
+    """Of expressions `In` alone is known; any other one may select everything."""
+    alike = selector.get("matchLabels", {}).items() <= labels.items()
+    expressions = [rule for rule in selector.get("matchExpressions", []) if rule["operator"] == "In"]
+    return alike and all(labels.get(rule["key"]) in rule["values"] for rule in expressions)
+
+
+def hosts(ingresses: list[dict]) -> list[str]:
+    """A certificate is for the host that is asked for; and both roles are behind the same one."""
+    found, of_roles = [], {}
+    for document in ingresses:
+        name, spec = document["metadata"]["name"], document["spec"]
+        asked = sorted({str(rule.get("host")) for rule in spec.get("rules", [])})
+        certified = sorted({host for tls in spec.get("tls", []) for host in tls.get("hosts", [])})
+        if "tls" in spec and certified != asked:
+            found.append(f"Ingress/{name}: its rules are for {asked}, its tls for {certified}")
+        if name in ROLES:
+            of_roles[name] = asked, certified
+    if any(of_role != list(of_roles.values())[0] for of_role in of_roles.values()):
+        found.append(f"the roles' Ingresses have other hosts, or tls, each: {of_roles}")
+    return found
+
+
 def ingress(base: dict, overlay: dict) -> list[str]:
     annotations = base["metadata"]["annotations"].items() - overlay["metadata"].get("annotations", {}).items()
     found = [f"the annotation {name} is not {value}" for name, value in sorted(annotations)]
@@ -80,7 +125,11 @@ def deployment(base: dict, overlay: dict) -> list[str]:
     spread = {constraint["topologyKey"] for constraint in base.get("topologySpreadConstraints", [])}
     if spread != {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}:
         found.append(f"the base spreads its pods over {sorted(spread)}")
-    return found + differing(base, overlay, "topologySpreadConstraints", "terminationGracePeriodSeconds")
+    # A longer drain takes longer; that it is long enough is looked at in kubernetes.py.
+    least, grace = (spec.get("terminationGracePeriodSeconds", 30) for spec in (base, overlay))
+    if grace < least:
+        found.append(f"terminationGracePeriodSeconds is {grace}, less than {least} in the base")
+    return found + differing(base, overlay, "topologySpreadConstraints")
 
 
 def differing(base: dict, overlay: dict, *keys: str) -> list[str]:

@@ -1,23 +1,26 @@
 """k8s/: overlays are built where there is a kustomize, validated for two Kubernetes versions, and their containers held
-against the binary; their pods against pod_security.py, and what they have of k8s/base against inheritance.py. Without one,
-the files are validated as they are.
+against the binary; their pods against pod_security.py, and what they have of k8s/base against inheritance.py; production a
+second time, with what it has commented out. Without a kustomize the files are validated as they are.
 """
 
-import re
 import shutil
+import tempfile
 from pathlib import Path
 
 import kubernetes_validate
 import yaml
 
+import commented
 import inheritance
+import kubernetes_words
 import maintenance
 import pod_security
+from ending import latest_end
 from report import ROOT, Problem, Report, run
-from roles import END, NODES, check_process, seconds
+from roles import NODES, check_process
 
 # The oldest and the newest that the manifests are for.
-VERSIONS = ("1.30", "1.37")
+VERSIONS = ("1.27", "1.37")
 
 
 def check(report: Report) -> None:
@@ -30,35 +33,36 @@ def check(report: Report) -> None:
         if missing := {"dev", "production", "redis-cluster"} - set(overlays()):
             raise Problem(f"there is no {' and no '.join(missing)}")
     for overlay in overlays():
-        folder = ROOT / "k8s/overlays" / overlay
-        documents = []
-        with report.check(f"k8s/overlays/{overlay}: {'builds' if builder else 'reads'}"):
-            documents = built(builder, folder) if builder else raw(folder)
-        for version in VERSIONS:
-            with report.check(f"k8s/overlays/{overlay}: follows the schemas of Kubernetes {version}"):
-                validate(documents, version)
-        with report.check(f"k8s/overlays/{overlay}: its pods are `restricted`"):
-            pod_security.check(documents)
-        with report.check(f"k8s/overlays/{overlay}: machines can be emptied, and migrations have their time and their role"):
-            maintenance.check(documents)
-        if builder:
-            with report.check(f"k8s/overlays/{overlay}: has all that guards the nodes in k8s/base"):
-                inheritance.check(base, documents)
-        secret = next((d for d in documents if d["kind"] == "Secret"), None)
-        secret = secret or yaml.safe_load((folder / "secret.example.yaml").read_text())
-        check_nodes(report, overlay, documents, secret, merged=builder is not None)
-    check_quick_start(report)
+        check_overlay(report, f"k8s/overlays/{overlay}", ROOT / "k8s/overlays" / overlay, builder, base)
+    if builder:
+        with tempfile.TemporaryDirectory() as folder:
+            overlay = None
+            with report.check("k8s/overlays/production: every file of it is named, if only in a line that is commented out"):
+                overlay = commented.copy(Path(folder).resolve())
+            if overlay:
+                check_overlay(report, "k8s/overlays/production with what is commented out", overlay, builder, base)
+    else:
+        report.skip("what k8s/overlays/production has commented out, because it can only be built")
+    kubernetes_words.check(report, VERSIONS[0])
 
 
-def check_quick_start(report: Report) -> None:
-    """The Secret of docs/operations.md has the keys of the example that overlays are checked with."""
-    with report.check("docs/operations.md: the quick start makes the Secret of secret.example.yaml"):
-        example = yaml.safe_load((ROOT / "k8s/overlays/production/secret.example.yaml").read_text())["stringData"]
-        page = (ROOT / "docs/operations.md").read_text()
-        command = re.search(r"create secret generic starling (.*?)\nkubectl", page, re.DOTALL)
-        made = set(re.findall(r"--from-literal=(\w+)=", command[1] if command else ""))
-        if made != set(example):
-            raise Problem(f"it makes {sorted(made)}, and the example has {sorted(example)}")
+def check_overlay(report: Report, name: str, folder: Path, builder: list[str] | None, base: list[dict]) -> None:
+    documents = []
+    with report.check(f"{name}: {'builds' if builder else 'reads'}"):
+        documents = built(builder, folder) if builder else raw(folder)
+    for version in VERSIONS:
+        with report.check(f"{name}: follows the schemas of Kubernetes {version}"):
+            validate(documents, version)
+    with report.check(f"{name}: its pods are `restricted`"):
+        pod_security.check(documents)
+    with report.check(f"{name}: machines can be emptied, and migrations have their time and their role"):
+        maintenance.check(documents)
+    if builder:
+        with report.check(f"{name}: has all that guards the nodes in k8s/base"):
+            inheritance.check(base, documents)
+    secret = next((d for d in documents if d["kind"] == "Secret"), None)
+    secret = secret or yaml.safe_load((folder / "secret.example.yaml").read_text())
+    check_nodes(report, name, documents, secret, merged=builder is not None)
 
 
 def overlays() -> list[str]:
@@ -86,7 +90,8 @@ def built(builder: list[str], folder: Path) -> list[dict]:
 def raw(folder: Path) -> list[dict]:
     """The files that kustomization.yaml names, the base's first; patches of whole files are documents too."""
     kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    named = kustomization["resources"] + [p["path"] for p in kustomization.get("patches", []) if "path" in p]
+    named = kustomization.get("resources", []) + kustomization.get("components", [])
+    named += [p["path"] for p in kustomization.get("patches", []) if "path" in p]
     documents = []
     for name in sorted(named, key=lambda name: not name.startswith("..")):
         path = (folder / name).resolve()
@@ -109,7 +114,7 @@ def validate(documents: list[dict], version: str) -> None:
         raise Problem("\n".join(problems) or "there is nothing in it")
 
 
-def check_nodes(report: Report, overlay: str, documents: list[dict], secret: dict, merged: bool) -> None:
+def check_nodes(report: Report, overlay_name: str, documents: list[dict], secret: dict, merged: bool) -> None:
     environment = {}
     for document in documents:  # an overlay's patch comes after what it changes
         if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "starling":
@@ -121,18 +126,18 @@ def check_nodes(report: Report, overlay: str, documents: list[dict], secret: dic
         ours = [c for c in (pod or {}).get("containers", []) if c["image"].split(":")[0].split("/")[-1] == "starling"]
         for container in ours:
             name = document["metadata"]["name"]
-            with report.check(f"k8s/overlays/{overlay}: {name} runs with its command and environment"):
+            with report.check(f"{overlay_name}: {name} runs with its command and environment"):
                 seen[container["args"][0]] = pod
                 check_pod(pod, container, check_process(container["args"], environment))
-    with report.check(f"k8s/overlays/{overlay}: has every role, reachable and guarded"):
+    with report.check(f"{overlay_name}: has every role, reachable and guarded"):
         if sorted(seen) != ["api", "gateway", "migrate"]:
             raise Problem(f"its roles are {sorted(seen)}")
         names = {(document["kind"], document["metadata"]["name"]) for document in documents}
-        for kind in ("Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"):
+        for kind in ("Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Ingress"):
             for role in ("gateway", "api"):
                 if (kind, f"starling-{role}") not in names:
                     raise Problem(f"there is no {kind} for {role}")
-        for kind in ("Ingress", "NetworkPolicy", "ServiceAccount"):
+        for kind in ("NetworkPolicy", "ServiceAccount"):
             if (kind, "starling") not in names:
                 raise Problem(f"there is no {kind}")
         if merged:
@@ -155,9 +160,9 @@ def check_pod(pod: dict, container: dict, settings: dict[str, str]) -> None:
         if container[probe]["httpGet"] != {"path": path, "port": "admin"}:
             raise Problem(f"its {probe} does not ask {path} on the admin port")
     before = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    drain, grace = seconds(settings["STARLING_DRAIN_WINDOW"]), pod["terminationGracePeriodSeconds"]
-    if grace < before + drain + END:
-        raise Problem(f"terminationGracePeriodSeconds is {grace}: less than preStop {before} + drain {drain} + {END}")
+    end, grace = latest_end(settings), pod["terminationGracePeriodSeconds"]
+    if grace < before + end:
+        raise Problem(f"terminationGracePeriodSeconds is {grace}: less than preStop's {before}, and {end} in which it ends")
 
 
 def by_labels(documents: list[dict], selector: dict) -> dict:

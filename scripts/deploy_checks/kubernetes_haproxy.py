@@ -5,6 +5,8 @@
 `scripts/check-deploy` compares, so that the two do not part.
 """
 
+import re
+
 from report import ROOT
 
 TEMPLATE = ROOT / "deploy/haproxy/haproxy.cfg.template"
@@ -60,6 +62,8 @@ frontend health
 def text() -> str:
     # The comments at its top name the placeholders.
     filled = "global\n" + TEMPLATE.read_text().split("\nglobal\n", 1)[1]
+    # Nobody fills this file in, so nobody would switch them on.
+    filled = re.sub(r"\n+\Z", "\n", re.sub(r"(?:^ *#limit: .*\n)+(?:^\n)?", "", filled, flags=re.MULTILINE))
     for name, value in VALUES.items():
         filled = filled.replace("${" + name + "}", value)
     return HEAD + "\n" + filled + BESIDES

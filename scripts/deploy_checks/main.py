@@ -8,8 +8,11 @@ import sys
 import balancers
 import components
 import compose
+import ending
+import epoch
 import files
 import kubernetes
+import limits
 import monitoring
 import redis_cluster
 import systemd
@@ -20,7 +23,9 @@ def main() -> int:
     report = Report()
     for check in (files.scripts, files.dockerfile, files.nginx, files.systemd, compose.check, kubernetes.check):
         check(report)
-    for check in (balancers.haproxy, balancers.caddy, systemd.check, components.check, redis_cluster.check, monitoring.check):
+    for check in (balancers.haproxy, balancers.caddy, limits.check, ending.check, systemd.check, systemd.balancers):
+        check(report)
+    for check in (components.check, epoch.check, redis_cluster.check, monitoring.check):
         check(report)
     return report.close()
 

@@ -3,6 +3,7 @@ of metrics that nodes export.
 """
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+import kubernetes
 from exported import Catalogue, judge, recorded
 from report import ROOT, Problem, Report, run
 
@@ -29,7 +31,7 @@ def check(report: Report, catalogue: Catalogue) -> Catalogue:
         with report.check("promtool check config deploy/prometheus/prometheus.yml"):
             run("promtool", "check", "config", HERE / "prometheus.yml")
         if can_discover():
-            with report.check("deploy/prometheus/kubernetes.yml takes the pods of k8s/base, once each"):
+            with report.check("deploy/prometheus/kubernetes.yml takes the pods of k8s/base and HAProxy's, once each"):
                 discovered()
         else:
             report.skip("deploy/prometheus/kubernetes.yml, because promtool is too old for it")
@@ -54,6 +56,10 @@ def check(report: Report, catalogue: Catalogue) -> Catalogue:
         check_explained(alerts)
     with report.check("deploy/prometheus/prometheus.yml scrapes the nodes of docker-compose.yml"):
         check_targets()
+    with report.check("deploy/prometheus: half of the memory that k8s/base gives is where its alert begins"):
+        check_memory(next(rule["expr"] for rule in alerts if rule["alert"] == "StarlingMemoryHigh"))
+    with report.check("deploy/prometheus/kubernetes-rights.yaml: Prometheus may list the pods, and is let in to them"):
+        check_rights()
     return catalogue
 
 
@@ -120,39 +126,86 @@ def can_discover() -> bool:
     return True
 
 
-def discovered() -> None:
-    """What becomes of pods like those of k8s/base. They come from a file: Debian's promtool cannot ask Kubernetes."""
-    config = yaml.safe_load((HERE / "kubernetes.yml").read_text())
-    (job,) = config["scrape_configs"]
-    if job.pop("kubernetes_sd_configs") != [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]:
-        raise Problem(f"what it discovers are not the pods of {NAMESPACE}")
-    wanted, targets = [], []
-    for role in ("gateway", "api", "migrate"):
+def check_memory(expression: str) -> None:
+    """By role, in this order; a number such as `512 * 1024 ^ 2`."""
+    for role, found in zip(("gateway", "api"), re.findall(r"> 0\.5 \* ([\d *^]+)$", expression, re.MULTILINE), strict=True):
         documents = yaml.safe_load_all((ROOT / f"k8s/base/{role}.yaml").read_text())
-        pod = next(d["spec"]["template"] for d in documents if d["kind"] in ("Deployment", "Job"))
+        pod = next(d for d in documents if d["kind"] == "Deployment")["spec"]["template"]["spec"]
+        limit = pod["containers"][0]["resources"]["limits"]["memory"]
+        given = int(limit[:-2]) * 1024 ** ("Ki", "Mi", "Gi").index(limit[-2:]) * 1024
+        thought = math.prod(int(base) ** int(power or 1) for base, power in re.findall(r"(\d+)(?: \^ (\d+))?", found))
+        if thought != given:
+            raise Problem(f"{role}: it thinks of {thought} bytes, and {limit} are given")
+
+
+def check_rights() -> None:
+    documents = list(yaml.safe_load_all((HERE / "kubernetes-rights.yaml").read_text()))
+    for version in kubernetes.VERSIONS:
+        kubernetes.validate(documents, version)
+    role, binding = documents
+    if (role["kind"], binding["kind"]) != ("Role", "RoleBinding"):
+        raise Problem("they are no Role and no RoleBinding: more than the pods of one namespace is not needed")
+    if role["rules"] != [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]:
+        raise Problem("it may do something else than read pods")
+    if {role["metadata"]["namespace"], binding["metadata"]["namespace"]} != {NAMESPACE}:
+        raise Problem(f"they are not for {NAMESPACE}")
+    if (binding["roleRef"]["kind"], binding["roleRef"]["name"]) != ("Role", role["metadata"]["name"]):
+        raise Problem("the binding is of another role")
+    (subject,) = binding["subjects"]
+    # The label that the network policies ask for, on the namespace of who is let in.
+    policies = [
+        rule["from"][0]["namespaceSelector"]["matchLabels"]
+        for file in ("base/network-policy.yaml", "components/haproxy/haproxy.yaml")
+        for document in yaml.safe_load_all((ROOT / "k8s" / file).read_text())
+        if document["kind"] == "NetworkPolicy"
+        for rule in document["spec"]["ingress"]
+        if "namespaceSelector" in rule.get("from", [{}])[0]
+    ]
+    command = f"kubectl label namespace {subject['namespace']} {'='.join(*policies[0].items())}\n"
+    if policies != [policies[0]] * 2 or command not in (HERE / "README.md").read_text():
+        raise Problem(f"the policies ask for different labels, or README.md does not say: {command}")
+
+
+def discovered() -> None:
+    """What becomes of pods like those of k8s/. They come from a file: Debian's promtool cannot ask Kubernetes."""
+    config = yaml.safe_load((HERE / "kubernetes.yml").read_text())
+    targets, wanted = [], {"starling": [], "haproxy": []}
+    documents = {role: f"k8s/base/{role}.yaml" for role in ("gateway", "api", "migrate")} | {
+        "haproxy": "k8s/components/haproxy/haproxy.yaml"
+    }
+    for role, file in documents.items():
+        pod = next(d for d in yaml.safe_load_all((ROOT / file).read_text()) if d["kind"] in ("Deployment", "Job"))
+        pod, job, port_name = pod["spec"]["template"], *(("haproxy", "health") if role == "haproxy" else ("starling", "admin"))
         labels = {"app.kubernetes.io/name": "starling", **pod["metadata"]["labels"]}
         for phase in ("Running", "Failed"):
             name = f"starling-{role}-{phase.lower()}"
             # A container without ports is listed once, without a port.
             for port in pod["spec"]["containers"][0].get("ports", [{}]):
                 targets.append(target(name, labels, phase, port))
-                if phase == "Running" and port.get("name") == "admin":
-                    wanted.append((f"10.0.0.1:{port['containerPort']}", name, name, NAMESPACE))
+                if phase == "Running" and port.get("name") == port_name:
+                    wanted[job].append((f"10.0.0.1:{port['containerPort']}", name, name, NAMESPACE))
     targets.append(target("other", {"app.kubernetes.io/name": "other"}, "Running", {"name": "admin", "containerPort": 9180}))
     with tempfile.TemporaryDirectory() as folder:
         pods, file = Path(folder) / "pods.json", Path(folder) / "prometheus.yml"
         pods.write_text(json.dumps(targets))
         config["rule_files"] = [str(HERE / name) for name in config["rule_files"]]
-        job["file_sd_configs"] = [{"files": [str(pods)]}]
+        for job in config["scrape_configs"]:
+            if job.pop("kubernetes_sd_configs") != [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]:
+                raise Problem(f"what {job['job_name']} discovers are not the pods of {NAMESPACE}")
+            job["file_sd_configs"] = [{"files": [str(pods)]}]
         file.write_text(yaml.safe_dump(config))
         run("promtool", "check", "config", file)
-        answer = run("promtool", "check", "service-discovery", "--timeout", "1s", file, job["job_name"])
-    # Behind the list there may be a line of its log.
-    found = [pod["labels"] for pod in json.JSONDecoder().raw_decode(answer)[0] if pod["labels"]]
+        jobs = [job["job_name"] for job in config["scrape_configs"]]
+        answers = {job: run("promtool", "check", "service-discovery", "--timeout", "1s", file, job) for job in jobs}
+    if answers.keys() != wanted.keys():
+        raise Problem(f"its jobs are {jobs}: one that begins with `starling` is a cluster")
     shown = ("__address__", "instance", "pod", "namespace")
-    taken = sorted(tuple(labels.get(label, "") for label in shown) for labels in found)
-    if taken != sorted(wanted) or not wanted:
-        raise Problem(f"of pods like those of k8s/base it takes {taken}, and should take {sorted(wanted)}")
+    for job, answer in answers.items():
+        # Behind the list there may be a line of its log.
+        found = [pod["labels"] for pod in json.JSONDecoder().raw_decode(answer)[0] if pod["labels"]]
+        taken = sorted(tuple(labels.get(label, "") for label in shown) for labels in found)
+        if taken != sorted(wanted[job]) or not wanted[job]:
+            raise Problem(f"of pods like those of k8s/ {job} takes {taken}, and should take {sorted(wanted[job])}")
 
 
 def target(name: str, labels: dict[str, str], phase: str, port: dict) -> dict:

@@ -8,8 +8,6 @@ import json
 from report import Problem, run, starling
 
 NODES = ("serve", "gateway", "api")
-# A node ends at the latest this long after its drain window, seconds (crates/server/src/serve/mod.rs).
-END = 40
 
 
 def check_process(command: list[str], environment: dict[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 import images
+import inside
 import pods
 from compose import interpolate
 from report import ROOT, Problem, Report
@@ -37,6 +38,8 @@ def check(report: Report, network: pods.Network) -> None:
         chat.spread([running[name].address for name in ("gateway-1", "gateway-2")])
     if chat is None:
         return
+    with report.check("docker-compose.yml, run: operators ask in a gateway's container, as the pages say"):
+        inside.run(inside.COMPOSE, running["gateway-1"])
     with report.check("docker-compose.yml, run: a gateway that is stopped ends by itself in its time, and the chat goes on"):
         ends_well(running["gateway-1"], services["gateway-1"])
         chat.connect()

@@ -7,10 +7,9 @@ import time
 import images
 import pods
 from kubernetes import by_labels
-from report import ROOT, Problem
+from report import Problem
 from smoke import Chat, connections
 
-COMPONENT = ROOT / "k8s/components/haproxy"
 NUMBER = 22
 NAMESPACE = "starling-dev"
 HEARD = 30  # seconds within which HAProxy has looked a name up again and asked who is behind it

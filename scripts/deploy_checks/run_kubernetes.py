@@ -1,15 +1,15 @@
 """Starts the pods of k8s/overlays/dev all at once, as Kubernetes does: each container with its arguments, the variables of
 its ConfigMap and Secret, its user and its rights; restarts what fails, asks by its probes, and stops by its `preStop` and
 in its grace period. In front of them HAProxy and then nginx, by the commands of deploy/haproxy/README.md and
-deploy/nginx/README.md as they stand there, and then k8s/components/haproxy.
+deploy/nginx/README.md as they stand there, and then k8s/components/haproxy, which is in this overlay.
 """
 
 import re
 import time
 from contextlib import contextmanager
 
-import components
 import images
+import inside
 import kubernetes
 import pods
 import run_haproxy
@@ -23,8 +23,8 @@ NODES = {"gateway": (1, 2), "api": (3,), "migrate": (4,)}
 SERVERS = {"postgres": 10, "redis": 11}
 BALANCERS = {"haproxy": 20, "nginx": 21}
 PATIENCE = 90  # seconds within which all is ready on a busy machine
-# kubernetes.py compares it with terminationGracePeriodSeconds: the drain window, and 40 s.
-GRACE = 70
+# terminationGracePeriodSeconds, less `preStop`; kubernetes.py compares that with what a node may take.
+GRACE = 75
 
 
 def check(report: Report, network: pods.Network) -> None:
@@ -58,7 +58,10 @@ def check(report: Report, network: pods.Network) -> None:
         report.skip("k8s/components/haproxy, run, because there is neither kubectl 1.27 nor kustomize")
     else:
         with report.check(f"k8s/components/haproxy, run: {what}"), told(network):
-            component(network, components.combined(builder, OVERLAY, run_haproxy.COMPONENT), running)
+            component(network, documents, running)
+    with report.check("k8s/overlays/dev, run: operators ask in a gateway's container, as the pages say"):
+        back(running)
+        inside.run(inside.KUBERNETES, running["gateway-1"][0])
     with report.check("k8s/overlays/dev, run: what lives is alive by its own probe"):
         back(running)
         for pod, container in running.values():
@@ -69,7 +72,7 @@ def check(report: Report, network: pods.Network) -> None:
                     break
             else:
                 raise Problem(f"{pod.name}: {said}")
-    with report.check("k8s/overlays/dev, run: each path of the Ingress leads by its Service to pods that answer it"):
+    with report.check("k8s/overlays/dev, run: each path of the Ingresses leads by its Service to pods that answer it"):
         routes(documents, running)
 
 
@@ -129,8 +132,8 @@ def ready(pairs: list[tuple[pods.Pod, dict]]) -> None:
 def routes(documents: list[dict], running: dict[str, tuple[pods.Pod, dict]]) -> None:
     """There is no kube-proxy and no ingress controller here: their rules are followed by hand, to every pod."""
     services = {d["metadata"]["name"]: d["spec"] for d in documents if d["kind"] == "Service"}
-    [ingress] = [d["spec"] for d in documents if d["kind"] == "Ingress"]
-    for rule in ingress["rules"][0]["http"]["paths"]:
+    ingresses = [d["spec"] for d in documents if d["kind"] == "Ingress"]
+    for rule in (path for spec in ingresses for path in spec["rules"][0]["http"]["paths"]):
         backend = rule["backend"]["service"]
         service = services[backend["name"]]
         [target] = [port["targetPort"] for port in service["ports"] if port["name"] == backend["port"]["name"]]
@@ -175,8 +178,8 @@ def container_of(document: dict) -> dict:
 
 
 def started(network: pods.Network, document: dict, held: dict) -> list[tuple[pods.Pod, dict]]:
-    """The pods of a Deployment or Job."""
-    if document["kind"] not in ("Deployment", "Job"):
+    """The pods of a Deployment or Job; not HAProxy's, which comes later, with a DNS server of its own."""
+    if document["kind"] not in ("Deployment", "Job") or document["metadata"]["name"] == "starling-haproxy":
         return []
     spec, container = document["spec"]["template"]["spec"], container_of(document)
     environment = {}
@@ -270,8 +273,8 @@ def behind(network: pods.Network, name: str) -> Chat:
     if not found:
         raise Problem(f"deploy/{name}/README.md has no block of commands")
     user = "65534:65534"
-    # One to work in, and the README's own for what nginx writes: "an existing folder".
-    folders = {"/work": images.owned(user), "/run/starling-nginx": images.owned(user)}
+    # One to work in, and one where the README makes another for what nginx writes.
+    folders = {"/work": images.owned(user), "/var/log": images.owned(user)}
     pod = network.pod(
         name,
         BALANCERS[name],
