@@ -53,7 +53,7 @@ function table(node, columns, items, none) {
   node.replaceChildren(h('thead', {}, h('tr', {}, ...cells('th', (head) => head))), h('tbody', {}, ...body));
 }
 
-function drawNodes({ nodes, silent, others_asked: asked }) {
+function drawNodes({ nodes, silent, strangers, others_asked: asked }) {
   const total = (title, number) => h('li', {}, h('strong', {}, whole(number)), h('span', {}, title));
   $('totals').replaceChildren(
     total('nodes', nodes.length),
@@ -96,7 +96,8 @@ function drawNodes({ nodes, silent, others_asked: asked }) {
     slow,
     'Nobody is behind.',
   );
-  const wrong = silent.map((node) => `Node ${node} did not answer.`);
+  const why = (node) => (strangers.includes(node) ? ': it has another STARLING_ADMIN_TOKEN, or none' : '');
+  const wrong = silent.map((node) => `Node ${node} did not answer${why(node)}.`);
   if (!asked) wrong.push('Redis is away: no other node was asked.');
   $('silent').textContent = wrong.join(' ');
   $('silent').hidden = wrong.length === 0;
@@ -206,6 +207,23 @@ async function drawReports() {
   );
 }
 
+const JOBS = { erase_conversation: 'Erase a deleted conversation' };
+
+async function drawJobs() {
+  const { jobs } = await call('GET', 'jobs');
+  table(
+    $('jobs'),
+    [
+      ['Job', (job) => JOBS[job.kind] ?? job.kind],
+      ['Waiting', (job) => whole(job.waiting), 'number'],
+      ['Later', (job) => whole(job.later), 'number'],
+      ['Oldest of', (job) => time(job.oldest_at)],
+    ],
+    jobs,
+    'None.',
+  );
+}
+
 let timer = null;
 let round = 0;
 /** Raised when the token is forgotten: what was asked before shows nothing any more. */
@@ -218,7 +236,7 @@ async function look() {
     const nodes = await call('GET', 'nodes');
     if (asked !== era) return;
     drawNodes(nodes);
-    if (round++ % 10 === 0) await drawReports();
+    if (round++ % 10 === 0) await Promise.all([drawReports(), drawJobs()]);
     if (asked !== era) return;
     $('state').textContent = `As of ${new Date().toLocaleTimeString()}`;
     $('sign-in').hidden = true;
@@ -236,7 +254,7 @@ function leave(why = '') {
   sessionStorage.removeItem(KEY);
   round = 0;
   era += 1;
-  for (const id of ['totals', 'nodes', 'slow', 'found', 'explained', 'reports']) $(id).replaceChildren();
+  for (const id of ['totals', 'nodes', 'slow', 'found', 'explained', 'jobs', 'reports']) $(id).replaceChildren();
   $('board').hidden = $('leave').hidden = true;
   $('sign-in').hidden = false;
   $('state').textContent = 'Not signed in';

@@ -95,11 +95,15 @@ CREATE TABLE conversations (
     last_activity_at timestamptz NOT NULL,
     archived_at timestamptz,
     deleted_at timestamptz,
+    -- After it was deleted: up to where its messages are erased, and when all was.
+    erased_seq bigint NOT NULL DEFAULT 0,
+    erased_at timestamptz,
     created_at timestamptz NOT NULL,
     CONSTRAINT conversations_direct_key_unique UNIQUE (org_id, direct_key),
     CONSTRAINT conversations_idempotency_key_unique UNIQUE (creator_id, idempotency_key)
 ) WITH (fillfactor = 70);
 CREATE INDEX conversations_public ON conversations (org_id) WHERE kind = 'public' AND deleted_at IS NULL;
+CREATE INDEX conversations_to_erase ON conversations (deleted_at) WHERE deleted_at IS NOT NULL AND erased_at IS NULL;
 
 -- The row stays when the user leaves. Markers are not indexed: they move with every message that is read.
 CREATE TABLE participants (

@@ -88,10 +88,14 @@ create table conversations (
     created_at        integer not null,
     archived_at       integer,
     deleted_at        integer,
+    -- After it was deleted: up to where its messages are erased, and when all was.
+    erased_seq        integer not null default 0,
+    erased_at         integer,
     constraint conversations_direct_key_unique unique (org_id, direct_key),
     constraint conversations_idempotency_key_unique unique (creator_id, idempotency_key)
 ) strict;
 create index conversations_public on conversations (org_id) where kind = 'public' and deleted_at is null;
+create index conversations_to_erase on conversations (deleted_at) where deleted_at is not null and erased_at is null;
 
 -- The row stays when the user leaves.
 create table participants (

@@ -1,5 +1,7 @@
 //! What the domain is told at its start.
 
+use std::time::Duration;
+
 use protocol::Limits;
 
 use crate::AuthConfig;
@@ -33,4 +35,6 @@ pub struct ChatConfig {
     pub limits: Limits,
     /// How changes are committed.
     pub writer: WriterConfig,
+    /// For so long what was said in a deleted conversation is kept.
+    pub erase_after: Duration,
 }

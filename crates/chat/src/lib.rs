@@ -18,6 +18,7 @@ mod create;
 mod decide;
 mod env;
 pub mod envelope;
+mod erase;
 mod error;
 mod fingerprint;
 mod follow;
@@ -97,6 +98,7 @@ struct Inner {
     bus: Arc<dyn bus::Bus>,
     env: Env,
     config: ChatConfig,
+    metrics: metrics::Metrics,
     auth: auth::Auth,
     arrivals: arrivals::Arrivals,
     writer: Arc<writer::Writer>,
@@ -122,9 +124,12 @@ impl Chat {
         let tell = Arc::new(move |row: &store::MarkRow, marked: &store::Marked, epoch: &str| {
             receipts::tell(&told_by, row, marked, epoch);
         });
-        let receipts = receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), &env, metrics);
+        let receipts =
+            receipts::Coalescer::start(Arc::clone(&store), tell, receipts::Pace::default(), &env, metrics.clone());
         let typing = typing::Shown::default();
-        Ok(Self { inner: Arc::new(Inner { store, bus, env, config, auth, arrivals, writer, receipts, typing }) })
+        Ok(Self {
+            inner: Arc::new(Inner { store, bus, env, config, metrics, auth, arrivals, writer, receipts, typing }),
+        })
     }
 
     /// The world that this node lives in.

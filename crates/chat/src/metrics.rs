@@ -43,6 +43,10 @@ pub(crate) struct Metrics {
     pub(crate) arrival_reads: IntCounterVec,
     /// Questions that those answered.
     pub(crate) arrival_questions: IntCounterVec,
+    /// Messages of deleted conversations that this node erased.
+    pub(crate) erased_messages: IntCounter,
+    /// Conversations that are to be erased now.
+    pub(crate) erasures_waiting: IntGauge,
 }
 
 impl Metrics {
@@ -139,6 +143,17 @@ impl Metrics {
                     IntCounterVec::new(
                         Opts::new("starling_arrival_questions_total", "Questions that those reads answered"),
                         &["read"],
+                    )?,
+                )?,
+                erased_messages: add(
+                    registry,
+                    IntCounter::new("starling_erased_messages_total", "Messages of deleted conversations, erased")?,
+                )?,
+                erasures_waiting: add(
+                    registry,
+                    IntGauge::new(
+                        "starling_erasures_waiting",
+                        "Deleted conversations that are to be erased now, of the whole cluster",
                     )?,
                 )?,
             })

@@ -57,7 +57,12 @@ pub enum Command {
         args: Vec<OsString>,
     },
     /// Ask the server on this machine whether it is ready (exit code 0) or not (1), for health checks of containers
-    Healthcheck,
+    Healthcheck {
+        /// Whether its process answers at all: for what restarts a container that does not, and would restart one that
+        /// merely waits for its database or drains
+        #[arg(long)]
+        alive: bool,
+    },
 }
 
 /// What to do or ask. All but the first call a running node, which asks the others.
@@ -144,6 +149,8 @@ pub enum Admin {
         #[command(flatten)]
         call: Call,
     },
+    /// What nodes do behind the calls of people: how much waits, and since when
+    Jobs(Call),
     /// The orgs by slug, 100 at a time, and how many reports wait in each
     Orgs {
         /// Those after this slug

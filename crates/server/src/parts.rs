@@ -110,6 +110,7 @@ pub(crate) fn chat(config: &Config) -> Result<ChatConfig, Failure> {
             remembered: s.trace_events as usize,
             ..WriterConfig::default()
         },
+        erase_after: s.erase_after,
     })
 }
 

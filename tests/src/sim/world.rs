@@ -184,6 +184,7 @@ impl World {
             },
             limits: Limits { command_rate: 0, ..Limits::default() },
             writer: WriterConfig { lanes: self.setting.lanes, ..WriterConfig::default() },
+            ..ChatConfig::default()
         };
         let registry = prometheus::Registry::new();
         let chat = Chat::new(store.clone(), bus.clone(), env, config, &registry).map_err(|error| anyhow!(error))?;

@@ -16,6 +16,7 @@ mod drain;
 mod drain_bounds;
 mod ends;
 mod epoch;
+mod erasing;
 mod idempotency;
 mod list;
 mod lost_events;

@@ -12,7 +12,7 @@ use starling_tests::{
 };
 
 use crate::{
-    deaf,
+    deaf, rolling,
     world::{ADMIN_TOKEN, people, scenarios},
 };
 
@@ -24,6 +24,7 @@ scenarios! {
         a_node_that_an_operator_drains_lets_its_connections_go_and_runs_on,
         what_cannot_be_is_refused_with_a_reason,
     ];
+    on_a_cluster_that_is_tampered_with: [nodes_of_other_operators_are_named_as_such];
     on_a_cluster_of_three: [after_a_node_died_the_others_say_what_nobody_knows_any_more];
     on_a_node_with_small_outboxes: [who_reads_too_slowly_is_seen_and_what_waits_for_them_is_told];
     on_a_cluster_that_loses_redis: [without_redis_a_node_answers_for_itself];
@@ -131,6 +132,37 @@ async fn each_node_answers_for_all_and_nobody_without_the_token(cluster: &mut Cl
     Ok(())
 }
 
+async fn nodes_of_other_operators_are_named_as_such(cluster: &mut Cluster) -> Result<()> {
+    for (place, token) in [(0, "token-of-other-operators"), (1, "")] {
+        let node = &mut cluster.gateways[place];
+        node.configure("STARLING_ADMIN_TOKEN", token);
+        rolling::restart(node).await?;
+    }
+    let api = &cluster.apis[0];
+    let both = |answer: &Value| answer["strangers"].as_array().is_some_and(|strangers| strangers.len() == 2);
+    let answer = until(api, "nodes", both).await?;
+    ensure!(answer["silent"] == answer["strangers"], "who cannot answer does not: {answer}");
+    ensure!(answer["nodes"].as_array().is_some_and(|nodes| nodes.len() == 1), "{answer}");
+    let (code, said, _) = starling(api, &["nodes"]).await?;
+    let told = said.matches(" did not answer: it has another STARLING_ADMIN_TOKEN, or none\n").count();
+    ensure!((code, told) == (Some(0), 2), "{said}");
+    // What one of them knows of a message nobody can say.
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let id = ann.group("plans", &[&ben]).await?;
+    let message = ann.connect().await?.send(id, "hello").await?;
+    let trace = verdict(&cluster.apis[0], &ben, message.id, "not_known").await?;
+    ensure!(trace["silent"].as_array().is_some_and(|silent| silent.len() == 2), "{trace}");
+    // Once they have the token of the others they are strangers no more.
+    for node in &mut cluster.gateways {
+        node.configure("STARLING_ADMIN_TOKEN", ADMIN_TOKEN);
+        rolling::restart(node).await?;
+    }
+    let whole = |answer: &Value| answer["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3);
+    let answer = until(&cluster.apis[0], "nodes", whole).await?;
+    ensure!(answer["silent"] == json!([]) && answer["strangers"] == json!([]), "{answer}");
+    Ok(())
+}
+
 async fn why_somebody_did_not_get_a_message_is_told(cluster: &mut Cluster) -> Result<()> {
     let [ann, ben, cid, dan, eve] = people(cluster, ["ann", "ben", "cid", "dan", "eve"]).await?;
     let id = ann.group("plans", &[&ben, &cid]).await?;
@@ -191,7 +223,7 @@ async fn why_somebody_did_not_get_a_message_is_told(cluster: &mut Cluster) -> Re
 }
 
 /// `starling admin …` against a node.
-async fn starling(node: &Node, args: &[&str]) -> Result<(Option<i32>, String, String)> {
+pub(crate) async fn starling(node: &Node, args: &[&str]) -> Result<(Option<i32>, String, String)> {
     let args: Vec<_> = ["admin"].iter().chain(args).copied().chain(["--url", node.admin()]).collect();
     node::run(&args, [("STARLING_ADMIN_TOKEN", ADMIN_TOKEN)]).await
 }

@@ -18,6 +18,16 @@ pub struct Diagnosis {
     pub settings: Option<ServerSettings>,
 }
 
+/// What one Sentinel says; see [`RedisBus::diagnose_sentinels`](super::RedisBus::diagnose_sentinels).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentinelDiagnosis {
+    /// `HOST:PORT`.
+    pub sentinel: String,
+    /// Whether it sees enough others to agree that the master is gone, and to replace it; an error: why not, or why it
+    /// does not say so.
+    pub quorum: Result<(), String>,
+}
+
 /// How a server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerState {

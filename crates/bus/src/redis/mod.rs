@@ -36,7 +36,7 @@ use tokio::{
 
 pub use self::{
     config::RedisConfig,
-    diagnosis::{Diagnosis, ServerSettings, ServerState},
+    diagnosis::{Diagnosis, SentinelDiagnosis, ServerSettings, ServerState},
     directory::RedisKind,
 };
 use self::{
@@ -118,6 +118,12 @@ impl RedisBus {
     /// What an operator should know of each server that is known now.
     pub async fn diagnose(&self) -> Result<Vec<Diagnosis>> {
         Ok(self.keys.diagnose().await?)
+    }
+
+    /// What each Sentinel that its URL names says; none where it names no Sentinels. Waits no longer for any than for a
+    /// command.
+    pub async fn diagnose_sentinels(&self) -> Vec<SentinelDiagnosis> {
+        self.directory.quorums().await
     }
 
     fn unavailable(&self) -> BusError {

@@ -2,7 +2,7 @@
 //!
 //! A node says every few seconds that it is there, so that who asks knows whom to wait for, and can name those that
 //! said nothing, and those that are gone. With the bus away a node answers for itself alone. Letters are sealed with the
-//! operators' token; without one there is no API and nobody listens.
+//! operators' token; without one there is no API and nobody listens, but a node still says that it is there.
 
 mod answer;
 mod others;
@@ -82,8 +82,10 @@ struct Inner {
 pub(crate) struct Answers {
     /// By node, each once.
     pub(crate) said: Vec<(NodeId, Said)>,
-    /// Nodes that are there and said nothing in time.
+    /// Nodes that are there and said nothing in time, strangers too.
     pub(crate) silent: Vec<NodeId>,
+    /// Those of them that cannot answer: they have another token, or none.
+    pub(crate) strangers: Vec<NodeId>,
     /// The bus took the question: others were asked at all.
     pub(crate) asked: bool,
 }
@@ -127,7 +129,11 @@ impl Cluster {
                 stop: CancellationToken::new(),
             }),
         };
-        if cluster.inner.seal.is_none() || is_alone {
+        if is_alone {
+            return cluster;
+        }
+        if cluster.inner.seal.is_none() {
+            tokio::spawn(cluster.inner.stop.clone().run_until_cancelled_owned(cluster.clone().say_here_to_who_asks()));
             return cluster;
         }
         if cluster.inner.gateway.is_none() {
@@ -178,15 +184,20 @@ impl Cluster {
                 answers.said.push((node, what));
             }
         }
-        answers.silent = awaited;
+        answers.strangers = inner.others.lock().strangers();
+        answers.silent = awaited.into_iter().chain(answers.strangers.iter().copied()).collect();
         answers
     }
 
     /// Whether the bus took it.
     async fn say(&self, to: Topic, letter: Letter) -> bool {
         let inner = &self.inner;
-        let Some(seal) = &inner.seal else { return false };
-        inner.bus.publish(&[(to, seal.close(letter, inner.chat.env().now()))]).await.is_ok()
+        let now = inner.chat.env().now();
+        let payload = match &inner.seal {
+            Some(seal) => seal.close(letter, now),
+            None => seal::unsealed(letter, now),
+        };
+        inner.bus.publish(&[(to, payload)]).await.is_ok()
     }
 
     async fn listen(self, mut letters: mpsc::Receiver<Bytes>) {
@@ -196,12 +207,24 @@ impl Cluster {
             match seal.open(&payload, self.inner.chat.env().now()) {
                 Ok(letter) => self.read(letter),
                 // Operators do not see that node, and it does not see this one: somebody must know.
-                Err(why @ Refused::Foreign) if warned.is_none_or(|at| at.elapsed() >= REMIND) => {
-                    warned = Some(Instant::now());
-                    tracing::warn!(%why, "operators do not see a node that is here");
+                Err(why @ Refused::Foreign) => {
+                    self.read_stranger(&payload);
+                    if warned.is_none_or(|at| at.elapsed() >= REMIND) {
+                        warned = Some(Instant::now());
+                        tracing::warn!(%why, "operators do not see a node that is here");
+                    }
                 }
                 Err(why) => tracing::debug!(%why, "a letter to this node is not read"),
             }
+        }
+    }
+
+    fn read_stranger(&self, payload: &[u8]) {
+        let mut others = self.inner.others.lock();
+        match seal::unproven(payload) {
+            Some(Letter::Here { node }) if node != self.inner.id => others.heard_stranger(node),
+            Some(Letter::Gone { node }) => others.stranger_left(node),
+            _ => {}
         }
     }
 
@@ -233,6 +256,16 @@ impl Cluster {
                 }
             }
             Letter::Here { .. } | Letter::Question { .. } => {}
+        }
+    }
+
+    /// Without a token: whoever has one tells operators that this node is there and cannot answer.
+    async fn say_here_to_who_asks(self) {
+        let mut every = interval(HERE);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            self.say(Topic::Nodes, Letter::Here { node: self.inner.id }).await;
         }
     }
 

@@ -15,19 +15,23 @@ const FORGOTTEN: Duration = Duration::from_secs(16);
 /// More nodes than a cluster has, and more that are gone than an operator wants to hear of.
 const MOST: usize = 4_096;
 const MOST_GONE: usize = 256;
+/// Strangers prove nothing: an operator who hears of so many knows enough.
+const MOST_STRANGERS: usize = 64;
 
 /// See the module.
 pub(super) struct Others {
     heard: HashMap<NodeId, Instant>,
     /// With when they were last heard.
     gone: VecDeque<(NodeId, Instant)>,
+    /// With another token than this node's, or none: they cannot answer.
+    strangers: HashMap<NodeId, Instant>,
     /// Since then this node hears what others say, without a break.
     listening: Instant,
 }
 
 impl Default for Others {
     fn default() -> Self {
-        Self { heard: HashMap::new(), gone: VecDeque::new(), listening: Instant::now() }
+        Self { heard: HashMap::new(), gone: VecDeque::new(), strangers: HashMap::new(), listening: Instant::now() }
     }
 }
 
@@ -47,8 +51,21 @@ impl Others {
         }
     }
 
+    /// It is there, and is a stranger.
+    pub(super) fn heard_stranger(&mut self, node: NodeId) {
+        if self.strangers.len() < MOST_STRANGERS || self.strangers.contains_key(&node) {
+            self.strangers.insert(node, Instant::now());
+        }
+    }
+
+    /// A stranger said that it goes.
+    pub(super) fn stranger_left(&mut self, node: NodeId) {
+        self.strangers.remove(&node);
+    }
+
     /// Forgets those that have said nothing for long.
     pub(super) fn prune(&mut self) {
+        self.strangers.retain(|_, heard| heard.elapsed() < FORGOTTEN);
         let silent: Vec<_> =
             self.heard.iter().filter(|(_, heard)| heard.elapsed() >= FORGOTTEN).map(|(n, _)| *n).collect();
         for node in silent {
@@ -72,6 +89,14 @@ impl Others {
     pub(super) fn present(&mut self) -> Vec<NodeId> {
         self.prune();
         self.heard.keys().copied().collect()
+    }
+
+    /// Strangers that are there, in order, without those that proved to be none.
+    pub(super) fn strangers(&mut self) -> Vec<NodeId> {
+        self.prune();
+        let mut all: Vec<_> = self.strangers.keys().filter(|node| !self.heard.contains_key(node)).copied().collect();
+        all.sort_unstable();
+        all
     }
 
     /// Every node had time to say that it is there.
@@ -114,6 +139,20 @@ mod tests {
         assert!(!others.knows_all());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn strangers_are_known_while_they_say_so_and_never_in_place_of_one_of_us() {
+        let (one, two, three) = (NodeId::generate(), NodeId::generate(), NodeId::generate());
+        let mut others = Others::default();
+        for node in [one, two, three] {
+            others.heard_stranger(node);
+        }
+        others.heard(two);
+        others.stranger_left(three);
+        assert_eq!((others.strangers(), others.present()), (vec![one], vec![two]));
+        tokio::time::advance(FORGOTTEN).await;
+        assert_eq!((others.strangers(), others.gone().len()), (vec![], 1), "a stranger was never one of us");
+    }
+
     #[test]
     fn letters_of_invented_nodes_take_no_more_than_so_much() {
         let mut others = Others::default();
@@ -125,5 +164,9 @@ mod tests {
             others.left(node);
         }
         assert_eq!(others.gone().len(), MOST_GONE);
+        for _ in 0..MOST_STRANGERS + 10 {
+            others.heard_stranger(NodeId::generate());
+        }
+        assert_eq!(others.strangers().len(), MOST_STRANGERS);
     }
 }

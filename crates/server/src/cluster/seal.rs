@@ -1,5 +1,5 @@
 //! Letters are sealed with the operators' token, so that whoever reaches Redis without it can neither ask nor drain. A
-//! seal counts for a short time, and each once.
+//! seal counts for a short time, and each once. Of who has another token, or none, it is heard that it is there.
 
 use std::{collections::HashMap, fmt::Write as _, time::Duration};
 
@@ -61,10 +61,9 @@ impl Seal {
     }
 
     pub(super) fn close(&self, letter: Letter, now: Timestamp) -> Bytes {
-        // Ids, numbers and strings under fixed names: these always serialise.
-        let text = serde_json::to_string(&Dated { id: Uuid::new_v4(), at: now, letter }).unwrap_or_default();
+        let text = dated(letter, now);
         let seal = hex(&self.key.clone().chain_update(&text).finalize().into_bytes());
-        serde_json::to_vec(&Sealed { text, seal }).unwrap_or_default().into()
+        sealed(text, seal)
     }
 
     pub(super) fn open(&self, payload: &[u8], now: Timestamp) -> Result<Letter, Refused> {
@@ -85,6 +84,26 @@ impl Seal {
         }
         Ok(letter)
     }
+}
+
+/// As who has no token says that it is there. Nobody answers it or does what it says.
+pub(super) fn unsealed(letter: Letter, now: Timestamp) -> Bytes {
+    sealed(dated(letter, now), String::new())
+}
+
+/// What a letter of [`Refused::Foreign`] says. Nobody vouches for it.
+pub(super) fn unproven(payload: &[u8]) -> Option<Letter> {
+    let Sealed { text, .. } = serde_json::from_slice(payload).ok()?;
+    serde_json::from_str(&text).ok().map(|Dated { letter, .. }| letter)
+}
+
+// Ids, numbers and strings under fixed names: these always serialise.
+fn dated(letter: Letter, at: Timestamp) -> String {
+    serde_json::to_string(&Dated { id: Uuid::new_v4(), at, letter }).unwrap_or_default()
+}
+
+fn sealed(text: String, seal: String) -> Bytes {
+    serde_json::to_vec(&Sealed { text, seal }).unwrap_or_default().into()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -124,6 +143,17 @@ mod tests {
         for second in [31, -31] {
             assert_eq!(open(&ours, &letter(), second), Err(Refused::Late));
         }
+    }
+
+    #[test]
+    fn of_who_has_no_token_it_is_heard_that_it_is_there_and_no_more() {
+        let (ours, node) = (Seal::new("0123456789abcdef"), NodeId::generate());
+        let others = Seal::new("fedcba9876543210").close(Letter::Here { node }, at(0));
+        for payload in [unsealed(Letter::Here { node }, at(0)), others] {
+            assert_eq!(open(&ours, &payload, 0), Err(Refused::Foreign));
+            assert!(matches!(unproven(&payload), Some(Letter::Here { node: who }) if who == node));
+        }
+        assert!(unproven(b"{}").is_none());
     }
 
     #[test]

@@ -10,10 +10,10 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) async fn run(config: &Config) -> Result<ExitCode, Failure> {
+pub(super) async fn run(config: &Config, alive: bool) -> Result<ExitCode, Failure> {
     // Without an admin listener (embedded), an answer of the public one has to do.
     let (key, address, path) = match &config.settings.admin_listen {
-        Some(admin) => ("STARLING_ADMIN_LISTEN", admin, "/readyz"),
+        Some(admin) => ("STARLING_ADMIN_LISTEN", admin, if alive { "/healthz" } else { "/readyz" }),
         None => ("STARLING_LISTEN", &config.settings.listen, "/"),
     };
     if address.port == 0 {

@@ -39,9 +39,9 @@ pub fn run(command: Command, sources: &Sources) -> Result<ExitCode, Failure> {
             let config = load(Purpose::Node(Role::Serve)).inspect_err(|failure| check::refused(failure, json))?;
             runtime()?.block_on(check::run(&config, json))
         }
-        Command::Healthcheck => {
+        Command::Healthcheck { alive } => {
             let config = load(Purpose::Tool)?;
-            runtime()?.block_on(healthcheck::run(&config))
+            runtime()?.block_on(healthcheck::run(&config, alive))
         }
         Command::Load { args } => {
             // Wrong usage, and `--help`, are answered by clap itself.

@@ -56,7 +56,7 @@ fn shown(setting: &Setting, text: &str) -> Option<String> {
 }
 
 /// A URL without its password and without parameters, which may hold one too.
-fn without_password(text: &str) -> String {
+pub(crate) fn without_password(text: &str) -> String {
     let Ok(mut url) = reqwest::Url::parse(text) else { return HIDDEN.into() };
     if url.password().is_some() && url.set_password(Some("hidden")).is_err() {
         return HIDDEN.into();

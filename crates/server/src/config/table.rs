@@ -156,7 +156,8 @@ settings! {
         /// Changes that may wait in one lane for a moment; beyond it, and sooner where more comes than can be written,
         /// a client gets `overloaded`.
         writer_queue: u32 = parse::whole::<1, 1_000_000>, "STARLING_WRITER_QUEUE", Number, Open, Same("10000");
-        /// Folder of the embedded server: database, secret and attachments. One process at a time.
+        /// Folder of the embedded server: database, secret, and a folder for attachments that is empty today. One process at a
+        /// time.
         data_dir: PathBuf = parse::folder, "STARLING_DATA_DIR", Text, Open,
             Computed("`$XDG_DATA_HOME/starling`, else `~/.local/share/starling`", default_data_dir);
     }
@@ -248,6 +249,8 @@ settings! {
             Same("10s");
         /// One's own messages may be edited within this after they were sent; a number alone is seconds, 0: for ever.
         edit_window: Duration = parse::window::<315_360_000>, "STARLING_EDIT_WINDOW", Duration, Open, Same("0s");
+        /// What was said in a conversation is erased this long after it was deleted; a number alone is seconds, 0: at once.
+        erase_after: Duration = parse::window::<315_360_000>, "STARLING_ERASE_AFTER", Duration, Open, Same("0s");
         /// Every conversation with listeners on this node is compared with the store within this.
         sweep_interval: Duration = parse::duration::<100, 3_600_000>, "STARLING_SWEEP_INTERVAL", Duration, Open,
             Same("10s");

@@ -38,6 +38,7 @@ pub async fn run(node: Node, public: TcpListener, admin: Option<TcpListener>, sh
     }
     systemd::started();
     tokio::spawn(systemd::run(node.readiness.clone(), stop_admin.clone()));
+    tokio::spawn(stop.clone().run_until_cancelled_owned(node.chat.clone().keep_erasing()));
     shutdown.await;
 
     systemd::ending();

@@ -8,9 +8,14 @@ mod sampler;
 
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{RetryPolicy, WithExportConfig as _, WithHttpConfig as _};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkError,
+    trace::{SdkTracerProvider, SpanExporter as _},
+};
 use tracing::Dispatch;
 use tracing_subscriber::{
     EnvFilter, Layer as _,
@@ -32,6 +37,9 @@ const QUIET: &str = "opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=
 /// Parts of libraries that log, below `info`, what goes through them: what people say, and what proves who they are.
 /// Whatever is asked for, that is in no log.
 const TALKATIVE: [&str; 4] = ["tungstenite", "tokio_tungstenite", "hyper_util", "h2"];
+
+/// How long the collector may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// How long the last spans may take to leave at the end.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -87,21 +95,31 @@ fn dispatch(log: &str, format: LogFormat, traces: Option<&SdkTracerProvider>) ->
     Ok(lines.with(spans.with_tracer(provider.tracer("starling")).with_filter(ours)).into())
 }
 
-fn provider(endpoint: &reqwest::Url, share: f64) -> Result<(SdkTracerProvider, Arc<Spans>), Failure> {
+/// Hands the collector no spans at all, as it is handed spans: why it does not take them, if so. Blocks, for as long as
+/// [`ANSWER`]: call it outside the runtime.
+pub(crate) fn try_collector(endpoint: &reqwest::Url) -> Result<(), String> {
+    let exporter = exporter(endpoint).map_err(|failure| failure.to_string())?;
+    // A client that blocks has its answer when it is first asked.
+    let said = exporter.export(Vec::new()).now_or_never();
+    said.unwrap_or(Err(OTelSdkError::Timeout(ANSWER))).map_err(|error| error.to_string())
+}
+
+fn exporter(endpoint: &reqwest::Url) -> Result<SpanExporter, Failure> {
     let mut endpoint = endpoint.clone();
     if endpoint.path() == "/" {
         endpoint.set_path("/v1/traces");
     }
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
+    SpanExporter::builder()
         .with_http()
         .with_endpoint(endpoint)
-        .with_timeout(Duration::from_secs(3))
+        .with_timeout(ANSWER)
         .with_retry_policy(RetryPolicy::disabled())
         .build()
-        .map_err(|error| {
-            Failure::configuration("STARLING_OTLP_ENDPOINT", error, "name a collector of OTLP over HTTP")
-        })?;
-    let (processor, spans) = counted::processor(exporter);
+        .map_err(|error| Failure::configuration("STARLING_OTLP_ENDPOINT", error, "name a collector of OTLP over HTTP"))
+}
+
+fn provider(endpoint: &reqwest::Url, share: f64) -> Result<(SdkTracerProvider, Arc<Spans>), Failure> {
+    let (processor, spans) = counted::processor(exporter(endpoint)?);
     let provider = SdkTracerProvider::builder()
         .with_span_processor(processor)
         .with_sampler(OwnShare(share))

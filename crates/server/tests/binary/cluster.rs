@@ -15,6 +15,10 @@ async fn a_node_listens_before_its_database_answers_and_is_ready_when_all_is_the
     assert_eq!(server.admin_get("/healthz").await.0, 200);
     let (status, body) = server.readyz().await;
     assert_eq!((status, &body["status"]), (503, &"unready".into()), "{body}");
+    let admin = server.admin.clone().unwrap();
+    let asked = [("STARLING_ADMIN_LISTEN", admin.trim_start_matches("http://"))];
+    assert_eq!(run(&["healthcheck"], &asked).await.code, Some(1));
+    assert_eq!(run(&["healthcheck", "--alive"], &asked).await.code, Some(0));
     assert_eq!((&body["store"]["ok"], &body["bus"]["ok"]), (&false.into(), &false.into()), "{body}");
     let check = run(&["check"], &env).await;
     assert_eq!(check.code, Some(1), "{check:?}");

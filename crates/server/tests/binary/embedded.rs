@@ -106,10 +106,14 @@ async fn health_is_told_on_the_admin_listener() {
     let admin = server.admin.clone().unwrap();
     let env = [("STARLING_ADMIN_LISTEN", admin.trim_start_matches("http://"))];
     let health = run_in(server.home.path(), &["healthcheck"], &env).await;
-    assert_eq!(health.code, Some(0), "{health:?}");
+    assert!(health.code == Some(0) && health.stdout.contains("/readyz"), "{health:?}");
+    let alive = run_in(server.home.path(), &["healthcheck", "--alive"], &env).await;
+    assert!(alive.code == Some(0) && alive.stdout.contains("/healthz"), "{alive:?}");
     server.ends_well().await;
-    let gone = run_in(std::path::Path::new("/tmp"), &["healthcheck"], &env).await;
-    assert_eq!(gone.code, Some(1), "{gone:?}");
+    for args in [&["healthcheck"][..], &["healthcheck", "--alive"]] {
+        let gone = run_in(std::path::Path::new("/tmp"), args, &env).await;
+        assert_eq!(gone.code, Some(1), "{gone:?}");
+    }
 }
 
 #[tokio::test]

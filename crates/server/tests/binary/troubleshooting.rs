@@ -6,7 +6,7 @@ use std::{fs, net::TcpListener, path::Path, process::Command};
 use starling_tests::{
     postgres::PrivatePostgres,
     process::{Launch, eventually, free_port, temp_dir},
-    redis::Redis,
+    redis::{Redis, RedisSentinels},
 };
 
 use crate::support::{SOON, Server, run, run_in};
@@ -153,7 +153,21 @@ async fn every_line_of_a_check_on_the_page_is_what_a_check_says() {
     let wrong_password = format!("redis://:wrong@127.0.0.1:{}", locked.port());
     let strange = format!("rediss://localhost:{strange_port}");
 
-    let (away, hasty, followed, strange, refused, alone) = tokio::join!(
+    let mut watched = RedisSentinels::start().await.unwrap();
+    for place in [1, 2] {
+        watched.kill_sentinel(place).unwrap();
+    }
+    // Of the three this names the one that is left.
+    let sentinels = watched.url().replace("redis+sentinel://", "");
+    let sentinels = format!("redis+sentinel://{}/main", sentinels.split([',', '/']).next().unwrap());
+    // It takes the one that is left a moment to see that the others are gone.
+    eventually("no quorum is seen", SOON, async || {
+        let said = check([POSTGRES, ("REDIS_URL", &sentinels), SECRET]).await;
+        said.lines().any(|line| line.contains("1 usable")).then_some(()).ok_or(said)
+    })
+    .await;
+
+    let (away, hasty, followed, strange, refused, alone, undecided) = tokio::join!(
         check([POSTGRES, REDIS, SECRET]),
         check([
             ("DATABASE_URL", &hasty),
@@ -166,6 +180,7 @@ async fn every_line_of_a_check_on_the_page_is_what_a_check_says() {
         check([POSTGRES, ("REDIS_URL", &strange), SECRET]),
         check([POSTGRES, ("REDIS_URL", &wrong_password), SECRET]),
         check_with_few_files([SECRET, (PREVIOUS, OLD)]),
+        check([POSTGRES, ("REDIS_URL", &sentinels), ("STARLING_OTLP_ENDPOINT", "http://localhost:1"), SECRET]),
     );
     let mut made = Vec::new();
     for (world, output, parts) in [
@@ -189,6 +204,7 @@ async fn every_line_of_a_check_on_the_page_is_what_a_check_says() {
         ("a Redis of an unknown authority", strange, &["fail  bus"]),
         ("a wrong password for Redis", refused, &["fail  bus", "warn  origins"]),
         ("an embedded server with few files", alone, &["warn  open files", "warn  previous secrets"]),
+        ("one Sentinel of three, and no collector", undecided, &["warn  bus failover", "warn  traces"]),
     ] {
         for part in parts {
             let start = format!("{part}: ");

@@ -8,6 +8,8 @@ mod operator;
 mod people;
 mod watermark;
 
+use protocol::{ConversationId, Timestamp};
+
 pub use change::*;
 pub use conversation::*;
 pub use follow::*;
@@ -29,6 +31,28 @@ pub struct StoreHealth {
     pub read_only: Option<&'static str>,
     /// Tables that this user may not read and write.
     pub out_of_reach: Vec<String>,
+}
+
+/// What a step of [`crate::Store::erase_deleted`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// In which conversation.
+    pub conversation: ConversationId,
+    /// Of how many messages.
+    pub messages: u64,
+    /// Nothing of it is left.
+    pub done: bool,
+}
+
+/// Conversations that are deleted and not erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToErase {
+    /// How many.
+    pub conversations: u64,
+    /// How many of them may be erased now.
+    pub due: u64,
+    /// When the first of them was deleted.
+    pub oldest: Option<Timestamp>,
 }
 
 /// What [`crate::Store::new_epoch`] did.

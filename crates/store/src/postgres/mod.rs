@@ -14,6 +14,7 @@ mod create;
 mod details;
 mod diagnosis;
 mod doubt;
+mod erase;
 mod estimate;
 mod fault;
 mod feed;
@@ -53,9 +54,9 @@ pub use diagnosis::Diagnosis;
 pub use pool::PoolStats;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
+    Access, Committed, CreatedConversation, Decide, Erased, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
     NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store, StoreError,
-    StoreHealth, Watermark,
+    StoreHealth, ToErase, Watermark,
 };
 use away::Away;
 use doubt::Doubt;
@@ -191,6 +192,14 @@ impl Store for PostgresStore {
 
     async fn messages_stored(&self) -> Result<Option<u64>> {
         self.call(|| async { estimate::messages(&self.pool.get()).await }).await
+    }
+
+    async fn erase_deleted(&self, before: Timestamp, limit: u32) -> Result<Option<Erased>> {
+        self.call(|| async { erase::step(&self.pool.get(), before, limit).await }).await
+    }
+
+    async fn to_erase(&self, before: Timestamp) -> Result<ToErase> {
+        self.call(|| async { erase::waiting(&self.pool.get(), before).await }).await
     }
 
     async fn close(&self) {

@@ -10,6 +10,7 @@ mod change;
 mod codec;
 mod config;
 mod create;
+mod erase;
 mod error;
 mod feed;
 mod follow;
@@ -55,9 +56,9 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
+    Access, Committed, CreatedConversation, Decide, Erased, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
     NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store, StoreError,
-    StoreHealth, Watermark,
+    StoreHealth, ToErase, Watermark,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -178,6 +179,17 @@ impl Store for SqliteStore {
         let last: Option<i64> =
             sqlx::query_scalar("select max(rowid) from messages").fetch_one(&mut *self.reader().await?).await.db()?;
         Ok(Some(last.map_or(0, codec::from_db)))
+    }
+
+    async fn erase_deleted(&self, before: Timestamp, limit: u32) -> Result<Option<Erased>> {
+        let mut tx = self.write().await?;
+        let erased = erase::step(&mut tx, before, limit).await?;
+        tx.commit().await.db()?;
+        Ok(erased)
+    }
+
+    async fn to_erase(&self, before: Timestamp) -> Result<ToErase> {
+        erase::waiting(&mut *self.reader().await?, before).await
     }
 
     async fn close(&self) {

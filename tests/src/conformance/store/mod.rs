@@ -7,6 +7,7 @@
 pub mod access;
 pub mod announcements;
 pub mod arrivals;
+pub mod erasing;
 pub mod following;
 pub mod idempotency;
 pub mod inbox;
@@ -225,6 +226,10 @@ macro_rules! store_conformance {
                 users_of_an_org_are_listed_for_its_admins,
                 the_same_thing_is_reported_once_by_each,
                 reports_are_listed_and_decided,
+            ],
+            erasing: [
+                a_deleted_conversation_is_erased_in_steps_when_it_is_due,
+                those_who_erase_at_once_share_the_work,
             ],
             operator: [
                 a_message_is_found_wherever_it_is,

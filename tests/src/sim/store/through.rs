@@ -9,10 +9,11 @@ use protocol::{
     SessionId, Timestamp, Unread, User, UserId, UserSeq,
 };
 use store::{
-    Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, ExternalUser, Feed, Heads,
-    Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit,
+    Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, Erased, ExternalUser, Feed,
+    Heads, Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit,
     NewConversation, NewEpoch, NewReport, NewSession, NewUser, Operator, Org, OrgUsersFilter, People, Placed,
-    ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, Since, Standing, Store, StoreHealth, Watermark, Who,
+    ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, Since, Standing, Store, StoreHealth, ToErase,
+    Watermark, Who,
 };
 
 use super::SimStore;
@@ -38,6 +39,8 @@ through! {
         fn health() -> StoreHealth;
         fn new_epoch() -> NewEpoch;
         fn messages_stored() -> Option<u64>;
+        fn erase_deleted(before: Timestamp, limit: u32) -> Option<Erased>;
+        fn to_erase(before: Timestamp) -> ToErase;
         fn ensure_org(slug: &str) -> OrgId;
         fn create_user(user: NewUser) -> User;
         fn upsert_external_user(user: ExternalUser) -> User;

@@ -20,6 +20,7 @@ pub(super) use self::map::Map;
 use self::{cluster::Cluster, sentinel::Sentinel};
 use super::{
     RedisConfig,
+    diagnosis::SentinelDiagnosis,
     failure::{Failure, Moved},
     pipe::Pipe,
     server::Server,
@@ -122,6 +123,14 @@ impl Directory {
             Finder::Named => RedisKind::One,
             Finder::Sentinel(_) => RedisKind::Sentinel,
             Finder::Cluster(_) => RedisKind::Cluster,
+        }
+    }
+
+    /// What the Sentinels say, where there are some.
+    pub(super) async fn quorums(&self) -> Vec<SentinelDiagnosis> {
+        match &self.finder {
+            Finder::Sentinel(sentinel) => sentinel.quorums().await,
+            Finder::Named | Finder::Cluster(_) => Vec::new(),
         }
     }
 

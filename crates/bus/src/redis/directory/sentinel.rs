@@ -5,13 +5,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use redis::{Client, Pipeline, Value};
 
 use super::{Map, latest, question};
 use crate::redis::{
     RedisConfig,
+    diagnosis::SentinelDiagnosis,
     failure::Failure,
-    pipe::Pipe,
+    pipe::{Broken, Pipe},
     server::Server,
     url::{Login, name},
 };
@@ -37,6 +39,17 @@ impl Sentinel {
         &self.master
     }
 
+    /// What each Sentinel says of whether the master could be replaced.
+    pub(super) async fn quorums(&self) -> Vec<SentinelDiagnosis> {
+        let mut ask = Pipeline::new();
+        ask.cmd("SENTINEL").arg("CKQUORUM").arg(&self.master);
+        let asked = self.sentinels.iter().map(async |(name, pipe)| SentinelDiagnosis {
+            sentinel: name.clone(),
+            quorum: pipe.run(&ask).await.map(drop).map_err(|broken| against(&broken)),
+        });
+        join_all(asked).await
+    }
+
     /// The master now.
     pub(super) async fn find(&self, before: &Map, config: &RedisConfig) -> Result<Map, Failure> {
         let asked = self.sentinels.iter().map(async |(name, pipe)| {
@@ -55,6 +68,14 @@ impl Sentinel {
         let server = Server::new(name, &client, config, true).map_err(|error| Failure::refused(error.to_string()))?;
         tracing::info!(server = server.name, master = self.master, "the Sentinels name this master");
         Ok(Map::one(Arc::new(server)))
+    }
+}
+
+/// Why a Sentinel does not say yes: in its own words, where it said no.
+fn against(broken: &Broken) -> String {
+    match broken.refused.as_deref() {
+        Some([(_, no), ..]) => format!("{} {}", no.code(), no.details().unwrap_or_default().trim()),
+        _ => broken.failure.to_string(),
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) async fn run(config: &Config, task: Admin) -> Result<ExitCode, Failur
             let request = request.query("conversation", conversation).query("seq", seq.map(|seq| seq.to_string()));
             show(config, &call, request, show::trace).await?;
         }
+        Admin::Jobs(call) => show(config, &call, Client::get("jobs"), show::jobs).await?,
         Admin::Orgs { after, call } => {
             show(config, &call, Client::get("orgs").query("after", after), show::orgs).await?;
         }

@@ -46,7 +46,9 @@ fn rate(value: &Value) -> String {
 fn silent(answer: &Value) -> String {
     let mut words = String::new();
     for node in items(answer, "silent") {
-        let _ = writeln!(words, "node {} did not answer", text(node));
+        let is_stranger = items(answer, "strangers").any(|stranger| stranger == node);
+        let why = if is_stranger { ": it has another STARLING_ADMIN_TOKEN, or none" } else { "" };
+        let _ = writeln!(words, "node {} did not answer{why}", text(node));
     }
     if answer["others_asked"] == false {
         words += "Redis is away: no other node was asked\n";
@@ -140,6 +142,15 @@ pub(super) fn heads(answer: &Value) -> String {
         rows.push(vec![text(&node["node"]), text(&node["delivered"]), text(&node["connections"]), filling.into()]);
     }
     table(&rows) + &silent(answer)
+}
+
+pub(super) fn jobs(answer: &Value) -> String {
+    let mut rows = vec![row(["JOB", "WAITING", "LATER", "OLDEST"])];
+    rows.extend(
+        items(answer, "jobs")
+            .map(|job| vec![text(&job["kind"]), text(&job["waiting"]), text(&job["later"]), text(&job["oldest_at"])]),
+    );
+    table(&rows)
 }
 
 pub(super) fn orgs(answer: &Value) -> String {

@@ -8,6 +8,7 @@ mod postgres;
 mod redis;
 mod sign_in;
 mod storage;
+mod traces;
 mod web;
 
 use std::{process::ExitCode, time::Duration};
@@ -48,6 +49,9 @@ pub(super) async fn run(config: &Config, json: bool) -> Result<ExitCode, Failure
     }
     if let Some(url) = &config.settings.jwks_url {
         sign_in::key_set(url, &mut findings).await;
+    }
+    if let Some(endpoint) = &config.settings.otlp_endpoint {
+        traces::check(endpoint, &mut findings).await;
     }
     Ok(if findings.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

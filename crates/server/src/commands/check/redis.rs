@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bus::{
     Bus, BusStatus, Incoming, Topic,
-    redis::{Diagnosis, RedisBus, RedisKind, ServerState},
+    redis::{Diagnosis, RedisBus, RedisKind, SentinelDiagnosis, ServerState},
 };
 use bytes::Bytes;
 use protocol::NodeId;
@@ -35,6 +35,8 @@ pub(super) async fn check(config: &Config, url: &str, findings: &mut Findings) {
         // Whether it came up, the next question tells, with a reason.
         let _ = timeout(ANSWER, status.wait_for(|status| *status == BusStatus::Up)).await;
     }
+    // Before the master is asked: where it is gone, this says why nothing takes its place.
+    failover(&publisher.diagnose_sentinels().await, findings);
     match publisher.describe().await {
         Ok(version) if is_old(&version) => {
             findings.warn("bus", version, "7.0 is the oldest that is supported: upgrade it");
@@ -45,6 +47,21 @@ pub(super) async fn check(config: &Config, url: &str, findings: &mut Findings) {
     servers(&publisher, findings).await;
     key(&publisher, findings).await;
     event(&publisher, &reader, findings).await;
+}
+
+/// Whether the Sentinels could replace a master that fails.
+fn failover(sentinels: &[SentinelDiagnosis], findings: &mut Findings) {
+    let part = "bus failover";
+    let mend = "start the Sentinels that are missing: without a majority nobody replaces a master that fails";
+    let against = sentinels.iter().filter_map(|asked| Some((&asked.sentinel, asked.quorum.as_ref().err()?)));
+    let mut all_agree = !sentinels.is_empty();
+    for (sentinel, why) in against {
+        all_agree = false;
+        findings.warn(part, format_args!("{sentinel}: {why}"), mend);
+    }
+    if all_agree {
+        findings.ok(part, format_args!("{} Sentinels could replace the master", sentinels.len()));
+    }
 }
 
 async fn servers(bus: &RedisBus, findings: &mut Findings) {
@@ -218,6 +235,24 @@ mod tests {
             settings(0, "noeviction", 1 << 20).starts_with("warn  bus settings: here:6379 closes a node's connection")
         );
         assert!(line(None).starts_with("warn  bus settings: here:6379 does not tell them"));
+    }
+
+    #[test]
+    fn each_sentinel_that_could_not_replace_the_master_is_named() {
+        let lines = |quorums: &[Result<(), String>]| {
+            let named = |(place, quorum): (usize, &Result<_, _>)| SentinelDiagnosis {
+                sentinel: format!("s{place}:26379"),
+                quorum: quorum.clone(),
+            };
+            let mut findings = Findings::new(true);
+            failover(&quorums.iter().enumerate().map(named).collect::<Vec<_>>(), &mut findings);
+            findings.lines()
+        };
+        assert!(lines(&[]).is_empty(), "no Sentinels, no failover to speak of");
+        assert_eq!(lines(&[Ok(()), Ok(())]), ["ok    bus failover: 2 Sentinels could replace the master"]);
+        let against = lines(&[Err("refused".into()), Ok(()), Err("NOQUORUM".into())]);
+        assert!(against[0].starts_with("warn  bus failover: s0:26379: refused; start"), "{against:?}");
+        assert!(against.len() == 2 && against[1].starts_with("warn  bus failover: s2:26379: NOQUORUM"), "{against:?}");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) fn routes(admin: &Admin) -> Router<Admin> {
         .route("/connections/{id}", delete(disconnect))
         .route("/conversations/{id}/heads", get(heads))
         .route("/trace", get(trace))
+        .route("/jobs", get(jobs))
         .route("/orgs", get(orgs))
         .route("/reports", get(reports))
         .fallback(no_such_call)
@@ -95,6 +96,19 @@ async fn nodes(State(admin): State<Admin>) -> Answer<Value> {
         _ => None,
     });
     Answer(Ok(with_silent(json!({ "nodes": nodes.collect::<Vec<_>>() }), &answers)))
+}
+
+/// What is done behind the calls of people, by whichever node comes to it.
+async fn jobs(State(admin): State<Admin>) -> Answer<Value> {
+    let erasures = admin.chat.to_erase().await.map(|erasures| {
+        json!({ "jobs": [{
+            "kind": "erase_conversation",
+            "waiting": erasures.due,
+            "later": erasures.conversations - erasures.due,
+            "oldest_at": erasures.oldest,
+        }] })
+    });
+    Answer(erasures)
 }
 
 async fn drain(State(admin): State<Admin>, Path(id): Path<String>) -> Answer<Value> {
@@ -247,12 +261,13 @@ fn on(node: NodeId, view: &impl Serialize) -> Value {
     value
 }
 
-/// With who did not answer, and whether anybody else was asked.
+/// With who did not answer, who of them cannot, and whether anybody else was asked.
 fn with_silent(mut body: Value, answers: &Answers) -> Value {
     let unknown = answers.said.iter().filter(|(_, said)| *said == Said::Unknown).map(|(node, _)| *node);
     let silent: Vec<_> = answers.silent.iter().copied().chain(unknown).collect();
     if let Value::Object(fields) = &mut body {
         fields.insert("silent".into(), json!(silent));
+        fields.insert("strangers".into(), json!(answers.strangers));
         fields.insert("others_asked".into(), json!(answers.asked));
     }
     body

@@ -72,7 +72,7 @@ pub(super) async fn insert_mentions(
 }
 
 /// Removes what [`insert_mentions`] made of the same list.
-pub(super) async fn delete_mentions(
+pub(in super::super) async fn delete_mentions(
     conn: &mut SqliteConnection,
     conversation: Uuid,
     seq: i64,

@@ -18,7 +18,7 @@ use self::{
     updates::update_message,
 };
 pub(super) use self::{
-    messages::{insert_message, read_messages},
+    messages::{delete_mentions, insert_message, read_messages},
     notifications::notify,
     people::ParticipantRow,
     read::{blocked, read},
