@@ -25,7 +25,11 @@ class Refused extends Error {
   }
 }
 
+/** What the token that was forgotten meanwhile had asked for. */
+class Forgotten extends Error {}
+
 async function call(method, path, query = {}) {
+  const asked = era;
   const url = new URL(`/admin/v1/${path}`, location.href);
   for (const [name, value] of Object.entries(query)) if (value) url.searchParams.set(name, value);
   let response;
@@ -33,9 +37,11 @@ async function call(method, path, query = {}) {
     const headers = { authorization: `Bearer ${sessionStorage.getItem(KEY)}` };
     response = await fetch(url, { method, headers, cache: 'no-store', signal: AbortSignal.timeout(10_000) });
   } catch {
+    if (asked !== era) throw new Forgotten();
     throw new Refused(0, { detail: 'The node does not answer.' });
   }
   const body = await response.json().catch(() => ({}));
+  if (asked !== era) throw new Forgotten();
   if (!response.ok) throw new Refused(response.status, body);
   return body;
 }
@@ -121,6 +127,7 @@ async function attempt(place, work) {
   try {
     return await work();
   } catch (error) {
+    if (error instanceof Forgotten) return;
     if (error.status === 401 || error.status === 403) return leave(error.message);
     place.hidden = false;
     place.replaceChildren(h('p', { class: 'wrong', role: 'alert' }, error.message));
@@ -134,8 +141,10 @@ async function find() {
     const act = (path, text) =>
       button(text, async () => {
         if (!confirm(`${text} ${user.username}?`)) return;
-        await attempt($('found'), () => call('POST', `users/${user.id}/${path}`));
-        await find();
+        await attempt($('found'), async () => {
+          await call('POST', `users/${user.id}/${path}`);
+          await find();
+        });
       });
     const rows = h('table', {});
     table(
@@ -231,18 +240,14 @@ let era = 0;
 
 async function look() {
   clearTimeout(timer);
-  const asked = era;
   try {
-    const nodes = await call('GET', 'nodes');
-    if (asked !== era) return;
-    drawNodes(nodes);
+    drawNodes(await call('GET', 'nodes'));
     if (round++ % 10 === 0) await Promise.all([drawReports(), drawJobs()]);
-    if (asked !== era) return;
     $('state').textContent = `As of ${new Date().toLocaleTimeString()}`;
     $('sign-in').hidden = true;
     $('board').hidden = $('leave').hidden = false;
   } catch (error) {
-    if (asked !== era) return;
+    if (error instanceof Forgotten) return;
     if (error.status === 401 || error.status === 403) return leave(error.message);
     $('state').textContent = error.message;
   }
@@ -255,6 +260,7 @@ function leave(why = '') {
   round = 0;
   era += 1;
   for (const id of ['totals', 'nodes', 'slow', 'found', 'explained', 'jobs', 'reports']) $(id).replaceChildren();
+  $('reports-title').textContent = 'Open reports';
   $('board').hidden = $('leave').hidden = true;
   $('sign-in').hidden = false;
   $('state').textContent = 'Not signed in';

@@ -63,6 +63,7 @@ export class App {
   start() {
     window.addEventListener('hashchange', this.onHash);
     for (const type of SEEN) window.addEventListener(type, this.onSeen, true);
+    this.desktop.start();
     this.sync.start();
     this.#route();
   }
@@ -71,6 +72,7 @@ export class App {
     this.closed = true;
     window.removeEventListener('hashchange', this.onHash);
     for (const type of SEEN) window.removeEventListener(type, this.onSeen, true);
+    this.desktop.stop();
     this.chat.close();
     this.sync.stop(forget);
   }

@@ -41,7 +41,8 @@ function picture(attachment) {
 function video(attachment) {
   const src = mediaAddress(attachment.url);
   if (!src) return null;
-  const poster = pictureAddress(attachment.thumbnail_url);
+  const thumbnail = pictureAddress(attachment.thumbnail_url);
+  const poster = thumbnail && here(thumbnail) ? thumbnail : null;
   return player('video', attachment, { src, poster, playsinline: true, ...place(attachment) });
 }
 
@@ -51,12 +52,13 @@ function audio(attachment) {
 }
 
 /**
- * Of what is this server's own the beginning is loaded, which tells how long it is; of what is elsewhere nothing, before
- * somebody wants to hear or see it: whoever sent it would learn who looks.
+ * Of what is this server's own the beginning is loaded, which tells how long it is; of what is elsewhere nothing, nor
+ * its thumbnail, before somebody wants to hear or see it: whoever sent it would learn who looks. (Of photos they learn
+ * it: those are shown.)
  */
 function player(tag, attachment, attributes) {
   const name = calls(attachment);
-  const preload = new URL(attributes.src).origin === location.origin ? 'metadata' : 'none';
+  const preload = here(attributes.src) ? 'metadata' : 'none';
   const node = h(tag, { controls: true, preload, 'aria-label': name, title: name, ...attributes });
   node.addEventListener('error', () => node.replaceWith(fileLink(attachment)));
   return node;
@@ -72,6 +74,8 @@ function fileLink(attachment) {
   // The server takes no other addresses; should one come all the same, it leads nowhere.
   return to ? h('a', { ...away(to), class: 'file' }, parts) : h('span', { class: 'file' }, parts);
 }
+
+const here = (address) => new URL(address).origin === location.origin;
 
 const away = (href) => ({ href, target: '_blank', rel: 'noopener noreferrer' });
 

@@ -54,6 +54,8 @@ export class Chat {
       people: () => this.people(),
       typed: (writing) => this.typed(writing),
       drafts: app.drafts,
+      known: (message) => this.known(message),
+      find: (messageId) => app.api.get(`/v1/messages/${messageId}`),
     });
     this.empty = h('div', { class: 'nothing quiet' }, h('p', {}, 'Pick a conversation, or start one.'));
     this.body = h(
@@ -141,6 +143,11 @@ export class Chat {
   typed(writing) {
     if (writing) this.app.sync.signals.typed(this.id);
     else this.app.sync.signals.stopped();
+  }
+
+  /** The newest state of a message of this conversation; null where it is not loaded. */
+  known(message) {
+    return this.app.openConversation()?.timeline.known(message) ?? null;
   }
 
   edit(message, text) {

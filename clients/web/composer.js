@@ -8,10 +8,12 @@ import { MentionList } from './mentions.js';
 export class Composer {
   /**
    * `send(text, replyTo)`, `edit(message, text)`, `editLast()` gives one's last message, `people()` who may be
-   * mentioned, `typed(writing)` hears of each change of the text, `drafts` keep it.
+   * mentioned, `typed(writing)` hears of each change of the text, `drafts` keep it. What is answered may be known by
+   * its id alone: `known(message)` gives its newest state as far as it is loaded, else null; `find(id)` asks for it.
    */
-  constructor({ send, edit, editLast, people, typed, drafts, label = 'Message', placeholder = 'Write a message' }) {
-    Object.assign(this, { send, edit, editLast, typed, drafts });
+  constructor({ people, label = 'Message', placeholder = 'Write a message', ...work }) {
+    const { send, edit, editLast, typed, drafts, known, find } = work;
+    Object.assign(this, { send, edit, editLast, typed, drafts, known, find });
     this.id = null;
     this.conversation = null;
     this.editing = null;
@@ -59,7 +61,7 @@ export class Composer {
     this.conversation = conversation;
     const draft = id && this.drafts.get(id);
     this.input.value = draft?.text ?? '';
-    this.replying = draft?.replying ?? null;
+    this.replying = draft?.replying ? { id: draft.replying } : null;
     this.mentions.close();
     this.#bar();
     this.#grow();
@@ -70,6 +72,36 @@ export class Composer {
     this.form.hidden = closed !== null;
     this.closed.hidden = closed === null;
     setText(this.closed, closed ?? '');
+    this.#answer();
+  }
+
+  /** What is answered is shown as it is now; nobody answers what was deleted. */
+  #answer() {
+    const { replying } = this;
+    if (!replying) return;
+    const now = this.known(replying);
+    if (now) this.#answers(now);
+    else if (!replying.sender) this.#seek(replying);
+  }
+
+  async #seek(replying) {
+    if (this.sought === replying) return;
+    this.sought = replying;
+    let found;
+    try {
+      found = await this.find(replying.id);
+    } catch (error) {
+      // Anything else may pass: it stays an answer, and the next time one comes here it is asked for again.
+      if (error.status !== 404 && error.status !== 403) return;
+    }
+    if (this.replying === replying) this.#answers(found);
+  }
+
+  #answers(message) {
+    if (message === this.replying) return;
+    this.replying = message && !message.deleted_at ? message : null;
+    if (!this.replying) this.#keep();
+    this.#bar();
   }
 
   startEdit(message) {
@@ -115,8 +147,10 @@ export class Composer {
     const label = this.editing ? 'Cancel editing' : 'Cancel reply';
     this.barClose.setAttribute('aria-label', label);
     this.barClose.title = label;
-    setText(this.barTitle, this.editing ? 'Editing your message' : `Reply to ${this.replying?.sender.display_name}`);
-    setText(this.barText, this.editing ? '' : (this.replying ? messageText(this.replying) : ''));
+    const answered = this.replying?.sender ? this.replying : null;
+    const reply = answered ? `Reply to ${answered.sender.display_name}` : 'Reply';
+    setText(this.barTitle, this.editing ? 'Editing your message' : reply);
+    setText(this.barText, this.editing || !answered ? '' : messageText(answered));
   }
 
   #submit(event) {

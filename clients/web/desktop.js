@@ -1,13 +1,32 @@
 // Notifications of the desktop, outside of the page. Promises: the browser is asked for leave by a click alone; nothing
-// is shown while the page is in sight, nor of what the server would not notify of.
+// is shown while a tab of this user is in sight, nor of what the server would not notify of; of several tabs one
+// shows it. Locks tell the tabs of each other: they go with the tab that held them, however it ends, and are there
+// wherever notifications are (https and localhost).
 
 import { wanted } from './conversation.js';
 import { messageText, noticeText, placeName } from './format.js';
+
+/** A tab that hears of the same later than this after another one shows it again. */
+const SHOWN_MS = 60_000;
 
 export class Desktop {
   constructor(app) {
     this.app = app;
     this.key = `starling.desktop.${app.me.id}`;
+    this.inSight = `${this.key}.in-sight`;
+    /** Lets go of the lock that says that this tab is in sight. */
+    this.hide = null;
+    this.onSight = () => this.#sight(document.visibilityState === 'visible');
+  }
+
+  start() {
+    document.addEventListener('visibilitychange', this.onSight);
+    this.onSight();
+  }
+
+  stop() {
+    document.removeEventListener('visibilitychange', this.onSight);
+    this.#sight(false);
   }
 
   /** `absent` (this browser has none), `blocked` (by its user), `off`, `on`. */
@@ -57,10 +76,34 @@ export class Desktop {
     });
   }
 
-  #show({ title, body, tag, to }) {
+  #sight(visible) {
+    if (visible === Boolean(this.hide)) return;
+    this.hide?.();
+    this.hide = null;
+    if (!visible) return;
+    const hidden = new Promise((done) => (this.hide = done));
+    navigator.locks?.request(this.inSight, { mode: 'shared' }, () => hidden).catch(() => {});
+  }
+
+  /** Whether it is this tab that shows it: none is in sight, and no other one was faster. */
+  async #ours(tag) {
+    const { locks } = navigator;
+    if (!locks) return true;
+    const { held } = await locks.query();
+    if (held.some(({ name }) => name === this.inSight)) return false;
+    return new Promise((answer, failed) => {
+      const shown = (lock) => {
+        answer(lock !== null);
+        return lock && new Promise((done) => setTimeout(done, SHOWN_MS));
+      };
+      locks.request(`${this.key}.shown.${tag}`, { ifAvailable: true }, shown).catch(failed);
+    });
+  }
+
+  async #show({ title, body, tag, to }) {
     if (document.visibilityState === 'visible' || this.state !== 'on') return;
+    if (!(await this.#ours(tag).catch(() => true))) return;
     try {
-      // The same tag in several tabs is one notification.
       const shown = new Notification(title, { body, tag, icon: '/favicon.svg' });
       shown.onclick = () => {
         window.focus();

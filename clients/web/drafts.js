@@ -1,19 +1,21 @@
 // Texts that were begun and not sent, by place (a conversation or a thread in one). Promises: they outlive a reload and
 // the tab, a draft that another tab wrote is not undone, and all of them together stay small: the oldest go first. One
-// user's drafts are forgotten at sign-out, a conversation's when it is gone.
+// user's drafts are forgotten when that user is signed out, a conversation's when it is gone. Of a message that is
+// answered its id alone is kept: what is deleted for everybody is not kept here.
 
 const DRAFTS_MAX = 50;
 /** All of them, as they are stored; browsers give a page about five million. */
 const CHARS_MAX = 200_000;
-const QUOTE_CHARS = 200;
 
 export class Drafts {
   constructor({ storage, key }) {
     Object.assign(this, { storage, key });
     this.items = [];
+    /** The browser keeps nothing: they last as long as this page. */
+    this.alone = false;
   }
 
-  /** `{text, replying}` or null. */
+  /** `{text, replying}` or null; `replying` is the id of the message that is answered, or null. */
   get(place) {
     return this.#load().find((draft) => draft.place === place) ?? null;
   }
@@ -22,7 +24,7 @@ export class Drafts {
   set(place, conversation, { text, replying = null }) {
     const others = this.#load().filter((draft) => draft.place !== place);
     const empty = !text.trim() && !replying;
-    this.#keep(empty ? others : [...others, { place, conversation, text, replying: quoted(replying) }]);
+    this.#keep(empty ? others : [...others, { place, conversation, text, replying: replying?.id ?? null }]);
   }
 
   /** A conversation is gone, with all its threads. */
@@ -38,11 +40,13 @@ export class Drafts {
   }
 
   clear() {
-    this.#keep([]);
+    this.items = [];
+    this.#remove();
   }
 
   /** Newest last. */
   #load() {
+    if (this.alone) return this.items;
     try {
       const items = JSON.parse(this.storage.getItem(this.key));
       return Array.isArray(items) ? items : [];
@@ -59,20 +63,31 @@ export class Drafts {
       stored = JSON.stringify(kept);
     }
     this.items = kept;
+    if (this.alone) return;
+    if (kept.length) this.#store(kept);
+    else this.#remove();
+  }
+
+  /** Where a page's whole storage is full, the oldest give way here too. */
+  #store(items) {
+    for (let kept = items; kept.length; kept = kept.slice(1)) {
+      try {
+        this.storage.setItem(this.key, JSON.stringify(kept));
+        return;
+      } catch {
+        // The next one is shorter.
+      }
+    }
+    this.alone = true;
+    // What is there says what these places held before.
+    this.#remove();
+  }
+
+  #remove() {
     try {
-      if (kept.length) this.storage.setItem(this.key, stored);
-      else this.storage.removeItem(this.key);
+      this.storage.removeItem(this.key);
     } catch {
-      // Full or forbidden: they last as long as this page.
-      this.storage = null;
+      // Forbidden: then nothing is there.
     }
   }
-}
-
-/** What is needed of the message that is answered. */
-function quoted(message) {
-  if (!message) return null;
-  const { id, seq, conversation_id, sender, content, deleted_at } = message;
-  const attachments = message.attachments?.map(({ kind, name }) => ({ kind, name }));
-  return { id, seq, conversation_id, sender, content: content.slice(0, QUOTE_CHARS), deleted_at, attachments };
 }

@@ -2,7 +2,7 @@
 // do not tell it.
 
 const PAGE = 30;
-/** So often the first page is asked for again because events overtook it. */
+/** So often a page is asked for again because events overtook it. */
 const TRIES = 4;
 /** Most that are marked read with one request. */
 const READ_MAX = 100;
@@ -12,6 +12,8 @@ export class Inbox {
   constructor({ api, notices, changed }) {
     Object.assign(this, { api, notices, changed });
     this.loadingMore = false;
+    /** The last time, the list did not come. */
+    this.failed = false;
   }
 
   stop() {
@@ -20,15 +22,16 @@ export class Inbox {
 
   /** The newest ones, and how many are not read. */
   async load() {
-    const { notices } = this;
-    for (let tries = 1; tries <= TRIES; tries += 1) {
-      const { version } = notices;
-      const page = await this.api.get('/v1/notifications', { limit: PAGE });
-      if (notices.version !== version && tries < TRIES) continue;
-      notices.page(page, true);
-      break;
+    this.failed = false;
+    try {
+      const { page } = await this.#ask({ limit: PAGE });
+      this.notices.page(page, true);
+    } catch (error) {
+      this.failed = true;
+      throw error;
+    } finally {
+      this.changed();
     }
-    this.changed();
   }
 
   /** The page after those that are loaded. */
@@ -37,8 +40,10 @@ export class Inbox {
     if (!cursor || this.loadingMore) return;
     this.loadingMore = true;
     try {
-      const page = await this.api.get('/v1/notifications', { limit: PAGE, cursor });
-      if (this.notices.cursor === cursor) this.notices.page(page, false);
+      const { page, sure } = await this.#ask({ limit: PAGE, cursor });
+      if (this.notices.cursor !== cursor) return;
+      this.notices.page(page, false, sure);
+      if (!sure) this.recount();
     } finally {
       this.loadingMore = false;
       this.changed();
@@ -66,6 +71,16 @@ export class Inbox {
   recount() {
     clearTimeout(this.recounting);
     this.recounting = setTimeout(() => this.load().catch(() => {}), RECOUNT_MS);
+  }
+
+  /** A page, and whether it is `sure` that nothing changed while it came. */
+  async #ask(query) {
+    for (let tries = 1; ; tries += 1) {
+      const { version } = this.notices;
+      const page = await this.api.get('/v1/notifications', query);
+      const sure = this.notices.version === version;
+      if (sure || tries === TRIES) return { page, sure };
+    }
   }
 
   async #read(ids) {

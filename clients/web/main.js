@@ -11,7 +11,9 @@ const session = new Session();
 const api = new Api(session, (error) => showSignIn(error.message));
 let app = null;
 
+/** Whoever was signed in is out, willingly or not: what they began is not for whoever comes next. */
 function showSignIn(message = '') {
+  app?.drafts.clear();
   app?.close();
   app = null;
   document.title = 'Starling';

@@ -177,7 +177,8 @@ function pendingBubble(item, starts, { me, actions }) {
       h(
         'div',
         { class: 'bubble' },
-        quoteBlock(item.reply_to, me, actions.jump),
+        // Of a draft that was sent at once, the id may be all that is known.
+        quoteBlock(item.reply_to?.sender ? item.reply_to : null, me, actions.jump),
         h('p', { class: 'content' }, item.content),
         h(
           'span',

@@ -18,11 +18,19 @@ export class Notices {
     return [...this.byId.values()].sort((a, b) => (key(a) < key(b) ? 1 : -1));
   }
 
-  /** A page as REST tells it. The first one begins anew: after it nothing older is known. */
-  page({ items, unread_count, next_cursor }, first) {
+  /**
+   * A page as REST tells it. The first one begins anew: after it nothing older is known. What events told of a row
+   * since is newer; of a page that is not the first, also what was read here. `sure`: nothing changed while it came.
+   */
+  page({ items, unread_count, next_cursor }, first, sure = true) {
+    const known = first ? new Map(this.byId) : this.byId;
     if (first) this.byId.clear();
-    for (const notice of items) this.byId.set(notice.id, notice);
-    this.unread = unread_count;
+    for (const notice of items) {
+      const now = known.get(notice.id);
+      const newer = now && (first ? now.user_seq > notice.user_seq : now.user_seq >= notice.user_seq);
+      this.byId.set(notice.id, newer ? now : notice);
+    }
+    if (sure) this.unread = unread_count;
     this.cursor = next_cursor;
     this.loaded = true;
   }

@@ -50,6 +50,13 @@ export class NotificationsPanel extends Panel {
     this.footer.hidden = false;
   }
 
+  /** What did not come when the page was loaded is asked for again. */
+  open() {
+    const { inbox, state } = this.app.sync;
+    if (!state.notices.loaded) inbox.load().catch((error) => this.app.say(error.message));
+    super.open();
+  }
+
   /** It is about all conversations: one walks through them with it. */
   moved() {}
 
@@ -57,7 +64,8 @@ export class NotificationsPanel extends Panel {
     const { notices } = this.app.sync.state;
     const list = notices.list();
     const empty = list.length ? '' : 'Nothing yet. Who mentions or answers you will be here.';
-    setText(this.note, notices.loaded ? empty : 'Loading…');
+    const coming = this.app.sync.inbox.failed ? 'The notifications could not be loaded.' : 'Loading…';
+    setText(this.note, notices.loaded ? empty : coming);
     this.note.hidden = !this.note.textContent;
     drawLines(
       this.items,

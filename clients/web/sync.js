@@ -271,7 +271,11 @@ export class Sync {
   async #ready(reply) {
     if (!reply) this.#beginFresh();
     if (this.fresh) await this.#load(this.fresh);
-    else this.#run(this.state.resumed(reply));
+    else {
+      this.#run(this.state.resumed(reply));
+      // A resume brings what changed, not a list that never came.
+      if (!this.state.notices.loaded) this.inbox.load().catch(() => {});
+    }
     if (this.connection.name === 'connected' && !this.queue) {
       this.outbox.setOnline(true);
       this.markers.connected();

@@ -24,6 +24,8 @@ export class ThreadPanel extends Panel {
       people: () => app.chat.people(),
       typed: (writing) => app.chat.typed(writing),
       drafts: app.drafts,
+      known: (message) => app.chat.known(message),
+      find: (messageId) => app.api.get(`/v1/messages/${messageId}`),
     });
     fill(this.body, this.items, this.note);
     this.body.classList.add('log-like');

@@ -33,6 +33,12 @@ export class Timeline {
     return this.bySeq.get(seq) ?? null;
   }
 
+  /** A message in its newest state, as far as it is known here; of what is named by its id alone, too. */
+  known({ id, seq }) {
+    const at = seq === undefined ? this.list().find((message) => message.id === id) : this.bySeq.get(seq);
+    return at ?? this.elsewhere.get(id) ?? null;
+  }
+
   oldest() {
     return this.list()[0]?.seq ?? Infinity;
   }
@@ -134,7 +140,7 @@ export class Timeline {
   /** What a message replies to, in its present state as far as it is known here. */
   quoteOf({ reply_to }) {
     if (!reply_to) return null;
-    const now = this.bySeq.get(reply_to.seq) ?? this.elsewhere.get(reply_to.id);
+    const now = this.known(reply_to);
     if (!now) return reply_to;
     const { sender, content, deleted_at, attachments } = now;
     return { ...reply_to, sender, content: content.slice(0, 200), deleted_at, attachments };

@@ -51,6 +51,32 @@ const define = ({ scenario, arrive, the }) => {
     await page.getByRole('button', { name: 'Look' }).waitFor();
   });
 
+  scenario('what was asked for before the token was forgotten shows nothing any more', async () => {
+    const ada = await arrive('Ada');
+    const page = await ada.context.newPage();
+    page.on('pageerror', (error) => ada.errors.push(String(error.stack ?? error)));
+    const held = [];
+    const hold = (route) => new Promise((go) => held.push(go)).then(() => route.continue());
+    await page.route(/\/admin\/v1\/(jobs|orgs|users)/, hold);
+    await page.goto(`${the.server.admin}/admin/`);
+    await page.getByLabel('Token of this cluster').fill(TOKEN);
+    await page.getByRole('button', { name: 'Look' }).click();
+    await until('both are asked for', async () => held.length === 2);
+    // Only what was answered is shown: the rest of the page is, as after the first look.
+    await page.evaluate(() => (document.getElementById('board').hidden = document.getElementById('leave').hidden = false));
+    await page.locator('#user').fill(ada.name);
+    await page.getByRole('button', { name: 'Find' }).click();
+    await until('the user too', async () => held.length === 3);
+    await page.getByRole('button', { name: 'Forget the token' }).click();
+    const answers = Promise.all(['jobs', 'orgs', 'users'].map((what) => page.waitForResponse(new RegExp(`/admin/v1/${what}`))));
+    for (const go of held) go();
+    for (const answer of await answers) await answer.finished();
+    await new Promise((done) => setTimeout(done, 300));
+    for (const place of ['nodes', 'jobs', 'reports', 'found'])
+      assert.equal(await page.locator(`#${place} > *`).count(), 0, `${place} is empty`);
+    assert.equal(await page.getByRole('alert').filter({ visible: true }).count(), 0);
+  });
+
   scenario('an operator sees the node and a user, is told what became of a message, and ends connections', async () => {
     const ben = await arrive('Ben');
     const { items } = await call(`users?query=${ben.name}`);

@@ -120,7 +120,13 @@ stage('what lies elsewhere', ({ scenario, arrive, the }) => {
     await until('it knows how long it is', () => player.evaluate((node) => node.duration > 0));
 
     await here(ada, [
-      { kind: 'video', url: `${FILES}/concert.mp4`, name: 'Concert', byte_size: 53_000_000 },
+      {
+        kind: 'video',
+        url: `${FILES}/concert.mp4`,
+        name: 'Concert',
+        byte_size: 53_000_000,
+        thumbnail_url: `${FILES}/still.png`,
+      },
       { kind: 'image', url: 'http://insecure.example/x.png', name: 'Unsafe way' },
     ]);
     const concert = ada.page.locator('video');

@@ -29,6 +29,8 @@ const desktop = (person) =>
 
 const shown = (person) => person.page.evaluate(() => window.shown.map(({ title, body }) => `${title}: ${body}`));
 const id = (person) => person.page.evaluate(() => location.hash.split('/').pop());
+/** What a tab shows, it has shown by then: it asks the other tabs first. */
+const soon = () => new Promise((done) => setTimeout(done, 300));
 const mention = (person) => `@${person.name.toLowerCase()}`;
 
 stage('what people are told of', ({ scenario, arrive }) => {
@@ -162,7 +164,6 @@ stage('what people are told of', ({ scenario, arrive }) => {
       await ada.sees(`@${ada.name} look`);
       return (await shown(ada)).some((text) => text.startsWith(`${ben.name} mentioned you in ${title}`)) || shown(ada);
     });
-    const before = (await shown(ada)).length;
     assert.equal(
       (await shown(ada)).filter((text) => text.includes(`${ben.name} in ${title}: @`)).length,
       0,
@@ -174,12 +175,80 @@ stage('what people are told of', ({ scenario, arrive }) => {
     await ada.row(title).getByLabel('Muted').waitFor();
     await ben.write('Small talk');
     await ada.page.locator('.message', { hasText: 'Small talk' }).waitFor();
-    assert.equal((await shown(ada)).length, before);
+    await soon();
+    assert.equal((await shown(ada)).filter((text) => text.includes('Small talk')).length, 0);
 
     await ada.page.evaluate(() => window.newest.onclick());
     await ada.page.locator('.message.flash', { hasText: `@${ada.name} look` }).waitFor();
     await ada.lookBack();
   });
+
+  scenario('of several tabs one shows it, and none while one is in sight', async () => {
+    const title = room('Windows');
+    const ada = await arrive('Ada');
+    const ben = await arrive('Ben');
+    await desktop(ada);
+    await ada.page.reload();
+    await ada.connected();
+    await ada.createRoom(title);
+    await ben.joinRoom(title);
+    await bell(ada, 'Notifications').click();
+    await ada.page.getByRole('button', { name: 'Turn on desktop notifications' }).click();
+    const tabs = [ada.page, await ada.tab(), await ada.tab()];
+    for (const tab of tabs.slice(1)) {
+      await ada.connected(tab);
+      await tab.evaluate(() => (Notification.permission = 'granted'));
+    }
+    const all = async () => {
+      const each = await Promise.all(tabs.map((tab) => tab.evaluate(() => window.shown.map(({ body }) => body))));
+      return each.flat();
+    };
+    const comes = async (text) => {
+      await ben.write(text);
+      for (const tab of tabs) await ada.row(title, tab).getByText(text).waitFor();
+      await soon();
+    };
+    await ada.lookAway(tabs[0]);
+    await ada.lookAway(tabs[1]);
+    await comes('One of them is seen');
+    assert.deepEqual(await all(), []);
+    await ada.lookAway(tabs[2]);
+    await comes('None of them is');
+    assert.deepEqual(await all(), ['None of them is']);
+    await ada.lookBack(tabs[1]);
+    await comes('Another one is seen');
+    assert.deepEqual(await all(), ['None of them is']);
+    // The one in sight is closed: nobody has to say so.
+    await tabs.splice(1, 1)[0].close();
+    await comes('Gone with its tab');
+    assert.deepEqual((await all()).filter((body) => body !== 'None of them is'), ['Gone with its tab']);
+  });
+
+  scenario(
+    'a list that did not come is asked for again when one looks at it',
+    async () => {
+      const [ada, ben, where] = await apart(room('Archive'));
+      await ben.call('POST', `conversations/${where}/messages`, { content: `Later, ${mention(ada)}` });
+      await bell(ada, 'Notifications, 1 unread').waitFor();
+      let asked = 0;
+      const away = (route) => {
+        asked += 1;
+        return route.fulfill({ status: 503, json: { code: 'unavailable', title: 'Not now' } });
+      };
+      await ada.context.route('**/v1/notifications?*', away);
+      await ada.page.reload();
+      await ada.connected();
+      await until('it was asked for', async () => asked === 1);
+      await bell(ada, 'Notifications').click();
+      await panel(ada).getByText('The notifications could not be loaded.').waitFor();
+      await ada.context.unroute('**/v1/notifications?*', away);
+      await bell(ada, 'Notifications').click();
+      await bell(ada, 'Notifications').click();
+      await panel(ada).getByText('Later, ').waitFor();
+      await bell(ada, 'Notifications, 1 unread').waitFor();
+    },
+    { expected: /favicon\.ico|status of 503/ },
+  );
 
   scenario(
     'a name, a picture and a status are changed and seen by all at once',

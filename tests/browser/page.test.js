@@ -68,6 +68,78 @@ stage('the page', ({ scenario, arrive, the }) => {
     assert.equal(await kept(), 0);
   });
 
+  scenario(
+    'drafts are forgotten when somebody is signed out by the server',
+    async () => {
+      const ada = await arrive('Ada');
+      const kept = () =>
+        ada.page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes('drafts')).length);
+      const begin = async () => {
+        await ada.createRoom(room('Mine'));
+        await ada.page.getByLabel('Message', { exact: true }).fill('Still mine');
+        assert.equal(await kept(), 1);
+      };
+      await begin();
+      await ada.call('POST', 'auth/logout', {});
+      await ada.page.getByText('Your session was ended.').waitFor();
+      assert.equal(await kept(), 0);
+
+      await ada.page.getByLabel('Your name').fill(`${ada.name}-again`);
+      await ada.page.getByRole('button', { name: 'Start chatting' }).click();
+      await ada.connected();
+      await begin();
+      await ada.page.evaluate(() => {
+        const session = JSON.parse(localStorage.getItem('starling.session'));
+        Object.assign(session, { expires_at: 1, refresh_token: 'not one' });
+        localStorage.setItem('starling.session', JSON.stringify(session));
+      });
+      await ada.page.reload();
+      await ada.page.getByText('Your session has ended. Please sign in again.').waitFor();
+      assert.equal(await kept(), 0);
+    },
+    { expected: /favicon\.ico|status of 401/ },
+  );
+
+  scenario('a draft that answers a deleted message answers it no longer, and shows nothing of it', async () => {
+    const title = room('Regrets');
+    const ada = await arrive('Ada');
+    const ben = await arrive('Ben');
+    await ada.createRoom(title);
+    await ben.joinRoom(title);
+    await ada.write('I take it back');
+    await ada.write('This stays');
+    const bar = ben.page.locator('.chat .compose-bar');
+    const remove = async (text) => {
+      await ada.act(text, 'Delete');
+      await ada.page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+      await ben.bubble(text).waitFor({ state: 'detached' });
+    };
+    await ben.act('This stays', 'Reply');
+    await ben.page.getByLabel('Message', { exact: true }).fill('Indeed');
+    await ben.page.reload();
+    await bar.getByText('This stays').waitFor();
+    await bar.getByText(`Reply to ${ada.name}`).waitFor();
+    // In sight.
+    await remove('This stays');
+    await bar.waitFor({ state: 'hidden' });
+    assert.equal(await draftOf(ben), 'Indeed');
+    // While the page is away; and nothing of it is kept meanwhile.
+    await ben.act('I take it back', 'Reply');
+    await bar.getByText('I take it back').waitFor();
+    const stored = await ben.page.evaluate(() => JSON.stringify({ ...localStorage }));
+    assert.ok(stored.includes('Indeed') && !stored.includes('I take it back'));
+    await ben.page.goto('about:blank');
+    await ada.act('I take it back', 'Delete');
+    await ada.page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+    await ada.bubble('I take it back').waitFor({ state: 'detached' });
+    await ben.page.goto(`${ben.url}/`);
+    await ben.open(title);
+    await until('the text alone is there', async () => (await draftOf(ben)) === 'Indeed' && !(await bar.isVisible()));
+    await ben.page.keyboard.press('Enter');
+    await ada.sees('Indeed');
+    assert.equal(await ada.bubble('Indeed').locator('.quote-text').count(), 0);
+  });
+
   scenario('a page that nobody looks at marks nothing read; coming back to it does', async () => {
     const title = room('Kettle');
     const ada = await arrive('Ada');

@@ -44,15 +44,17 @@ function freeName(name) {
 
 /**
  * Where WEB_DIR names a folder: scripts and styles as they are there instead of those in the binary, so that a change
- * needs no build. Not the page itself: to a browser it would come from nowhere, and might not open sockets to this
- * machine.
+ * needs no build; those of the operators' page are in the folder `admin` beside it. Not the pages themselves: to a
+ * browser they would come from nowhere, and might not open sockets to this machine.
  */
 export async function fromDisk(context) {
   if (!process.env.WEB_DIR) return;
   const dir = resolve(process.env.WEB_DIR);
-  // The operators' page has a folder of its own.
-  const files = ({ pathname }) => /^\/[\w-]+\.(js|css)$/.test(pathname);
-  await context.route(files, (route) => route.fulfill({ path: join(dir, new URL(route.request().url()).pathname) }));
+  const files = ({ pathname }) => /^\/(admin\/)?[\w-]+\.(js|css)$/.test(pathname);
+  await context.route(files, (route) => {
+    const { pathname } = new URL(route.request().url());
+    return route.fulfill({ path: pathname.startsWith('/admin/') ? join(dir, '..', pathname) : join(dir, pathname) });
+  });
 }
 
 export class Person {

@@ -10,12 +10,13 @@ import { Memory, message } from './fixtures.js';
 const drafts = (storage) => new Drafts({ storage, key: 'k' });
 const text = (words) => ({ text: words });
 
-test('a draft is there after a reload, with what it answers, and gone once it is sent', () => {
+test('a draft is there after a reload, with the id alone of what it answers, and gone once it is sent', () => {
   const storage = new Memory();
   drafts(storage).set('c1', 'c1', { text: 'I was about to', replying: message(3, { content: 'x'.repeat(4000) }) });
   const { text: kept, replying } = drafts(storage).get('c1');
   assert.equal(kept, 'I was about to');
-  assert.deepEqual([replying.id, replying.seq, replying.content.length], ['message-c1-3', 3, 200]);
+  assert.equal(replying, 'message-c1-3');
+  assert.doesNotMatch(storage.items.get('k'), /xx/, 'it may be deleted while nobody looks');
   drafts(storage).set('c1', 'c1', { text: ' ', replying: null });
   assert.equal(drafts(storage).get('c1'), null);
   assert.equal(storage.items.size, 0, 'nothing is left behind');
@@ -66,6 +67,39 @@ test('a browser that keeps nothing keeps drafts for as long as the page is open'
   all.set('c1', 'c1', text('a'));
   all.set('c2', 'c2', text('b'));
   assert.deepEqual([all.get('c1').text, all.get('c2').text], ['a', 'b']);
+});
+
+test('in a full storage the oldest give way, and when nothing fits nothing old stays', () => {
+  const storage = new Memory();
+  const all = drafts(storage);
+  const set = storage.setItem.bind(storage);
+  let room = 300;
+  storage.setItem = (key, value) => {
+    if (value.length > room) throw new Error('full');
+    set(key, value);
+  };
+  for (const place of ['c1', 'c2', 'c3']) all.set(place, place, text('x'.repeat(60)));
+  assert.deepEqual(['c1', 'c2', 'c3'].map((place) => all.get(place) !== null), [false, true, true]);
+  assert.deepEqual(['c1', 'c2', 'c3'].map((place) => drafts(storage).get(place) !== null), [false, true, true]);
+  room = 10;
+  all.set('c3', 'c3', text('new'));
+  assert.deepEqual([all.get('c2').text.length, all.get('c3').text], [60, 'new'], 'as long as the page is open');
+  assert.equal(storage.items.size, 0);
+});
+
+test('signing out forgets drafts that other pages kept, also where this one could keep none', () => {
+  const storage = new Memory();
+  const all = drafts(storage);
+  const set = storage.setItem.bind(storage);
+  storage.setItem = () => {
+    throw new Error('full');
+  };
+  all.set('c1', 'c1', text('a'));
+  storage.setItem = set;
+  drafts(storage).set('c2', 'c2', text('b'));
+  assert.equal(storage.items.size, 1);
+  all.clear();
+  assert.deepEqual([storage.items.size, all.get('c1')], [0, null]);
 });
 
 test('signing out forgets all drafts', () => {

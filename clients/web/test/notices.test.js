@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { wanted } from '../conversation.js';
 import { noticeText } from '../format.js';
 import { Notices } from '../notices.js';
+import { Inbox } from '../inbox.js';
 import { State } from '../state.js';
 import { ADA, conversation, ME, message, sender } from './fixtures.js';
 
@@ -65,6 +66,64 @@ test('pages go on at the end; the first one begins anew', () => {
   assert.deepEqual(notices.unreadIn('c1'), ['n3']);
   notices.page({ items: [notice(3)], unread_count: 1, next_cursor: 'x' }, true);
   assert.deepEqual(ids(notices), ['n3']);
+});
+
+test('a page that is older than what events told overwrites nothing', () => {
+  const notices = new Notices();
+  notices.page({ items: [notice(3)], unread_count: 4, next_cursor: 'x' }, true);
+  notices.put(notice(1, { user_seq: 9 }));
+  notices.read(['n1']);
+  notices.put(notice(2, { user_seq: 10 }));
+  notices.page({ items: [notice(2), notice(1, { user_seq: 9 })], unread_count: 4, next_cursor: null }, false, false);
+  assert.deepEqual([notices.byId.get('n2').user_seq, Boolean(notices.byId.get('n1').read_at)], [10, true]);
+  assert.equal(notices.unread, 5, 'the count of that page is older too');
+  notices.page({ items: [notice(2)], unread_count: 4, next_cursor: null }, true);
+  assert.equal(notices.byId.get('n2').user_seq, 10);
+});
+
+/** An inbox whose server answers with what `answer(query)` gives. */
+const inbox = (notices, answer) =>
+  new Inbox({ api: { get: async (_, query) => answer(query) }, notices, changed() {} });
+
+test('a page that events overtook is asked for again, and at last its count is asked for', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const notices = new Notices();
+  notices.page({ items: [notice(3)], unread_count: 2, next_cursor: 'x' }, true);
+  let asked = 0;
+  const one = inbox(notices, () => {
+    asked += 1;
+    if (asked === 1) notices.put(notice(4));
+    return { items: [notice(2)], unread_count: asked === 1 ? 2 : 3, next_cursor: 'y' };
+  });
+  await one.more();
+  assert.deepEqual([asked, notices.unread, ids(notices)], [2, 3, ['n4', 'n3', 'n2']]);
+
+  const queries = [];
+  const busy = inbox(notices, (query) => {
+    queries.push(query);
+    if (query.cursor) notices.read(['n4']);
+    return { items: [notice(1)], unread_count: query.cursor ? 99 : 1, next_cursor: null };
+  });
+  await busy.more();
+  assert.deepEqual([notices.unread, ids(notices)], [2, ['n4', 'n3', 'n2', 'n1']]);
+  t.mock.timers.tick(1000);
+  assert.equal(queries.at(-1).cursor, undefined, 'the count is asked for');
+  await new Promise((done) => setImmediate(done));
+  assert.equal(notices.unread, 1);
+});
+
+test('a list that did not come can be asked for again', async () => {
+  const notices = new Notices();
+  let away = true;
+  const one = inbox(notices, () => {
+    if (away) throw new Error('away');
+    return { items: [notice(1)], unread_count: 1, next_cursor: null };
+  });
+  await assert.rejects(one.load(), /away/);
+  assert.deepEqual([one.failed, notices.loaded], [true, false]);
+  away = false;
+  await one.load();
+  assert.deepEqual([one.failed, notices.loaded, notices.unread], [false, true, 1]);
 });
 
 test('the feed brings notifications, settings, and names', () => {
