@@ -52,6 +52,8 @@ create virtual table messages_fts using fts5 (
     tokenize = "unicode61 remove_diacritics 0 categories 'L* N*'",
     prefix = '2 3'
 );
+-- What is deleted is taken out of the index at once. Else it would only be marked, and its words stay.
+insert into messages_fts (messages_fts, rank) values ('secure-delete', 1);
 insert into messages_fts (rowid, content)
     select doc, content from messages where doc is not null and deleted_at is null;
 

@@ -1,63 +1,68 @@
 //! Erases what was said in conversations that were deleted: the deletion itself only closes them, however long they are.
 //!
-//! Each node looks every few seconds and takes a conversation that no other node has at hand, a few hundred messages at
-//! a time with a pause between them, so that who talks elsewhere does not notice.
+//! Each node looks every few seconds and takes those that no other node has at hand, a hundred messages at a time, and
+//! rests as long as that took: it takes half of one connection's time at most. One that cannot be erased is told in the
+//! log and passed over until the next look.
 
 use std::time::Duration;
 
-use protocol::Timestamp;
-use store::{StoreError, ToErase};
+use protocol::{ConversationId, Timestamp};
+use store::{Erasures, StoreError};
+use tokio::time::{Instant, sleep};
 
-use crate::{Chat, Outage, Result};
+use crate::{Chat, Result};
 
 /// About so long between two looks.
 const EVERY: Duration = Duration::from_secs(5);
+/// Conversations of one look: those that fail are not in the way of more than this.
+const LOOK: u32 = 1_000;
 /// Messages of one step.
-const STEP: u32 = 500;
-/// Between two steps.
-const REST: Duration = Duration::from_millis(50);
-/// The store is back when it has answered for so long.
-const QUIET: Duration = Duration::from_secs(10);
+const STEP: u32 = 100;
+/// Least time between two steps.
+const REST: Duration = Duration::from_millis(10);
+/// Of what fails the log speaks so often.
+const REMIND: Duration = Duration::from_mins(10);
 
 impl Chat {
-    /// Erases what is due, for as long as it is polled. Ends with the node that drops it: the next one goes on.
+    /// Erases what is due, for as long as it is polled. Ends with the node that drops it: another one goes on.
     pub async fn keep_erasing(self) {
-        let outage = Outage::new(QUIET);
+        let mut told: Option<Instant> = None;
         loop {
-            tokio::time::sleep(self.inner.env.spread(EVERY / 2..EVERY * 3 / 2)).await;
-            match self.erase_due().await {
-                Ok(()) => {
-                    if let Some(failures) = outage.worked() {
-                        tracing::info!(failures, "deleted conversations are erased again");
+            sleep(self.inner.env.spread(EVERY / 2..EVERY * 3 / 2)).await;
+            // That the store is away, those tell who need it more.
+            let Ok(due) = self.inner.store.to_erase(self.due(), LOOK).await else { continue };
+            let waiting = &self.inner.metrics.erasures_waiting;
+            waiting.set(due.len() as i64);
+            for conversation in due {
+                match self.erase(conversation).await {
+                    Ok(()) => waiting.dec(),
+                    Err(error) if told.is_none_or(|at| at.elapsed() >= REMIND) => {
+                        told = Some(Instant::now());
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(conversation.id = %conversation, error, "a deleted conversation is not erased");
                     }
+                    Err(_) => {}
                 }
-                // Whoever writes tells that the store is away.
-                Err(StoreError::Unavailable(_)) => {}
-                Err(error) if outage.failed() => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "deleted conversations are not erased");
-                }
-                Err(_) => {}
             }
         }
     }
 
-    async fn erase_due(&self) -> store::Result<()> {
-        let (store, metrics) = (&self.inner.store, &self.inner.metrics);
-        while let Some(erased) = store.erase_deleted(self.due(), STEP).await? {
-            metrics.erased_messages.inc_by(erased.messages);
+    /// One conversation to its end, unless somebody else has it at hand.
+    async fn erase(&self, conversation: ConversationId) -> std::result::Result<(), StoreError> {
+        loop {
+            let began = Instant::now();
+            let Some(erased) = self.inner.store.erase(conversation, STEP).await? else { return Ok(()) };
+            self.inner.metrics.erased_messages.inc_by(erased.messages);
             if erased.done {
-                tracing::info!(conversation.id = %erased.conversation, "a deleted conversation is erased");
+                return Ok(());
             }
-            tokio::time::sleep(REST).await;
+            sleep(began.elapsed().max(REST)).await;
         }
-        let waiting = store.to_erase(self.due()).await?;
-        metrics.erasures_waiting.set(i64::try_from(waiting.due).unwrap_or(i64::MAX));
-        Ok(())
     }
 
     /// Conversations that are deleted and not erased.
-    pub async fn to_erase(&self) -> Result<ToErase> {
-        Ok(self.inner.store.to_erase(self.due()).await?)
+    pub async fn erasures(&self) -> Result<Erasures> {
+        Ok(self.inner.store.erasures(self.due()).await?)
     }
 
     /// What was deleted then or earlier is erased.

@@ -153,7 +153,7 @@ impl Metrics {
                     registry,
                     IntGauge::new(
                         "starling_erasures_waiting",
-                        "Deleted conversations that are to be erased now, of the whole cluster",
+                        "Deleted conversations that are to be erased now, of the whole cluster; at most 1,000 are counted",
                     )?,
                 )?,
             })

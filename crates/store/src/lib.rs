@@ -65,13 +65,16 @@ pub trait Store: Library + Inbox + People + Arrivals + Operator + Send + Sync + 
     /// About how many messages there are, those that were deleted included; found without looking at them. `None` while
     /// nothing is known.
     async fn messages_stored(&self) -> Result<Option<u64>>;
-    /// Erases of one conversation that was deleted at `before` or earlier what was said in it: of the next `limit`
-    /// messages text, earlier texts, attachments, mentions and reactions, and at the end the conversation's own title,
-    /// description, picture and subject. Places, senders and times stay. Whoever asks at once gets another conversation.
-    /// None: nothing waits, or others have it at hand.
-    async fn erase_deleted(&self, before: Timestamp, limit: u32) -> Result<Option<Erased>>;
-    /// What [`Store::erase_deleted`] has still to do, now for `before` and later.
-    async fn to_erase(&self, before: Timestamp) -> Result<ToErase>;
+    /// Deleted conversations that are not erased: those that were deleted at `before` or earlier, the first of them first,
+    /// at most `limit`.
+    async fn to_erase(&self, before: Timestamp, limit: u32) -> Result<Vec<ConversationId>>;
+    /// Erases what was said in a deleted conversation: of the next `limit` messages text, earlier texts, attachments,
+    /// mentions and reactions, and at the end the conversation's own title, description, picture and subject. Places,
+    /// senders and times stay, and so does the last message, which tells of the deletion. None: it is not to be erased,
+    /// or somebody else has it at hand.
+    async fn erase(&self, conversation: ConversationId, limit: u32) -> Result<Option<Erased>>;
+    /// How much [`Store::erase`] has still to do, now for what was deleted at `before` or earlier, and later. Counts all.
+    async fn erasures(&self, before: Timestamp) -> Result<Erasures>;
     /// Ends all connections; later calls fail with [`StoreError::Unavailable`].
     async fn close(&self);
 

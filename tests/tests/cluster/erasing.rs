@@ -18,6 +18,7 @@ scenarios! {
         what_was_said_in_a_deleted_conversation_is_erased,
         an_operator_sees_what_is_to_be_erased_later,
     ];
+    on_a_cluster_that_is_tampered_with: [one_that_cannot_be_erased_is_not_in_the_way_of_others];
     on_one_node: [
         what_was_said_in_a_deleted_conversation_is_erased,
         an_operator_sees_what_is_to_be_erased_later,
@@ -33,7 +34,7 @@ async fn everything(cluster: &Cluster) -> Result<String> {
     if cluster.is_embedded() {
         let file = SqliteStore::file(&cluster.gateways[0].dir().join("data"));
         let mut database = SqliteConnectOptions::new().filename(file).read_only(true).connect().await?;
-        // The index for searches keeps words in its own form, and takes them out when it is told to.
+        // The index for searches has a form of its own: that is looked at in the file.
         let tables: Vec<(String, String)> = sqlx::query_as(
             "select t.name, group_concat('coalesce(quote(\"' || c.name || '\"), '''')', ' || char(32) || ')
              from sqlite_master t, pragma_table_info(t.name) c
@@ -100,11 +101,66 @@ async fn what_was_said_in_a_deleted_conversation_is_erased(cluster: &mut Cluster
         for node in cluster.gateways.iter().chain(&cluster.apis) {
             erased += node.metric("starling_erased_messages_total").await?;
         }
-        // Two that people sent, and what the conversation said of itself.
+        // Two that people sent, and what the conversation said of itself but for its end.
         ensure!(erased >= 4.0, "{erased}");
         anyhow::Ok(())
     })
     .await;
+    if cluster.is_embedded() {
+        // What is in no row may be in the file still: in the index of words, or in pages that were let go.
+        let node = &mut cluster.gateways[0];
+        node.terminate()?;
+        node.ended(SOON).await?;
+        let file = std::fs::read(SqliteStore::file(&node.dir().join("data")))?;
+        ensure!(file.windows(4).any(|at| at == b"kept"), "this looks at too little");
+        ensure!(!file.windows(SECRET.len()).any(|at| at == SECRET.as_bytes()), "the file has it still");
+        node.restart().await?;
+    }
+    Ok(())
+}
+
+async fn one_that_cannot_be_erased_is_not_in_the_way_of_others(cluster: &mut Cluster) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let mut database = cluster.rows().await?;
+    let (cursed, other) = (ann.group("cursed", &[&ben]).await?, ann.group("other", &[&ben]).await?);
+    for id in [cursed, other] {
+        say(&ben, id, SECRET, json!({})).await?;
+    }
+    let refuse = format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
+         CREATE TRIGGER refuse BEFORE UPDATE ON messages FOR EACH ROW
+             WHEN (NEW.deleted_at IS NOT NULL AND NEW.conversation_id = '{cursed}') EXECUTE FUNCTION refuse()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(refuse)).execute(&mut database).await?;
+    // The one that fails has waited longer.
+    for id in [cursed, other] {
+        ann.rest.delete(&format!("conversations/{id}")).await?.done()?;
+    }
+    eventually("the other one is erased", SOON, async || {
+        let left: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT conversation_id FROM messages WHERE content = $1")
+            .bind(SECRET)
+            .fetch_all(&mut cluster.rows().await?)
+            .await?;
+        ensure!(left == [cursed.0], "{left:?}");
+        anyhow::Ok(())
+    })
+    .await;
+    eventually("a node says so", SOON, async || {
+        let mut all = cluster.gateways.iter().chain(&cluster.apis);
+        ensure!(all.any(|node| node.log().contains("a deleted conversation is not erased")), "no node does");
+        anyhow::Ok(())
+    })
+    .await;
+    let node = &cluster.gateways[0];
+    eventually("it is counted", SOON, async || {
+        let waiting = node.metric("starling_erasures_waiting").await?;
+        ensure!((waiting - 1.0).abs() < f64::EPSILON, "{waiting}");
+        anyhow::Ok(())
+    })
+    .await;
+    sqlx::raw_sql("DROP TRIGGER refuse ON messages").execute(&mut database).await?;
+    until(node, "jobs", |answer| answer["jobs"][0]["waiting"] == 0).await?;
+    ensure!(!everything(cluster).await?.contains(SECRET), "it is not erased");
     Ok(())
 }
 

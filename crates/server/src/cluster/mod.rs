@@ -220,8 +220,9 @@ impl Cluster {
     }
 
     fn read_stranger(&self, payload: &[u8]) {
+        let letter = seal::unproven(payload, self.inner.chat.env().now());
         let mut others = self.inner.others.lock();
-        match seal::unproven(payload) {
+        match letter {
             Some(Letter::Here { node }) if node != self.inner.id => others.heard_stranger(node),
             Some(Letter::Gone { node }) => others.stranger_left(node),
             _ => {}

@@ -23,8 +23,9 @@ pub(super) struct Others {
     heard: HashMap<NodeId, Instant>,
     /// With when they were last heard.
     gone: VecDeque<(NodeId, Instant)>,
-    /// With another token than this node's, or none: they cannot answer.
-    strangers: HashMap<NodeId, Instant>,
+    /// With another token than this node's, or none: they cannot answer. With when they were last heard, and whether
+    /// they said that they go. Hearsay: nobody vouches for them.
+    strangers: HashMap<NodeId, (Instant, bool)>,
     /// Since then this node hears what others say, without a break.
     listening: Instant,
 }
@@ -53,19 +54,24 @@ impl Others {
 
     /// It is there, and is a stranger.
     pub(super) fn heard_stranger(&mut self, node: NodeId) {
-        if self.strangers.len() < MOST_STRANGERS || self.strangers.contains_key(&node) {
-            self.strangers.insert(node, Instant::now());
+        if self.strangers.len() >= MOST_STRANGERS && !self.strangers.contains_key(&node) {
+            // In place of the one that is gone for longest, if one is.
+            let gone = self.strangers.iter().filter(|(_, stranger)| !is_there(stranger));
+            let Some(oldest) = gone.min_by_key(|(_, (heard, _))| *heard).map(|(node, _)| *node) else { return };
+            self.strangers.remove(&oldest);
         }
+        self.strangers.insert(node, (Instant::now(), false));
     }
 
     /// A stranger said that it goes.
     pub(super) fn stranger_left(&mut self, node: NodeId) {
-        self.strangers.remove(&node);
+        if let Some((_, left)) = self.strangers.get_mut(&node) {
+            *left = true;
+        }
     }
 
     /// Forgets those that have said nothing for long.
     pub(super) fn prune(&mut self) {
-        self.strangers.retain(|_, heard| heard.elapsed() < FORGOTTEN);
         let silent: Vec<_> =
             self.heard.iter().filter(|(_, heard)| heard.elapsed() >= FORGOTTEN).map(|(n, _)| *n).collect();
         for node in silent {
@@ -94,9 +100,15 @@ impl Others {
     /// Strangers that are there, in order, without those that proved to be none.
     pub(super) fn strangers(&mut self) -> Vec<NodeId> {
         self.prune();
-        let mut all: Vec<_> = self.strangers.keys().filter(|node| !self.heard.contains_key(node)).copied().collect();
+        let there = self.strangers.iter().filter(|(node, stranger)| is_there(stranger) && !self.is_known(**node));
+        let mut all: Vec<_> = there.map(|(node, _)| *node).collect();
         all.sort_unstable();
         all
+    }
+
+    /// It proved to be one of us, now or once.
+    fn is_known(&self, node: NodeId) -> bool {
+        self.heard.contains_key(&node) || self.gone.iter().any(|(gone, _)| *gone == node)
     }
 
     /// Every node had time to say that it is there.
@@ -104,15 +116,21 @@ impl Others {
         self.listening.elapsed() >= HERE * 2
     }
 
-    /// Those that are gone, each with how long ago it was last heard.
+    /// Those that are gone, strangers too, each with how long ago it was last heard.
     pub(super) fn gone(&self) -> Vec<(NodeId, Duration)> {
-        self.gone.iter().map(|(node, heard)| (*node, heard.elapsed())).collect()
+        let strangers = self.strangers.iter().filter(|(node, stranger)| !is_there(stranger) && !self.is_known(**node));
+        let strangers = strangers.map(|(node, (heard, _))| (*node, heard.elapsed()));
+        self.gone.iter().map(|(node, heard)| (*node, heard.elapsed())).chain(strangers).collect()
     }
 
     /// For how long this node has heard what others say.
     pub(super) fn listening(&self) -> Duration {
         self.listening.elapsed()
     }
+}
+
+fn is_there((heard, left): &(Instant, bool)) -> bool {
+    !left && heard.elapsed() < FORGOTTEN
 }
 
 #[cfg(test)]
@@ -149,8 +167,14 @@ mod tests {
         others.heard(two);
         others.stranger_left(three);
         assert_eq!((others.strangers(), others.present()), (vec![one], vec![two]));
+        let gone = |others: &Others| others.gone().into_iter().map(|(node, _)| node).collect::<Vec<_>>();
+        assert_eq!(gone(&others), [three], "what it knew went with it");
         tokio::time::advance(FORGOTTEN).await;
-        assert_eq!((others.strangers(), others.gone().len()), (vec![], 1), "a stranger was never one of us");
+        assert_eq!((others.strangers(), others.present()), (vec![], vec![]));
+        let (mut gone, mut all) = (gone(&others), vec![one, two, three]);
+        gone.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(gone, all);
     }
 
     #[test]
@@ -168,5 +192,9 @@ mod tests {
             others.heard_stranger(NodeId::generate());
         }
         assert_eq!(others.strangers().len(), MOST_STRANGERS);
+        let [one, two] = [others.strangers()[0], NodeId::generate()];
+        others.stranger_left(one);
+        others.heard_stranger(two);
+        assert!(others.strangers().contains(&two), "in place of one that is gone");
     }
 }

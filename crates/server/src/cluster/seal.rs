@@ -91,10 +91,11 @@ pub(super) fn unsealed(letter: Letter, now: Timestamp) -> Bytes {
     sealed(dated(letter, now), String::new())
 }
 
-/// What a letter of [`Refused::Foreign`] says. Nobody vouches for it.
-pub(super) fn unproven(payload: &[u8]) -> Option<Letter> {
+/// What a letter of [`Refused::Foreign`] says, unless it is old. Nobody vouches for it.
+pub(super) fn unproven(payload: &[u8], now: Timestamp) -> Option<Letter> {
     let Sealed { text, .. } = serde_json::from_slice(payload).ok()?;
-    serde_json::from_str(&text).ok().map(|Dated { letter, .. }| letter)
+    let Dated { at, letter, .. } = serde_json::from_str(&text).ok()?;
+    ((now.get() - at.get()).unsigned_abs() <= COUNTS_FOR).then_some(letter)
 }
 
 // Ids, numbers and strings under fixed names: these always serialise.
@@ -151,9 +152,10 @@ mod tests {
         let others = Seal::new("fedcba9876543210").close(Letter::Here { node }, at(0));
         for payload in [unsealed(Letter::Here { node }, at(0)), others] {
             assert_eq!(open(&ours, &payload, 0), Err(Refused::Foreign));
-            assert!(matches!(unproven(&payload), Some(Letter::Here { node: who }) if who == node));
+            assert!(matches!(unproven(&payload, at(5)), Some(Letter::Here { node: who }) if who == node));
+            assert!(unproven(&payload, at(31)).is_none(), "it may be gone by now");
         }
-        assert!(unproven(b"{}").is_none());
+        assert!(unproven(b"{}", at(0)).is_none());
     }
 
     #[test]

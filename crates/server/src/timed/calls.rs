@@ -9,11 +9,11 @@ use protocol::{
     SessionId, Timestamp, Unread, User, UserId, UserSeq,
 };
 use store::{
-    Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, Erased, ExternalUser, Feed,
-    Heads, Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed, NewAnnouncement, NewAudit,
-    NewConversation, NewEpoch, NewReport, NewSession, NewUser, Operator, Org, OrgUsersFilter, People, Placed,
-    ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, Since, Standing, Store, StoreHealth, ToErase,
-    Watermark, Who,
+    Access, Announced, Arrivals, Arrived, Behind, Committed, CreatedConversation, Decide, Erased, Erasures,
+    ExternalUser, Feed, Heads, Inbox, Library, MarkRow, Marks, Members, Memberships, MessageSearch, Missed,
+    NewAnnouncement, NewAudit, NewConversation, NewEpoch, NewReport, NewSession, NewUser, Operator, Org,
+    OrgUsersFilter, People, Placed, ReportsFilter, Result, Rotation, Scope, Seen, SessionRecord, Since, Standing,
+    Store, StoreHealth, Watermark, Who,
 };
 
 use super::Timed;
@@ -36,8 +36,9 @@ timed! {
     Store {
         fn health() -> StoreHealth;
         fn messages_stored() -> Option<u64>;
-        fn erase_deleted(before: Timestamp, limit: u32) -> Option<Erased>;
-        fn to_erase(before: Timestamp) -> ToErase;
+        fn to_erase(before: Timestamp, limit: u32) -> Vec<ConversationId>;
+        fn erase(conversation: ConversationId, limit: u32) -> Option<Erased>;
+        fn erasures(before: Timestamp) -> Erasures;
         fn ensure_org(slug: &str) -> OrgId;
         fn create_user(user: NewUser) -> User;
         fn upsert_external_user(user: ExternalUser) -> User;

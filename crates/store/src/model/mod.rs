@@ -8,7 +8,7 @@ mod operator;
 mod people;
 mod watermark;
 
-use protocol::{ConversationId, Timestamp};
+use protocol::Timestamp;
 
 pub use change::*;
 pub use conversation::*;
@@ -33,11 +33,9 @@ pub struct StoreHealth {
     pub out_of_reach: Vec<String>,
 }
 
-/// What a step of [`crate::Store::erase_deleted`] did.
+/// What a step of [`crate::Store::erase`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
-    /// In which conversation.
-    pub conversation: ConversationId,
     /// Of how many messages.
     pub messages: u64,
     /// Nothing of it is left.
@@ -46,7 +44,7 @@ pub struct Erased {
 
 /// Conversations that are deleted and not erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ToErase {
+pub struct Erasures {
     /// How many.
     pub conversations: u64,
     /// How many of them may be erased now.

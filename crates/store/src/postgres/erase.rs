@@ -1,6 +1,7 @@
 //! Erases what was said in conversations that were deleted. A step is a transaction of its own over a bounded number of
-//! messages, found by the primary key; nobody reads them any more, so nobody waits for it. Nodes that do this at once
-//! take different conversations, and who is interrupted leaves the rest to the next one.
+//! messages, found by the primary key. Nobody reads them any more; who still wants to change something there, and is
+//! about to be refused, waits for one step. Of several nodes one has a conversation at hand, and the others go on with
+//! the next; who is interrupted leaves the rest to another.
 
 use protocol::{ConversationId, Timestamp};
 use sqlx::{PgConnection, PgPool};
@@ -11,31 +12,43 @@ use super::{
     fault::Outcome,
     values::{count, moment},
 };
-use crate::{Erased, ToErase};
+use crate::{Erased, Erasures};
 
-/// The next step in the conversation that waits longest of those that nobody else has at hand.
-pub(super) async fn step(pool: &PgPool, before: Timestamp, limit: u32) -> Outcome<Option<Erased>> {
-    let mut tx = pool.begin().await?;
-    let found: Option<(Uuid, i64, OffsetDateTime)> = sqlx::query_as(
-        "SELECT id, erased_seq, deleted_at FROM conversations
-         WHERE deleted_at <= $1 AND erased_at IS NULL
-         ORDER BY deleted_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED",
+/// Those that wait longest.
+pub(super) async fn due(pool: &PgPool, before: Timestamp, limit: u32) -> Outcome<Vec<ConversationId>> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM conversations WHERE deleted_at <= $1 AND erased_at IS NULL ORDER BY deleted_at LIMIT $2",
     )
     .bind(before.get())
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().map(ConversationId).collect())
+}
+
+/// The next step in one of them.
+pub(super) async fn step(pool: &PgPool, conversation: ConversationId, limit: u32) -> Outcome<Option<Erased>> {
+    let mut tx = pool.begin().await?;
+    let found: Option<(i64, i64, OffsetDateTime)> = sqlx::query_as(
+        "SELECT erased_seq, last_seq, deleted_at FROM conversations
+         WHERE id = $1 AND deleted_at IS NOT NULL AND erased_at IS NULL FOR NO KEY UPDATE SKIP LOCKED",
+    )
+    .bind(conversation.0)
     .fetch_optional(&mut *tx)
     .await?;
-    let Some((id, after, deleted_at)) = found else { return Ok(None) };
+    let Some((after, end, deleted_at)) = found else { return Ok(None) };
     let last: Option<i64> = sqlx::query_scalar(
         "SELECT max(seq) FROM (
-             SELECT seq FROM messages WHERE conversation_id = $1 AND seq > $2 ORDER BY seq LIMIT $3) AS step",
+             SELECT seq FROM messages WHERE conversation_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4) step",
     )
-    .bind(id)
+    .bind(conversation.0)
     .bind(after)
+    .bind(end)
     .bind(i64::from(limit.max(1)))
     .fetch_one(&mut *tx)
     .await?;
     let messages = match last {
-        Some(last) => messages(&mut tx, id, after, last, deleted_at).await?,
+        Some(last) => messages(&mut tx, conversation.0, after, last, deleted_at).await?,
         None => 0,
     };
     let done = last.is_none();
@@ -50,13 +63,13 @@ pub(super) async fn step(pool: &PgPool, before: Timestamp, limit: u32) -> Outcom
              subject = CASE WHEN NOT $3 THEN subject END
          WHERE id = $1",
     )
-    .bind(id)
+    .bind(conversation.0)
     .bind(last)
     .bind(done)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(Some(Erased { conversation: ConversationId(id), messages, done }))
+    Ok(Some(Erased { messages, done }))
 }
 
 /// Leaves of the messages after one place up to another what a deleted message leaves: place, sender and times.
@@ -93,8 +106,8 @@ async fn messages(
     Ok(erased.rows_affected())
 }
 
-/// How many conversations wait, and since when the one that waits longest is deleted.
-pub(super) async fn waiting(pool: &PgPool, before: Timestamp) -> Outcome<ToErase> {
+/// How many wait, and since when the one that waits longest is deleted.
+pub(super) async fn count_all(pool: &PgPool, before: Timestamp) -> Outcome<Erasures> {
     let (conversations, due, oldest): (i64, i64, Option<OffsetDateTime>) = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE deleted_at <= $1), min(deleted_at)
          FROM conversations WHERE deleted_at IS NOT NULL AND erased_at IS NULL",
@@ -102,5 +115,5 @@ pub(super) async fn waiting(pool: &PgPool, before: Timestamp) -> Outcome<ToErase
     .bind(before.get())
     .fetch_one(pool)
     .await?;
-    Ok(ToErase { conversations: count(conversations), due: count(due), oldest: moment(oldest) })
+    Ok(Erasures { conversations: count(conversations), due: count(due), oldest: moment(oldest) })
 }

@@ -54,9 +54,9 @@ pub use diagnosis::Diagnosis;
 pub use pool::PoolStats;
 
 use crate::{
-    Access, Committed, CreatedConversation, Decide, Erased, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
-    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store, StoreError,
-    StoreHealth, ToErase, Watermark,
+    Access, Committed, CreatedConversation, Decide, Erased, Erasures, ExternalUser, Feed, Heads, MarkRow, Marks,
+    Members, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store,
+    StoreError, StoreHealth, Watermark,
 };
 use away::Away;
 use doubt::Doubt;
@@ -194,12 +194,16 @@ impl Store for PostgresStore {
         self.call(|| async { estimate::messages(&self.pool.get()).await }).await
     }
 
-    async fn erase_deleted(&self, before: Timestamp, limit: u32) -> Result<Option<Erased>> {
-        self.call(|| async { erase::step(&self.pool.get(), before, limit).await }).await
+    async fn to_erase(&self, before: Timestamp, limit: u32) -> Result<Vec<ConversationId>> {
+        self.call(|| async { erase::due(&self.pool.get(), before, limit).await }).await
     }
 
-    async fn to_erase(&self, before: Timestamp) -> Result<ToErase> {
-        self.call(|| async { erase::waiting(&self.pool.get(), before).await }).await
+    async fn erase(&self, conversation: ConversationId, limit: u32) -> Result<Option<Erased>> {
+        self.call(|| async { erase::step(&self.pool.get(), conversation, limit).await }).await
+    }
+
+    async fn erasures(&self, before: Timestamp) -> Result<Erasures> {
+        self.call(|| async { erase::count_all(&self.pool.get(), before).await }).await
     }
 
     async fn close(&self) {

@@ -56,9 +56,9 @@ pub use config::SqliteConfig;
 
 use self::error::Db;
 use crate::{
-    Access, Committed, CreatedConversation, Decide, Erased, ExternalUser, Feed, Heads, MarkRow, Marks, Members,
-    NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store, StoreError,
-    StoreHealth, ToErase, Watermark,
+    Access, Committed, CreatedConversation, Decide, Erased, Erasures, ExternalUser, Feed, Heads, MarkRow, Marks,
+    Members, NewConversation, NewEpoch, NewSession, NewUser, Result, Rotation, Scope, SessionRecord, Since, Store,
+    StoreError, StoreHealth, Watermark,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/sqlite");
@@ -91,7 +91,9 @@ impl SqliteStore {
             .synchronous(if config.durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off })
             .foreign_keys(true)
             .busy_timeout(config.busy_timeout);
-        let writer = pool(1, config.busy_timeout).connect_with(options.clone()).await.db()?;
+        // What is erased is overwritten in its page, and not merely let go.
+        let writer = options.clone().pragma("secure_delete", "on");
+        let writer = pool(1, config.busy_timeout).connect_with(writer).await.db()?;
         let readers =
             pool(config.readers.max(1), config.busy_timeout).connect_lazy_with(options.pragma("query_only", "on"));
         Ok(Self { writer, readers, lock: Mutex::new(Some(lock)) })
@@ -181,15 +183,19 @@ impl Store for SqliteStore {
         Ok(Some(last.map_or(0, codec::from_db)))
     }
 
-    async fn erase_deleted(&self, before: Timestamp, limit: u32) -> Result<Option<Erased>> {
+    async fn to_erase(&self, before: Timestamp, limit: u32) -> Result<Vec<ConversationId>> {
+        erase::due(&mut *self.reader().await?, before, limit).await
+    }
+
+    async fn erase(&self, conversation: ConversationId, limit: u32) -> Result<Option<Erased>> {
         let mut tx = self.write().await?;
-        let erased = erase::step(&mut tx, before, limit).await?;
+        let erased = erase::step(&mut tx, conversation, limit).await?;
         tx.commit().await.db()?;
         Ok(erased)
     }
 
-    async fn to_erase(&self, before: Timestamp) -> Result<ToErase> {
-        erase::waiting(&mut *self.reader().await?, before).await
+    async fn erasures(&self, before: Timestamp) -> Result<Erasures> {
+        erase::count_all(&mut *self.reader().await?, before).await
     }
 
     async fn close(&self) {

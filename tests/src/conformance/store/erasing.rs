@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use protocol::{ConversationId, Timestamp, User};
-use store::{Erased, Store, ToErase};
+use store::{Erasures, Store};
 
 use super::{op::Op, world::World};
 
@@ -35,43 +35,69 @@ fn just_before(at: Timestamp) -> Timestamp {
     Timestamp::from_unix_millis(at.unix_millis() - 1).unwrap()
 }
 
+/// Erases what is due, step by step, until nothing is left that is nobody else's; how many messages of which.
+async fn erase_all(store: &dyn Store, before: Timestamp) -> Vec<(ConversationId, u64, bool)> {
+    let mut steps = Vec::new();
+    for room in store.to_erase(before, 100).await.unwrap() {
+        while let Some(step) = store.erase(room, STEP).await.unwrap() {
+            assert!(step.messages <= u64::from(STEP), "{step:?}");
+            steps.push((room, step.messages, step.done));
+            if step.done {
+                break;
+            }
+        }
+    }
+    steps
+}
+
 /// Not before it is due, then in steps, each of which says what it did, and never again.
 pub async fn a_deleted_conversation_is_erased_in_steps_when_it_is_due(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let nothing = ToErase { conversations: 0, due: 0, oldest: None };
-    assert_eq!(world.store.to_erase(world.now()).await.unwrap(), nothing);
+    let nothing = Erasures { conversations: 0, due: 0, oldest: None };
+    assert_eq!(world.store.erasures(world.now()).await.unwrap(), nothing);
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let (room, deleted_at) = closed(&world, &ada, &bob).await;
     let early = just_before(deleted_at);
-    assert_eq!(world.store.erase_deleted(early, STEP).await.unwrap(), None);
-    let waits = ToErase { conversations: 1, due: 0, oldest: Some(deleted_at) };
-    assert_eq!(world.store.to_erase(early).await.unwrap(), waits);
-    assert_eq!(world.store.to_erase(deleted_at).await.unwrap(), ToErase { due: 1, ..waits });
+    assert_eq!(world.store.to_erase(early, 10).await.unwrap(), []);
+    let waits = Erasures { conversations: 1, due: 0, oldest: Some(deleted_at) };
+    assert_eq!(world.store.erasures(early).await.unwrap(), waits);
+    assert_eq!(world.store.erasures(deleted_at).await.unwrap(), Erasures { due: 1, ..waits });
+    assert_eq!(world.store.to_erase(deleted_at, 10).await.unwrap(), [room]);
+    assert_eq!(world.store.to_erase(deleted_at, 0).await.unwrap(), []);
 
-    let mut erased = 0;
-    loop {
-        let step = world.store.erase_deleted(deleted_at, STEP).await.unwrap().unwrap();
-        assert!(step.conversation == room && step.messages <= u64::from(STEP), "{step:?}");
-        erased += step.messages;
-        if step.done {
-            break;
-        }
-    }
-    // Its own of having been made and of its end are messages too.
-    assert!(erased > SENT, "{erased} of {SENT}");
-    assert_eq!(world.store.erase_deleted(deleted_at, STEP).await.unwrap(), None);
-    assert_eq!(world.store.to_erase(deleted_at).await.unwrap(), nothing);
-    for seq in 1..=SENT {
+    let end = world.store.standing(room, ada.id).await.unwrap().unwrap().last_seq;
+    let steps = erase_all(&*world.store, deleted_at).await;
+    let erased: u64 = steps.iter().map(|(_, messages, _)| messages).sum();
+    // The first one, which tells of the beginning, too.
+    assert_eq!(erased, SENT + 1);
+    assert_eq!(steps.iter().filter(|(_, _, done)| *done).count(), 1);
+    assert_eq!(world.store.erase(room, STEP).await.unwrap(), None);
+    assert_eq!(world.store.to_erase(deleted_at, 10).await.unwrap(), []);
+    assert_eq!(world.store.erasures(deleted_at).await.unwrap(), nothing);
+    for seq in 1..end {
         let placed = world.store.placed_at(room, seq).await.unwrap();
         assert!(placed.is_none_or(|message| message.deleted_at.is_some()), "message {seq}");
     }
+    let last = world.store.placed_at(room, end).await.unwrap().unwrap();
+    assert_eq!(last.deleted_at, None, "who deletes it once more is told of the deletion");
+}
+
+/// What is not deleted is nobody's to erase.
+pub async fn a_conversation_that_is_not_deleted_is_not_erased(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let ada = world.user("ada").await;
+    let room = world.group(&[&ada]).await;
+    let message = world.send(room, &ada, "stays").await;
+    for id in [room, ConversationId::generate()] {
+        assert_eq!(world.store.erase(id, STEP).await.unwrap(), None);
+    }
+    assert_eq!(world.store.message(ada.id, message.id).await.unwrap(), Some(message));
 }
 
 /// Nobody waits for another one, and each conversation is finished once.
 pub async fn those_who_erase_at_once_share_the_work(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
-    let other = world.group(&[&ada]).await;
     let (mut rooms, mut last) = (HashSet::new(), None);
     for _ in 0..4 {
         let (room, deleted_at) = closed(&world, &ada, &bob).await;
@@ -79,22 +105,20 @@ pub async fn those_who_erase_at_once_share_the_work(store: Arc<dyn Store>) {
         last = last.max(Some(deleted_at));
     }
     let before = last.unwrap();
-    let work = (0..4).map(|_| {
-        let store = Arc::clone(&world.store);
-        tokio::spawn(async move {
-            let mut done: Vec<Erased> = Vec::new();
-            while let Some(step) = store.erase_deleted(before, STEP).await.unwrap() {
-                done.extend(step.done.then_some(step));
-            }
-            done
+    let work: Vec<_> = (0..4)
+        .map(|_| {
+            let store = Arc::clone(&world.store);
+            tokio::spawn(async move { erase_all(&*store, before).await })
         })
-    });
-    let mut done: Vec<ConversationId> = Vec::new();
-    for task in work.collect::<Vec<_>>() {
-        done.extend(task.await.unwrap().iter().map(|step| step.conversation));
+        .collect();
+    let mut steps = Vec::new();
+    for task in work {
+        steps.extend(task.await.unwrap());
     }
-    assert_eq!(done.len(), rooms.len(), "each once: {done:?}");
-    assert_eq!(done.into_iter().collect::<HashSet<_>>(), rooms);
-    let left = world.store.to_erase(before).await.unwrap();
-    assert_eq!((left.conversations, world.head(other).await), (0, 1), "what is not deleted stays");
+    // Who had none at hand went on: what each left to another may be left.
+    steps.extend(erase_all(&*world.store, before).await);
+    let done: Vec<_> = steps.iter().filter(|(_, _, done)| *done).map(|(room, _, _)| *room).collect();
+    assert_eq!((done.len(), done.into_iter().collect::<HashSet<_>>()), (rooms.len(), rooms));
+    assert_eq!(steps.iter().map(|(_, messages, _)| messages).sum::<u64>(), 4 * (SENT + 1), "each message once");
+    assert_eq!(world.store.erasures(before).await.unwrap().conversations, 0);
 }

@@ -229,6 +229,7 @@ macro_rules! store_conformance {
             ],
             erasing: [
                 a_deleted_conversation_is_erased_in_steps_when_it_is_due,
+                a_conversation_that_is_not_deleted_is_not_erased,
                 those_who_erase_at_once_share_the_work,
             ],
             operator: [

@@ -249,7 +249,9 @@ impl Facts<'_> {
                 notes.push(format!("The conversation was deleted at {deleted}."));
             }
         }
-        if let Some(deleted) = self.message.deleted_at {
+        // What was erased with its conversation has the conversation's time.
+        let with_it = self.participant.and_then(|part| part.conversation_deleted_at);
+        if let Some(deleted) = self.message.deleted_at.filter(|deleted| Some(*deleted) != with_it) {
             notes.push(format!("The message was deleted at {deleted}."));
         }
         notes

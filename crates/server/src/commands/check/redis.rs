@@ -52,15 +52,20 @@ pub(super) async fn check(config: &Config, url: &str, findings: &mut Findings) {
 /// Whether the Sentinels could replace a master that fails.
 fn failover(sentinels: &[SentinelDiagnosis], findings: &mut Findings) {
     let part = "bus failover";
-    let mend = "start the Sentinels that are missing: without a majority nobody replaces a master that fails";
+    let missing = "start the Sentinels that are missing: without a majority nobody replaces a master that fails";
     let against = sentinels.iter().filter_map(|asked| Some((&asked.sentinel, asked.quorum.as_ref().err()?)));
     let mut all_agree = !sentinels.is_empty();
     for (sentinel, why) in against {
         all_agree = false;
+        let mend = match why.split(' ').next() {
+            Some("NOPERM") => "allow this user `SENTINEL CKQUORUM` if you want to know",
+            Some("NOAUTH" | "WRONGPASS") => "see sentinel_password in REDIS_URL",
+            _ => missing,
+        };
         findings.warn(part, format_args!("{sentinel}: {why}"), mend);
     }
     if all_agree {
-        findings.ok(part, format_args!("{} Sentinels could replace the master", sentinels.len()));
+        findings.ok(part, format_args!("enough Sentinels see each other to replace the master ({})", sentinels.len()));
     }
 }
 
@@ -249,7 +254,12 @@ mod tests {
             findings.lines()
         };
         assert!(lines(&[]).is_empty(), "no Sentinels, no failover to speak of");
-        assert_eq!(lines(&[Ok(()), Ok(())]), ["ok    bus failover: 2 Sentinels could replace the master"]);
+        assert_eq!(
+            lines(&[Ok(()), Ok(())]),
+            ["ok    bus failover: enough Sentinels see each other to replace the master (2)"]
+        );
+        let denied = lines(&[Err("NOPERM this user has no permissions".into())]);
+        assert!(denied[0].contains("; allow this user"), "{denied:?}");
         let against = lines(&[Err("refused".into()), Ok(()), Err("NOQUORUM".into())]);
         assert!(against[0].starts_with("warn  bus failover: s0:26379: refused; start"), "{against:?}");
         assert!(against.len() == 2 && against[1].starts_with("warn  bus failover: s2:26379: NOQUORUM"), "{against:?}");

@@ -100,7 +100,7 @@ async fn nodes(State(admin): State<Admin>) -> Answer<Value> {
 
 /// What is done behind the calls of people, by whichever node comes to it.
 async fn jobs(State(admin): State<Admin>) -> Answer<Value> {
-    let erasures = admin.chat.to_erase().await.map(|erasures| {
+    let erasures = admin.chat.erasures().await.map(|erasures| {
         json!({ "jobs": [{
             "kind": "erase_conversation",
             "waiting": erasures.due,

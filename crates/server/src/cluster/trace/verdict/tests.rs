@@ -244,11 +244,14 @@ fn what_else_matters_is_noted() {
     let mut story = Story::new();
     story.part().muted_until = Some(at(2_000));
     story.part().conversation_deleted_at = Some(at(300));
-    story.message.deleted_at = Some(at(300));
+    story.message.deleted_at = Some(at(200));
     story.nodes[0].commits.commits.clear();
     for note in
         ["muted", "The conversation was deleted", "The message was deleted", "No node remembers to have committed"]
     {
         assert!(story.notes().contains(note), "{note}: {}", story.notes());
     }
+    // Erased with its conversation: that was said.
+    story.message.deleted_at = Some(at(300));
+    assert!(!story.notes().contains("The message was deleted"), "{}", story.notes());
 }
