@@ -4,10 +4,13 @@ Both are connected before each block, as their clients would be. Ann was sent a 
 """
 
 import socket
+import time
+from pathlib import Path
 
 from cluster import Cluster
+from failure import Failure
 from pages import Block
-from people import Chat, Device, call
+from people import OPENER, PATIENCE, Chat, Device, call
 from world import World
 
 
@@ -20,6 +23,7 @@ class Operators(World):
             device = chat.device(person)
             self.devices.append(device.here())
             self.ends.callback(device.leave)
+        self.spread()
         message = chat.say("I am here")
         for device in self.devices:
             device.hears(type="message.created", seq=message["seq"])
@@ -36,6 +40,24 @@ class Operators(World):
             "01a20640-39ac-721a-9a01-1a97d355a198": chat.room,
             "01a20640-3de3-72da-803e-6eb51f67d0da": message["id"],
         }
+
+    def spread(self) -> None:
+        """One on each gateway, as the pages show it: nginx may have sent both to one."""
+        deadline = time.monotonic() + PATIENCE
+        while (connections := [self.connections(name) for name in ("gateway-1", "gateway-2")]) != [1, 1]:
+            if time.monotonic() > deadline:
+                raise Failure(f"the gateways have {connections} connections, and not one each")
+            # A connection that has just ended is counted for a moment still.
+            if sum(connections) == len(self.devices):
+                self.devices[-1].leave()
+                self.devices[-1].here()
+            time.sleep(0.05)
+
+    def connections(self, gateway: str) -> int:
+        admin = (Path(self.cluster.file).parent / "admin" / gateway).read_text(encoding="utf-8").strip()
+        with OPENER.open(f"http://{admin}/metrics", timeout=PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(int(float(line.split()[1])) for line in lines if line.startswith("starling_connections "))
 
     def before(self, block: Block) -> None:
         for device in self.devices:
