@@ -17,6 +17,7 @@ use crate::world::{committed, people, say, scenarios};
 scenarios! {
     on_a_cluster: [
         a_stream_tells_what_a_socket_tells,
+        who_types_who_has_read_and_who_is_notified_is_told_on_a_stream,
         after_kill_9_a_stream_goes_on_with_exactly_what_was_missed,
         a_node_that_is_told_to_end_ends_its_streams_and_nobody_misses_anything,
         a_session_that_is_revoked_ends_its_streams_and_its_ticket,
@@ -24,6 +25,7 @@ scenarios! {
     ];
     on_one_node: [
         a_stream_tells_what_a_socket_tells,
+        who_types_who_has_read_and_who_is_notified_is_told_on_a_stream,
         after_kill_9_a_stream_goes_on_with_exactly_what_was_missed,
         a_session_that_is_revoked_ends_its_streams_and_its_ticket,
     ];
@@ -105,6 +107,51 @@ async fn a_stream_tells_what_a_socket_tells(cluster: &mut Cluster) -> Result<()>
     let (on_stream, on_socket) = (durable(client.view().events), durable(socket.view().events));
     ensure!(on_stream == on_socket, "{} events on the stream, {} on the socket", on_stream.len(), on_socket.len());
     ensure!(on_stream.len() >= 40, "only {} events", on_stream.len());
+    Ok(())
+}
+
+/// What has no place in the conversation's order, as it happens.
+async fn who_types_who_has_read_and_who_is_notified_is_told_on_a_stream(cluster: &mut Cluster) -> Result<()> {
+    let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
+    let mut raw = EventStream::open(&cluster.url(), &Pass::Token(ben.token.clone()), None).await?.ok().context("no")?;
+    raw.until("reply").await?;
+    let id = ann.group("plans", &[&ben]).await?;
+    raw.until("conversation.created").await?;
+    // From the first one that comes by itself on it follows the conversation: what is not kept comes too.
+    for number in 0.. {
+        let seq = say(&ann, id, &format!("hello {number}"), json!({})).await?.seq;
+        let told = async {
+            loop {
+                let item = raw.next().await.context("the stream ended")?;
+                let reached = item.data["seq"].as_u64().or(item.data["to"].as_u64());
+                if item.data["conversation_id"] == json!(id) && reached >= Some(seq) {
+                    return anyhow::Ok(item.data["type"] == "message.created");
+                }
+            }
+        };
+        if timeout(SOON, told).await.context("the message does not come")?? {
+            break;
+        }
+    }
+    ann.rest.post(&format!("conversations/{id}/typing"), json!({"typing": true})).await?.done()?;
+    let typing = raw.until("typing").await?;
+    ensure!(typing.data["data"]["user"]["id"] == json!(ann.id) && typing.data["data"]["typing"] == true, "{typing:?}");
+
+    let own = say(&ben, id, "have you seen this?", json!({})).await?;
+    ann.rest.post(&format!("conversations/{id}/read"), json!({"seq": own.seq})).await?.done()?;
+    let anns = async {
+        loop {
+            let receipt = raw.until("receipt.updated").await?.data["data"].clone();
+            if receipt["user_id"] == json!(ann.id) && receipt["read_seq"] == own.seq {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    timeout(SOON, anns).await.context("that ann has read it is not told")??;
+
+    let mention = say(&ann, id, "@ben yes", json!({})).await?;
+    let notified = raw.until("notification.created").await?;
+    ensure!(notified.data["data"]["message_id"] == json!(mention.id), "{notified:?}");
     Ok(())
 }
 
