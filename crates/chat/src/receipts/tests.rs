@@ -1,5 +1,5 @@
-//! Receipts: how they are merged, over a store that only counts; and what callers and listeners notice,
-//! over the real embedded store and the in-process bus.
+//! Receipts: how they are merged, over a store that only counts and on tokio's own time, which a busy machine does not
+//! stretch; and what callers and listeners notice, over the real embedded store and the in-process bus.
 
 use std::{
     collections::HashSet,
@@ -91,7 +91,7 @@ async fn one(coalescer: &Coalescer, row: MarkRow) -> Marked {
 
 const SHORT: Duration = Duration::from_millis(100);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_burst_is_one_write_now_and_one_at_the_end_of_its_second() {
     let counting = Counting::default();
     let window = Duration::from_secs(1);
@@ -112,7 +112,7 @@ async fn a_burst_is_one_write_now_and_one_at_the_end_of_its_second() {
     assert!(calls[1].0 - calls[0].0 >= window);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn however_long_somebody_goes_on_there_is_one_write_in_each_window() {
     let counting = Counting::default();
     *counting.0.takes.lock() = SHORT / 3;
@@ -131,7 +131,7 @@ async fn however_long_somebody_goes_on_there_is_one_write_in_each_window() {
     assert!(calls.windows(2).all(|pair| pair[1].1[0].read_seq > pair[0].1[0].read_seq));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_conversation_does_not_wait_for_another_and_many_users_share_a_write() {
     let counting = Counting::default();
     let coalescer = counting.start(Duration::from_secs(1));
@@ -159,7 +159,7 @@ async fn a_conversation_does_not_wait_for_another_and_many_users_share_a_write()
     assert_eq!(calls.iter().map(|(_, rows)| rows.len()).sum::<usize>(), 300);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failed_write_is_told_to_all_who_wait_and_is_not_tried_again_at_once() {
     let counting = Counting::default();
     counting.0.fails.store(true, Ordering::Relaxed);
@@ -176,7 +176,7 @@ async fn a_failed_write_is_told_to_all_who_wait_and_is_not_tried_again_at_once()
     assert_eq!(code(coalescer.mark(vec![row]).await), ErrorCode::Unavailable);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn at_the_end_what_waits_is_written_at_once_and_nothing_new_is_taken() {
     let counting = Counting::default();
     let coalescer = counting.start(Duration::from_hours(1));
@@ -195,7 +195,7 @@ async fn at_the_end_what_waits_is_written_at_once_and_nothing_new_is_taken() {
     assert_eq!((late.code, late.retry_after_ms.is_some()), (ErrorCode::Unavailable, true));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_waits_is_bounded() {
     let counting = Counting::default();
     *counting.0.takes.lock() = Duration::from_secs(1);
