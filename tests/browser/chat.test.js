@@ -6,7 +6,7 @@ import { complaints } from './a11y.js';
 import { Server } from './server.js';
 import { OUTAGE, room, stage, until } from './stage.js';
 
-stage('the web client', ({ scenario, arrive, the }) => {
+stage('the web client', ({ scenario, arrive, pair, the }) => {
   scenario('two people find each other in a public room, chat both ways and see what was read', async () => {
     const title = room('Birdwatchers');
     const ada = await arrive('Ada');
@@ -54,11 +54,7 @@ stage('the web client', ({ scenario, arrive, the }) => {
   });
 
   scenario('an edit and a deletion travel', async () => {
-    const title = room('Proofreading');
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
+    const [ada, ben] = await pair(room('Proofreading'));
     await ada.write('Helo wrld');
     await ada.write('Away with this');
     await ben.sees('Away with this');

@@ -7,14 +7,7 @@ import { room, stage, until } from './stage.js';
 
 const SECRET = { STARLING_JWT_SECRET: 'a secret of the browser tests, long enough' };
 
-const define = ({ scenario, arrive, the }) => {
-  const pair = async (title) => {
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
-    return [ada, ben];
-  };
+const define = ({ scenario, arrive, pair, the }) => {
 
   const direct = async (from, to) => {
     await from.page.getByRole('button', { name: 'New', exact: true }).click();

@@ -33,12 +33,13 @@ const id = (person) => person.page.evaluate(() => location.hash.split('/').pop()
 const soon = () => new Promise((done) => setTimeout(done, 300));
 const mention = (person) => `@${person.name.toLowerCase()}`;
 
-stage('what people are told of', ({ scenario, arrive }) => {
-  const pair = async (title) => {
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
+stage('what people are told of', ({ scenario, arrive, pair }) => {
+  /** Two in a room; the first one's desktop says yes. */
+  const watched = async (title) => {
+    const [ada, ben] = await pair(title);
+    await desktop(ada);
+    await ada.page.reload();
+    await ada.connected();
     return [ada, ben];
   };
   const bell = (person, name) => person.page.getByRole('button', { name, exact: true });
@@ -136,13 +137,7 @@ stage('what people are told of', ({ scenario, arrive }) => {
 
   scenario('the desktop is asked for by a button alone, and told of what is wanted while nobody looks', async () => {
     const title = room('Watch');
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await desktop(ada);
-    await ada.page.reload();
-    await ada.connected();
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
+    const [ada, ben] = await watched(title);
     await ben.write('Before anybody asked');
     await ada.sees('Before anybody asked');
     assert.equal(await ada.page.evaluate(() => window.asked), 0, 'not on load');
@@ -185,13 +180,7 @@ stage('what people are told of', ({ scenario, arrive }) => {
 
   scenario('of several tabs one shows it, and none while one is in sight', async () => {
     const title = room('Windows');
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await desktop(ada);
-    await ada.page.reload();
-    await ada.connected();
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
+    const [ada, ben] = await watched(title);
     await bell(ada, 'Notifications').click();
     await ada.page.getByRole('button', { name: 'Turn on desktop notifications' }).click();
     const tabs = [ada.page, await ada.tab(), await ada.tab()];

@@ -9,7 +9,7 @@ import { room, stage, until } from './stage.js';
 
 const draftOf = (person, page = person.page) => page.getByLabel('Message', { exact: true }).inputValue();
 
-stage('the page', ({ scenario, arrive, the }) => {
+stage('the page', ({ scenario, arrive, pair, the }) => {
   scenario('what was begun is there after a reload, in each conversation and thread its own', async () => {
     const [first, second] = [room('Letters'), room('Postcards')];
     const ada = await arrive('Ada');
@@ -102,10 +102,7 @@ stage('the page', ({ scenario, arrive, the }) => {
 
   scenario('a draft that answers a deleted message answers it no longer, and shows nothing of it', async () => {
     const title = room('Regrets');
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
+    const [ada, ben] = await pair(title);
     await ada.write('I take it back');
     await ada.write('This stays');
     const bar = ben.page.locator('.chat .compose-bar');
@@ -142,10 +139,7 @@ stage('the page', ({ scenario, arrive, the }) => {
 
   scenario('a page that nobody looks at marks nothing read; coming back to it does', async () => {
     const title = room('Kettle');
-    const ada = await arrive('Ada');
-    const ben = await arrive('Ben');
-    await ada.createRoom(title);
-    await ben.joinRoom(title);
+    const [ada, ben] = await pair(title);
     await ben.write('Before');
     await ben.bubble('Before').getByLabel('Read', { exact: true }).waitFor();
     await ada.lookAway();

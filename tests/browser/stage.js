@@ -26,7 +26,7 @@ export async function until(what, check, ms = 15_000) {
   assert.fail(`${what} did not happen within ${ms} ms; last seen: ${JSON.stringify(seen)}`);
 }
 
-/** A suite: `define({scenario, arrive, the})`; `the` has the `server` and the `browser`, `env` is the server's. */
+/** A suite: `define({scenario, arrive, pair, the})`; `the` has the `server` and the `browser`, `env` is the server's. */
 export function stage(title, define, env = {}) {
   describe(title, { concurrency: false }, () => {
     const the = {};
@@ -46,6 +46,15 @@ export function stage(title, define, env = {}) {
       const person = await Person.arrive(the.browser, the.server.url, name, options);
       people.push(person);
       return person;
+    };
+
+    /** Two people in a public room of that title. */
+    const pair = async (title) => {
+      const ada = await arrive('Ada');
+      const ben = await arrive('Ben');
+      await ada.createRoom(title);
+      await ben.joinRoom(title);
+      return [ada, ben];
     };
 
     /** A test whose people leave after it, and whose pages must not have complained. */
@@ -68,6 +77,6 @@ export function stage(title, define, env = {}) {
         }
       });
 
-    define({ scenario, arrive, the });
+    define({ scenario, arrive, pair, the });
   });
 }
