@@ -55,7 +55,7 @@ export class Chat {
       typed: (writing) => this.typed(writing),
       drafts: app.drafts,
       known: (message) => this.known(message),
-      find: (messageId) => app.api.get(`/v1/messages/${messageId}`),
+      find: (messageId) => this.find(messageId),
     });
     this.empty = h('div', { class: 'nothing quiet' }, h('p', {}, 'Pick a conversation, or start one.'));
     this.body = h(
@@ -148,6 +148,10 @@ export class Chat {
   /** The newest state of a message of this conversation; null where it is not loaded. */
   known(message) {
     return this.app.openConversation()?.timeline.known(message) ?? null;
+  }
+
+  find(messageId) {
+    return this.app.api.get(`/v1/messages/${messageId}`);
   }
 
   edit(message, text) {

@@ -12,8 +12,7 @@ export class Composer {
    * its id alone: `known(message)` gives its newest state as far as it is loaded, else null; `find(id)` asks for it.
    */
   constructor({ people, label = 'Message', placeholder = 'Write a message', ...work }) {
-    const { send, edit, editLast, typed, drafts, known, find } = work;
-    Object.assign(this, { send, edit, editLast, typed, drafts, known, find });
+    Object.assign(this, work);
     this.id = null;
     this.conversation = null;
     this.editing = null;

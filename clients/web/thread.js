@@ -25,7 +25,7 @@ export class ThreadPanel extends Panel {
       typed: (writing) => app.chat.typed(writing),
       drafts: app.drafts,
       known: (message) => app.chat.known(message),
-      find: (messageId) => app.api.get(`/v1/messages/${messageId}`),
+      find: (messageId) => app.chat.find(messageId),
     });
     fill(this.body, this.items, this.note);
     this.body.classList.add('log-like');

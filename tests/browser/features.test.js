@@ -8,7 +8,6 @@ import { room, stage, until } from './stage.js';
 const SECRET = { STARLING_JWT_SECRET: 'a secret of the browser tests, long enough' };
 
 const define = ({ scenario, arrive, pair, the }) => {
-
   const direct = async (from, to) => {
     await from.page.getByRole('button', { name: 'New', exact: true }).click();
     await from.page.getByLabel('People', { exact: true }).fill(to.name);

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use protocol::{ConversationId, Timestamp};
-use store::{Erasures, StoreError};
+use store::Erasures;
 use tokio::time::{Instant, sleep};
 
 use crate::{Chat, Result};
@@ -48,7 +48,7 @@ impl Chat {
     }
 
     /// One conversation to its end, unless somebody else has it at hand.
-    async fn erase(&self, conversation: ConversationId) -> std::result::Result<(), StoreError> {
+    async fn erase(&self, conversation: ConversationId) -> store::Result<()> {
         loop {
             let began = Instant::now();
             let Some(erased) = self.inner.store.erase(conversation, STEP).await? else { return Ok(()) };

@@ -14,10 +14,6 @@ use starling_tests::{
 
 /// What a message may take beyond that, on a machine that does other things.
 const ALLOWANCE: Duration = Duration::from_secs(1);
-/// One in so many may take longer than that: a machine that stands still for a moment makes a handful late.
-const RARE: usize = 200;
-/// And none longer than this.
-const MOST: Duration = Duration::from_secs(4);
 /// A reconnect that takes longer was kept waiting by somebody: clients of ours try again after 1.6 s at most.
 const RECONNECT: Duration = Duration::from_secs(8);
 /// Upper bounds of the histogram's rows, milliseconds.
@@ -78,17 +74,17 @@ pub(super) fn ensure_none(id: ConversationId, truth: &BTreeMap<Seq, Message>, al
         let first = came.iter().min().copied().context("no devices")?;
         for (number, (device, at)) in devices.iter().zip(came).enumerate() {
             let (late, away) = (at.saturating_sub(first), device.away(first, at));
-            ensure!(late <= away + MOST, "{seq} was {late:?} late on device {number}, which was away for {away:?}");
+            ensure!(
+                late <= away + ALLOWANCE,
+                "{seq} was {late:?} late on device {number}, which was away for {away:?}"
+            );
             if away.is_zero() { connected.push(late) } else { moved.push((late, away)) }
         }
     }
     ensure!(!moved.is_empty(), "no message came while a device moved, so this proves nothing");
-    let own: Vec<_> = moved.iter().map(|(late, away)| late.saturating_sub(*away)).collect();
-    let very = connected.iter().chain(&own).filter(|late| **late > ALLOWANCE).count();
-    let of = connected.len() + own.len();
-    ensure!(very * RARE <= of, "{very} of {of} messages were more than {ALLOWANCE:?} late on a device that was there");
     println!("  how late messages were on devices that were connected ({}):", connected.len());
     histogram(&connected);
+    let own: Vec<_> = moved.iter().map(|(late, away)| late.saturating_sub(*away)).collect();
     println!("  on devices that were moving ({}), beyond the time that this took them:", own.len());
     histogram(&own);
     let longest = moved.iter().map(|(late, _)| *late).max().unwrap_or_default();
