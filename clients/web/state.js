@@ -20,6 +20,14 @@ import { Notices } from './notices.js';
 const RESUME_MAX = 1000;
 /** Early events kept per conversation while the hole before them is being filled. */
 const HELD_MAX = 500;
+/** Events about what REST tells besides conversations. */
+const ASIDE = new Set([
+  'user.blocked',
+  'user.unblocked',
+  'announcement',
+  'announcements.read',
+  'notification_preferences.updated',
+]);
 
 export class State {
   constructor(me) {
@@ -40,6 +48,8 @@ export class State {
     this.notices = new Notices();
     /** What we want to be told of, in all conversations. */
     this.preferred = { notify: 'all', muted_until: null };
+    /** Events that came since REST was asked for these three. */
+    this.overtaking = null;
   }
 
   get(id) {
@@ -72,20 +82,29 @@ export class State {
     for (const info of conversations) this.#add(info);
   }
 
-  /** Whom we block, as REST tells it. */
-  blocks(users) {
-    this.blocked = new Set(users.map(({ id }) => id));
+  /** REST is asked for what `aside` takes: events overtake its answers from now on. */
+  askAside() {
+    this.overtaking = [];
+    return this.overtaking;
   }
 
-  /** Announcements as REST tells them, newest first. */
-  announced({ items, read_seq }) {
-    this.announcementSeq = Math.max(this.announcementSeq, items[0]?.seq ?? 0);
-    this.announcements = items.filter(({ seq }) => seq > read_seq).reverse();
-  }
-
-  /** We read the announcements up to here. */
-  announcementsRead(upTo) {
-    this.announcements = this.announcements.filter(({ seq }) => seq > upTo);
+  /**
+   * Whom we block, what was announced and what we want to be told of, as REST told them; null for what it did not tell.
+   * `overtaking` is what `askAside` gave: those events may be newer than the answers, so they count once more. An
+   * answer to an earlier question than the last is too old.
+   */
+  aside(overtaking, { blocks, announcements, preferred }) {
+    if (overtaking !== this.overtaking) return;
+    this.overtaking = null;
+    if (blocks) this.blocked = new Set(blocks.map(({ id }) => id));
+    if (announcements) {
+      // Another epoch may have fewer.
+      this.announcementSeq = announcements.items[0]?.seq ?? 0;
+      this.announcements = announcements.items.filter(({ seq }) => seq > announcements.read_seq).reverse();
+    }
+    if (preferred) this.preferred = preferred;
+    // Whoever shows them was told when they came.
+    for (const frame of overtaking) this.apply(frame);
   }
 
   /** Presence of some users, as of now. */
@@ -124,6 +143,7 @@ export class State {
   /** One event or `changes` frame. */
   apply(frame, now = Date.now()) {
     if (frame.user_seq > this.userSeq) this.userSeq = frame.user_seq;
+    if (ASIDE.has(frame.type)) this.overtaking?.push(frame);
     switch (frame.type) {
       case 'message.created':
       case 'message.updated':
@@ -148,7 +168,7 @@ export class State {
         this.#profile(frame.data);
         return [{ type: 'profile', user: frame.data }];
       case 'announcements.read':
-        this.announcementsRead(frame.data.read_seq);
+        this.announcements = this.announcements.filter(({ seq }) => seq > frame.data.read_seq);
         return [];
       case 'preferences.updated':
         this.preferences(frame.data);

@@ -198,7 +198,7 @@ export class Sync {
   async announcementsRead() {
     const seq = this.state.announcements.at(-1)?.seq;
     if (!seq) return;
-    this.state.announcementsRead(seq);
+    this.state.apply({ type: 'announcements.read', data: { read_seq: seq } });
     this.changed();
     await this.api.post('/v1/announcements/read', { seq });
   }
@@ -302,17 +302,20 @@ export class Sync {
     for (const frame of queue) this.#apply(frame);
   }
 
-  /** Whom we block and what was announced. The chat works without them: the next connection brings what fails. */
+  /** What is shown besides conversations. The chat works without it: the next connection brings what fails. */
   async #loadAside() {
+    this.inbox.load().catch(() => {});
+    const overtaking = this.state.askAside();
     const [blocks, announcements, preferred] = await Promise.allSettled([
       allPages(this.api, '/v1/me/blocks', BLOCKS_MAX),
       this.api.get('/v1/announcements', { limit: 20 }),
       this.api.get('/v1/me/notification-preferences'),
-      this.inbox.load(),
     ]);
-    if (blocks.value) this.state.blocks(blocks.value.items);
-    if (announcements.value) this.state.announced(announcements.value);
-    if (preferred.value) this.state.preferred = preferred.value;
+    this.state.aside(overtaking, {
+      blocks: blocks.value?.items,
+      announcements: announcements.value,
+      preferred: preferred.value,
+    });
     this.changed();
   }
 

@@ -336,19 +336,48 @@ const define = ({ scenario, arrive, pair, the }) => {
     await phone.shot('phone-talk');
   });
 
-  // Last: its banner stays with whoever comes after.
+  // Last: their banner stays with whoever comes after.
+  const OWN_SERVER = { skip: process.env.BASE_URL ? 'needs a server whose secret is known' : false };
+  const banner = (person) => person.page.getByRole('status', { name: 'Announcement' });
+  const announce = async (title, content) => {
+    const token = the.server.token('--sub', 'office', '--username', 'office', '--role', 'admin');
+    const answer = await fetch(`${the.server.url}/v1/announcements`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ title, content }),
+    });
+    assert.equal(answer.status, 201, await answer.text());
+  };
+
+  scenario(
+    'an announcement stays when the list that was asked for before it comes after it',
+    async () => {
+      const ada = await arrive('Ada');
+      const held = new Promise((resolve) => {
+        ada.page.route('**/v1/announcements?*', async (route) => {
+          const response = await route.fetch();
+          resolve(() => route.fulfill({ response }));
+        });
+      });
+      await ada.page.reload();
+      const release = await held;
+      await announce('Fire drill', 'At noon.');
+      await banner(ada).getByText('Fire drill').waitFor();
+      await release();
+      // The page has it now, and draws in its next task.
+      await ada.page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+      assert.equal(await banner(ada).getByText('Fire drill').isVisible(), true);
+      await ada.page.getByRole('button', { name: 'Dismiss the announcement' }).click();
+      await banner(ada).waitFor({ state: 'hidden' });
+    },
+    OWN_SERVER,
+  );
+
   scenario(
     'an announcement is shown to everybody until each has read it',
     async () => {
       const ada = await arrive('Ada');
-      const token = the.server.token('--sub', 'office', '--username', 'office', '--role', 'admin');
-      const answer = await fetch(`${the.server.url}/v1/announcements`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ title: 'Moving day', content: 'We are offline from six to seven.' }),
-      });
-      assert.equal(answer.status, 201, await answer.text());
-      const banner = (person) => person.page.getByRole('status', { name: 'Announcement' });
+      await announce('Moving day', 'We are offline from six to seven.');
       await banner(ada).getByText('Moving day').waitFor();
       const ben = await arrive('Ben');
       await banner(ben).getByText('We are offline from six to seven.').waitFor();
@@ -364,7 +393,7 @@ const define = ({ scenario, arrive, pair, the }) => {
       await ada.connected();
       assert.equal(await banner(ada).isVisible(), false, 'the server knows what was read');
     },
-    { skip: process.env.BASE_URL ? 'needs a server whose secret is known' : false },
+    OWN_SERVER,
   );
 };
 

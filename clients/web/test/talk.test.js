@@ -108,7 +108,7 @@ test('a muted conversation leaves the total, its mentions do not; a pinned one c
 
 test('blocks come and go with the feed', () => {
   const state = loaded();
-  state.blocks([sender(ADA)]);
+  state.aside(state.askAside(), { blocks: [sender(ADA)] });
   state.apply({ type: 'user.blocked', user_seq: 5, data: { user_id: 'user-ben' } });
   state.apply({ type: 'user.unblocked', user_seq: 6, data: { user_id: ADA } });
   assert.deepEqual([...state.blocked], ['user-ben']);
@@ -117,7 +117,7 @@ test('blocks come and go with the feed', () => {
 test('announcements are shown once, until they are read', () => {
   const state = loaded();
   const news = (seq) => ({ id: `a${seq}`, seq, title: `News ${seq}`, content: 'x' });
-  state.announced({ items: [news(3), news(2), news(1)], read_seq: 1 });
+  state.aside(state.askAside(), { announcements: { items: [news(3), news(2), news(1)], read_seq: 1 } });
   assert.deepEqual(
     state.announcements.map(({ seq }) => seq),
     [2, 3],
@@ -125,8 +125,60 @@ test('announcements are shown once, until they are read', () => {
   assert.deepEqual(state.apply({ type: 'announcement', data: news(3) }), []);
   state.apply({ type: 'announcement', data: news(4) });
   assert.equal(state.resume().announcement_seq, 4);
-  state.announcementsRead(4);
+  state.apply({ type: 'announcements.read', data: { read_seq: 4 } });
   assert.deepEqual(state.announcements, []);
+});
+
+test('what comes while REST answers is newer than the answer, of each kind', () => {
+  const state = loaded();
+  const news = (seq) => ({ id: `a${seq}`, seq, title: `News ${seq}`, content: 'x' });
+  const asked = state.askAside();
+  const effects = [
+    { type: 'announcement', data: news(2) },
+    { type: 'announcement', data: news(3) },
+    { type: 'announcements.read', data: { read_seq: 2 } },
+    { type: 'user.unblocked', user_seq: 5, data: { user_id: ADA } },
+    { type: 'user.blocked', user_seq: 6, data: { user_id: 'user-ben' } },
+    { type: 'notification_preferences.updated', user_seq: 7, data: { notify: 'none', muted_until: null } },
+  ].flatMap((frame) => state.apply(frame));
+  state.aside(asked, {
+    blocks: [sender(ADA)],
+    announcements: { items: [news(1)], read_seq: 0 },
+    preferred: { notify: 'all', muted_until: null },
+  });
+  assert.deepEqual(
+    state.announcements.map(({ seq }) => seq),
+    [3],
+  );
+  assert.deepEqual([...state.blocked], ['user-ben']);
+  assert.equal(state.preferred.notify, 'none');
+  assert.deepEqual(
+    effects.map(({ announcement }) => announcement.seq),
+    [2, 3],
+    'each was told of once',
+  );
+});
+
+test('an answer to an earlier question changes nothing, nor does what REST did not tell', () => {
+  const state = loaded();
+  const first = state.askAside();
+  const second = state.askAside();
+  state.apply({ type: 'user.blocked', user_seq: 5, data: { user_id: ADA } });
+  state.aside(first, { blocks: [] });
+  state.aside(second, {});
+  assert.deepEqual([...state.blocked], [ADA]);
+});
+
+test('after a restore there may be fewer announcements: the next one is shown', () => {
+  const state = loaded();
+  const news = (seq) => ({ id: `a${seq}`, seq, title: `News ${seq}`, content: 'x' });
+  state.apply({ type: 'announcement', data: news(9) });
+  state.aside(state.askAside(), { announcements: { items: [news(2)], read_seq: 2 } });
+  state.apply({ type: 'announcement', data: news(3) });
+  assert.deepEqual(
+    state.announcements.map(({ seq }) => seq),
+    [3],
+  );
 });
 
 test('what another device read is no longer shown', () => {
