@@ -353,19 +353,17 @@ const define = ({ scenario, arrive, pair, the }) => {
     'an announcement stays when the list that was asked for before it comes after it',
     async () => {
       const ada = await arrive('Ada');
-      const held = new Promise((resolve) => {
-        ada.page.route('**/v1/announcements?*', async (route) => {
-          const response = await route.fetch();
-          resolve(() => route.fulfill({ response }));
-        });
-      });
+      let hold;
+      const held = new Promise((resolve) => (hold = resolve));
+      await ada.page.route('**/v1/announcements?*', async (route) => hold({ route, response: await route.fetch() }));
       await ada.page.reload();
-      const release = await held;
+      const { route, response } = await held;
       await announce('Fire drill', 'At noon.');
       await banner(ada).getByText('Fire drill').waitFor();
-      await release();
-      // The page has it now, and draws in its next task.
-      await ada.page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+      await route.fulfill({ response });
+      await (await route.request().response()).finished();
+      // The page draws what it got in a task of its own.
+      await ada.page.evaluate(() => new Promise((drawn) => setTimeout(() => setTimeout(drawn))));
       assert.equal(await banner(ada).getByText('Fire drill').isVisible(), true);
       await ada.page.getByRole('button', { name: 'Dismiss the announcement' }).click();
       await banner(ada).waitFor({ state: 'hidden' });
