@@ -4,6 +4,7 @@ import { avatar } from './avatar.js';
 import { Dialog } from './dialogs.js';
 import { fill, h } from './dom.js';
 import { clockTime, dayName } from './format.js';
+import { Paged } from './paged.js';
 
 const STATES = { read: 'Read', delivered: 'Delivered', sent: 'Not yet' };
 const REASONS = { spam: 'Spam', abuse: 'Abuse', inappropriate: 'Inappropriate', other: 'Something else' };
@@ -12,14 +13,15 @@ const REASONS = { spam: 'Spam', abuse: 'Abuse', inappropriate: 'Inappropriate', 
 export async function showReceipts(app, message) {
   const list = h('ul', { class: 'results' });
   const note = h('p', { class: 'quiet', role: 'status' }, 'Loading…');
-  const more = h('button', { type: 'button', class: 'button', onclick: () => load() }, 'Show more');
+  const receipts = new Paged();
+  const onclick = () => load(() => receipts.more());
+  const more = h('button', { type: 'button', class: 'button', onclick }, 'Show more');
   more.hidden = true;
-  let cursor = null;
-  const load = async () => {
+  const load = async (work) => {
     try {
-      const page = await app.api.get(`/v1/messages/${message.id}/receipts`, { limit: 100, cursor });
-      cursor = page.next_cursor;
-      more.hidden = cursor === null;
+      const page = await work();
+      if (!page) return;
+      more.hidden = receipts.cursor === null;
       note.textContent = `Read by ${page.read_count} of ${page.participant_count}`;
       list.append(...page.items.map(receiptRow));
     } catch (error) {
@@ -27,7 +29,9 @@ export async function showReceipts(app, message) {
     }
   };
   new Dialog({ title: 'Who read this' }, note, list, more).show();
-  await load();
+  await load(() =>
+    receipts.begin((cursor) => app.api.get(`/v1/messages/${message.id}/receipts`, { limit: 100, cursor })),
+  );
 }
 
 const receiptRow = ({ user, state }) =>

@@ -110,7 +110,7 @@ export class App {
     const { state, signals, people } = this.sync;
     const rows = state.list().slice(0, WATCHED_ROWS);
     const others = rows.map(({ info }) => info.other?.id).filter(Boolean);
-    const here = (people.get(this.openId) ?? []).map(({ id }) => id);
+    const here = people.of(this.openId).map(({ id }) => id);
     signals.watch([...others, ...here, ...this.members.shownIds()].filter((id) => id !== this.me.id));
     signals.inUse(document.visibilityState === 'visible', this.looking() ? this.openId : null);
   }
@@ -233,6 +233,8 @@ export class App {
       const own = message.sender.id === this.me.id;
       if (!own && message.conversation_id === this.openId)
         setText(this.live, `${message.sender.display_name}: ${messageText(message)}`);
+    } else if (effect.type === 'settled') {
+      this.desktop.settled();
     } else if (effect.type === 'notified') {
       this.desktop.notice(effect.notice);
     } else if (effect.type === 'profile') {

@@ -14,7 +14,6 @@ import { drawSubject } from './subject.js';
 /** Closer than this to an edge counts as being there. */
 const EDGE_PX = 60;
 const OLDER_PX = 400;
-const FLASH_MS = 2000;
 
 export class Chat {
   constructor(app) {
@@ -136,7 +135,7 @@ export class Chat {
 
   /** Who may be mentioned here, as far as they are known. */
   people() {
-    return (this.app.sync.people.get(this.id) ?? []).filter(({ id }) => id !== this.app.me.id);
+    return this.app.sync.people.of(this.id).filter(({ id }) => id !== this.app.me.id);
   }
 
   /** The text of a composer changed. */
@@ -162,7 +161,7 @@ export class Chat {
   view(conversation, { inThread = false } = {}) {
     const { me, sync } = this.app;
     const { info, timeline } = conversation;
-    const people = new Map((sync.people.get(info.id) ?? []).map((user) => [user.id, user.display_name]));
+    const people = new Map(sync.people.of(info.id).map((user) => [user.id, user.display_name]));
     for (const { sender } of timeline.list()) people.set(sender.id, sender.display_name);
     people.set(me.id, 'You');
     return {
@@ -222,8 +221,16 @@ export class Chat {
     line?.scrollIntoView({ block: 'center' });
     // Where all of it fits, nothing scrolls and nobody would say so.
     this.atEnd = this.#below() < EDGE_PX;
-    line?.classList.add('flash');
-    setTimeout(() => line?.classList.remove('flash'), FLASH_MS);
+    this.#flash(line);
+  }
+
+  /** Lights up for a moment; the mark itself stays until the next one. */
+  #flash(line) {
+    for (const old of this.items.querySelectorAll('.flash')) old.classList.remove('flash');
+    if (!line) return;
+    // The animation begins anew where it is the same line.
+    void line.offsetWidth;
+    line.classList.add('flash');
   }
 
   /** How much there is under what one sees. */

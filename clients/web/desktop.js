@@ -16,6 +16,8 @@ export class Desktop {
     this.inSight = `${this.key}.in-sight`;
     /** Lets go of the lock that says that this tab is in sight. */
     this.hide = null;
+    /** What came before it was known whom we block and what we want to be told of. */
+    this.early = [];
     this.onSight = () => this.#sight(document.visibilityState === 'visible');
   }
 
@@ -63,6 +65,10 @@ export class Desktop {
     const { state } = this.app.sync;
     const { me } = this.app;
     const conversation = state.get(message.conversation_id);
+    if (!state.settled) {
+      this.early.push(message);
+      return;
+    }
     if (!conversation || message.sender.id === me.id || state.blocked.has(message.sender.id)) return;
     const stored = message.mentions.some(({ user }) => user?.id === me.id) || message.reply_to?.sender.id === me.id;
     if (stored || !wanted(conversation, state.preferred, message)) return;
@@ -74,6 +80,11 @@ export class Desktop {
       tag: message.id,
       to: `#/c/${info.id}/m/${message.id}`,
     });
+  }
+
+  /** That is known now. */
+  settled() {
+    for (const message of this.early.splice(0)) this.message(message);
   }
 
   #sight(visible) {

@@ -84,13 +84,11 @@ export function formDialog(title, yes, fields, save) {
   shown.show();
 }
 
-/** Runs `work` a moment after the last call, and never two at once with the older one's answer shown. */
+/** Runs `work` a moment after the last call. */
 export function debounced(work, ms = 200) {
   let timer = null;
-  let run = 0;
-  return (...args) => {
+  return () => {
     clearTimeout(timer);
-    const mine = ++run;
-    timer = setTimeout(() => work(() => mine === run, ...args), ms);
+    timer = setTimeout(work, ms);
   };
 }

@@ -24,8 +24,9 @@ export class Inbox {
   async load() {
     this.failed = false;
     try {
-      const { page } = await this.#ask({ limit: PAGE });
-      this.notices.page(page, true);
+      const { page, sure } = await this.#ask({ limit: PAGE });
+      this.notices.page(page, true, sure);
+      if (!sure) this.recount();
     } catch (error) {
       this.failed = true;
       throw error;

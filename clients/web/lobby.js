@@ -2,23 +2,22 @@
 
 import { avatar } from './avatar.js';
 import { Dialog, debounced } from './dialogs.js';
-import { fill, h } from './dom.js';
+import { h } from './dom.js';
 import { count } from './format.js';
+import { drawLines } from './message.js';
+import { Paged } from './paged.js';
 
 export class Lobby {
   constructor(app) {
     this.app = app;
-    this.rooms = [];
-    this.cursor = null;
+    this.rooms = new Paged();
+    this.drawn = new Map();
     this.note = h('p', { class: 'quiet', role: 'status' });
     this.list = h('ul', { class: 'results', 'aria-label': 'Public rooms' });
-    this.more = h(
-      'button',
-      { type: 'button', class: 'button', onclick: () => this.#load(() => true) },
-      'Show more',
-    );
+    const more = () => this.#load(() => this.rooms.more());
+    this.more = h('button', { type: 'button', class: 'button', onclick: more }, 'Show more');
     this.more.hidden = true;
-    const search = debounced((current) => this.#load(current, true));
+    const search = debounced(() => this.#search());
     this.input = h('input', {
       type: 'search',
       autocomplete: 'off',
@@ -37,37 +36,40 @@ export class Lobby {
   show() {
     this.dialog.show();
     this.input.focus();
-    this.#load(() => true, true);
+    this.#search();
   }
 
-  async #load(current, again = false) {
+  #search() {
+    const query = this.input.value.trim();
+    const ask = (cursor) => this.app.api.get('/v1/conversations/public', { query, cursor, limit: 30 });
+    return this.#load(() => this.rooms.begin(ask));
+  }
+
+  async #load(work) {
     try {
-      const cursor = again ? null : this.cursor;
-      const page = await this.app.api.get('/v1/conversations/public', {
-        query: this.input.value.trim(),
-        cursor,
-        limit: 30,
-      });
-      if (!current()) return;
-      this.rooms = again ? page.items : [...this.rooms, ...page.items];
-      this.cursor = page.next_cursor;
-      this.#show();
+      if (await work()) this.#show();
     } catch (error) {
-      if (current()) this.note.textContent = error.message;
+      this.note.textContent = error.message;
     }
   }
 
   #show() {
-    this.more.hidden = this.cursor === null;
-    this.note.textContent = this.rooms.length ? '' : 'No public room found. Create one with “New”.';
-    fill(
+    const { items, cursor } = this.rooms;
+    this.more.hidden = cursor === null;
+    this.note.textContent = items.length ? '' : 'No public room found. Create one with “New”.';
+    // A row stays the same node as long as it says the same: nobody's click falls between two answers.
+    drawLines(
       this.list,
-      this.rooms.map((room) => this.#row(room)),
+      this.drawn,
+      items.map((room) => {
+        const mine = this.app.sync.state.get(room.id) !== null;
+        const stamp = [room.title, room.description, room.participant_count, room.avatar_url, mine];
+        return { key: room.id, stamp: JSON.stringify(stamp), node: () => this.#row(room, mine) };
+      }),
     );
   }
 
-  #row(room) {
-    const mine = this.app.sync.state.get(room.id) !== null;
+  #row(room, mine) {
     const act = mine ? () => this.#open(room.id) : () => this.#join(room.id);
     return h(
       'li',

@@ -6,6 +6,7 @@ import { button, fill, h, setText } from './dom.js';
 import { presenceText } from './format.js';
 import { setPresence } from './list.js';
 import { memberMenu } from './member-menu.js';
+import { Paged } from './paged.js';
 import { Panel } from './panel.js';
 import { PeoplePicker } from './people.js';
 import { drawSubject } from './subject.js';
@@ -16,10 +17,10 @@ export class Members extends Panel {
   constructor(app) {
     super(app, { name: 'members', title: 'Members', opener: () => app.chat.membersButton });
     this.loadedFor = null;
-    this.people = [];
+    this.listed = new Paged();
     this.rows = [];
     this.items = h('ul', { class: 'results' });
-    this.more = h('button', { type: 'button', class: 'button', onclick: () => this.#load(true) }, 'Show more');
+    this.more = h('button', { type: 'button', class: 'button', onclick: () => this.#more() }, 'Show more');
     this.add = h('button', { type: 'button', class: 'button', onclick: () => this.#add() }, 'Add people');
     this.leave = h(
       'button',
@@ -56,19 +57,21 @@ export class Members extends Panel {
     const key = `${info.id} ${info.participant_count} ${info.role} ${blocked.size} ${lastSystem(conversation)}`;
     if (key !== this.loadedFor) {
       this.loadedFor = key;
-      this.#load();
+      const path = `/v1/conversations/${info.id}/participants`;
+      this.#load(() => this.listed.begin((cursor) => this.app.api.get(path, { limit: 100, cursor })));
     }
   }
 
   /** Those who are listed, for the watch of presence. */
   shownIds() {
-    return this.shown ? this.people.map(({ user }) => user.id) : [];
+    return this.shown ? this.listed.items.map(({ user }) => user.id) : [];
   }
 
   /** Somebody has another name, picture or status. */
   profile(user) {
-    if (!this.people.some((participant) => participant.user.id === user.id)) return;
-    this.people = this.people.map((each) => (each.user.id === user.id ? { ...each, user } : each));
+    const { items } = this.listed;
+    if (!items.some((participant) => participant.user.id === user.id)) return;
+    this.listed.items = items.map((each) => (each.user.id === user.id ? { ...each, user } : each));
     const conversation = this.app.openConversation();
     if (conversation && this.shown) this.#fill(conversation);
     else this.loadedFor = null;
@@ -82,24 +85,24 @@ export class Members extends Panel {
     }
   }
 
-  async #load(more = false) {
-    const conversation = this.app.openConversation();
-    const { id } = conversation.info;
+  #more() {
+    return this.#load(() => this.listed.more());
+  }
+
+  async #load(work) {
+    const id = this.app.openId;
     try {
-      const cursor = more ? this.cursor : null;
-      const page = await this.app.api.get(`/v1/conversations/${id}/participants`, { limit: 100, cursor });
-      if (this.app.openId !== id) return;
-      this.cursor = page.next_cursor;
-      this.people = more ? [...this.people, ...page.items] : page.items;
-      this.more.hidden = page.next_cursor === null;
-      this.#fill(conversation);
+      if (!(await work()) || this.app.openId !== id) return;
+      this.more.hidden = this.listed.cursor === null;
+      const conversation = this.app.openConversation();
+      if (conversation) this.#fill(conversation);
     } catch (error) {
       this.app.say(error.message);
     }
   }
 
   #fill(conversation) {
-    this.rows = this.people.map((participant) => this.#row(conversation, participant));
+    this.rows = this.listed.items.map((participant) => this.#row(conversation, participant));
     fill(
       this.items,
       this.rows.map(({ node }) => node),
@@ -133,7 +136,7 @@ export class Members extends Panel {
 
   #add() {
     const { info } = this.app.openConversation();
-    const here = new Set(this.people?.map(({ user }) => user.id));
+    const here = new Set(this.listed.items.map(({ user }) => user.id));
     const picker = new PeoplePicker({ api: this.app.api, several: true, hide: (user) => here.has(user.id) });
     const error = h('p', { class: 'form-error', role: 'alert' });
     const add = async () => {

@@ -61,7 +61,7 @@ function messageLine(message, starts, view) {
   const progress = own && !message.deleted_at ? view.progressOf(message.seq) : null;
   const hidden = view.isBlocked(message.sender.id);
   // Reactions are shown before the server says so: `changed_seq` does not tell them apart.
-  const reactions = (message.reactions ?? []).map((r) => `${r.emoji}${r.count}${r.mine}`).join(' ');
+  const reactions = (message.reactions ?? []).map((r) => [r.emoji, r.count, r.mine, r.user_ids.map(view.nameOf)]);
   const told = [message.changed_seq, starts, progress?.state, progress?.readers, progress?.others, hidden, reactions];
   const around = [quote?.content, quote?.deleted_at, quote?.attachments?.length, thread?.reply_count, view.may];
   // A new name or picture is no step of the conversation.

@@ -12,6 +12,15 @@ export class Notices {
     this.version = 0;
   }
 
+  /** Nothing of it is true any more: another history begins. */
+  clear() {
+    this.byId.clear();
+    this.unread = 0;
+    this.cursor = null;
+    this.loaded = false;
+    this.version += 1;
+  }
+
   /** Newest first. */
   list() {
     const key = ({ created_at, id }) => `${created_at} ${id}`;

@@ -3,12 +3,16 @@
 import { avatar } from './avatar.js';
 import { debounced } from './dialogs.js';
 import { fill, h } from './dom.js';
+import { drawLines } from './message.js';
+import { Paged } from './paged.js';
 
 export class PeoplePicker {
   /** `several`: picks collect as chips; else the first pick calls `picked(user)`. `hide(user)` leaves people out. */
   constructor({ api, several, picked = () => {}, hide = () => false }) {
     Object.assign(this, { api, several, picked, hide });
     this.chosen = new Map();
+    this.found = new Paged();
+    this.drawn = new Map();
     this.chips = h('ul', { class: 'chips', 'aria-label': 'Chosen people' });
     this.results = h('ul', { class: 'results', 'aria-label': 'People found' });
     this.note = h('p', { class: 'quiet', role: 'status' });
@@ -16,9 +20,8 @@ export class PeoplePicker {
       type: 'search',
       autocomplete: 'off',
       placeholder: 'Search by name',
-      oninput: () => this.search(),
+      oninput: debounced(() => this.#search()),
     });
-    this.search = debounced((current) => this.#load(current));
     this.node = h(
       'div',
       { class: 'people' },
@@ -28,57 +31,61 @@ export class PeoplePicker {
       this.note,
     );
     this.chips.hidden = true;
-    this.#load(() => true);
+    this.#search();
   }
 
   ids() {
     return [...this.chosen.keys()];
   }
 
-  async #load(current) {
+  async #search() {
+    const query = this.input.value.trim();
     try {
-      const page = await this.api.get('/v1/users', { query: this.input.value.trim(), limit: 20 });
-      if (current()) this.#show(page.items.filter((user) => !this.hide(user)));
+      if (await this.found.begin(() => this.api.get('/v1/users', { query, limit: 20 }))) this.#show();
     } catch (error) {
-      if (current()) this.note.textContent = error.message;
+      this.note.textContent = error.message;
     }
   }
 
-  #show(users) {
+  #show() {
+    const users = this.found.items.filter((user) => !this.hide(user));
     this.note.textContent = users.length ? '' : 'Nobody found.';
-    fill(
+    // A row stays the same node as long as it says the same: nobody's click falls between two answers.
+    drawLines(
       this.results,
-      users.map((user) =>
-        h(
-          'li',
-          {},
-          h(
-            'button',
-            {
-              type: 'button',
-              class: 'person',
-              'aria-pressed': this.several ? String(this.chosen.has(user.id)) : null,
-              onclick: (event) => this.#pick(user, event.currentTarget),
-            },
-            avatar(user, 'small'),
-            h('span', { class: 'grow ellipsis' }, user.display_name),
-            user.display_name === user.username
-              ? null
-              : h('span', { class: 'quiet ellipsis' }, `@${user.username}`),
-          ),
-        ),
+      this.drawn,
+      users.map((user) => {
+        const pressed = this.several ? String(this.chosen.has(user.id)) : null;
+        const stamp = [user.display_name, user.username, user.avatar_url, pressed];
+        return { key: user.id, stamp: JSON.stringify(stamp), node: () => this.#row(user, pressed) };
+      }),
+    );
+  }
+
+  #row(user, pressed) {
+    const pick = { 'aria-pressed': pressed, 'data-focus': 'pick', onclick: () => this.#pick(user) };
+    const other = user.display_name !== user.username;
+    return h(
+      'li',
+      {},
+      h(
+        'button',
+        { type: 'button', class: 'person', ...pick },
+        avatar(user, 'small'),
+        h('span', { class: 'grow ellipsis' }, user.display_name),
+        other ? h('span', { class: 'quiet ellipsis' }, `@${user.username}`) : null,
       ),
     );
   }
 
-  #pick(user, row) {
+  #pick(user) {
     if (!this.several) {
       this.picked(user);
       return;
     }
     if (this.chosen.has(user.id)) this.chosen.delete(user.id);
     else this.chosen.set(user.id, user);
-    row.setAttribute('aria-pressed', String(this.chosen.has(user.id)));
+    this.#show();
     this.#showChips();
     this.picked(user);
   }
@@ -88,7 +95,7 @@ export class PeoplePicker {
     const drop = (user) => {
       this.chosen.delete(user.id);
       this.#showChips();
-      this.#load(() => true);
+      this.#show();
       this.input.focus();
     };
     fill(

@@ -3,6 +3,7 @@
 import { debounced } from './dialogs.js';
 import { fill, h } from './dom.js';
 import { listTime, messageText, placeName } from './format.js';
+import { Paged } from './paged.js';
 import { Panel } from './panel.js';
 
 /** A message that was found, as a row. */
@@ -40,20 +41,20 @@ const closer = (panel) => () => matchMedia('(max-width: 1060px)').matches && pan
 export class SearchPanel extends Panel {
   constructor(app) {
     super(app, { name: 'search-panel', title: 'Search', opener: () => app.chat.searchButton });
-    this.cursor = null;
-    const again = debounced((current) => this.#load(current));
+    this.found = new Paged();
+    const again = debounced(() => this.#search());
     this.input = h('input', {
       type: 'search',
       autocomplete: 'off',
       maxlength: '120',
       placeholder: 'Search messages',
       'aria-label': 'Search messages',
-      oninput: () => again(),
+      oninput: again,
     });
-    this.everywhere = h('input', { type: 'checkbox', onchange: () => again() });
+    this.everywhere = h('input', { type: 'checkbox', onchange: again });
     this.results = h('ul', { class: 'results', 'aria-label': 'Messages found' });
     this.note = h('p', { class: 'quiet', role: 'status' });
-    const more = () => this.#load(() => true, true);
+    const more = () => this.#load(() => this.found.more());
     this.more = h('button', { type: 'button', class: 'button', onclick: more }, 'Show more');
     this.more.hidden = true;
     fill(
@@ -73,46 +74,54 @@ export class SearchPanel extends Panel {
 
   /** What was found in all conversations stays while one walks through it. */
   moved() {
-    if (!this.everywhere.checked) super.moved();
+    if (this.everywhere.checked) return;
+    super.moved();
+    this.#forget();
   }
 
   show() {}
 
-  async #load(current, more = false) {
+  #forget() {
+    this.found.forget();
+    this.more.hidden = true;
+    this.note.textContent = '';
+    this.results.replaceChildren();
+  }
+
+  #search() {
     const query = this.input.value.trim();
-    if (!query) {
-      this.cursor = null;
-      this.more.hidden = true;
-      this.note.textContent = '';
-      this.results.replaceChildren();
-      return;
-    }
+    if (!query) return this.#forget();
+    const conversation_id = this.everywhere.checked ? null : this.app.openId;
+    const ask = (cursor) => this.app.api.get('/v1/search/messages', { query, conversation_id, cursor, limit: 30 });
+    return this.#load(() => this.found.begin(ask));
+  }
+
+  async #load(work) {
     try {
-      const page = await this.app.api.get('/v1/search/messages', {
-        query,
-        conversation_id: this.everywhere.checked ? null : this.app.openId,
-        cursor: more ? this.cursor : null,
-        limit: 30,
-      });
-      if (!current()) return;
-      this.cursor = page.next_cursor;
-      this.more.hidden = page.next_cursor === null;
-      const rows = page.items.map(({ message, snippet }) => {
+      if (await work()) this.#fill();
+    } catch (error) {
+      this.note.textContent = error.message;
+    }
+  }
+
+  #fill() {
+    const { items, cursor } = this.found;
+    this.more.hidden = cursor === null;
+    this.note.textContent = items.length ? '' : 'Nothing found.';
+    fill(
+      this.results,
+      items.map(({ message, snippet }) => {
         const parts = snippet.map(({ text, highlighted }) => (highlighted ? h('mark', {}, text) : text));
         return hit(this.app, message, parts, closer(this));
-      });
-      if (more) this.results.append(...rows);
-      else fill(this.results, rows);
-      this.note.textContent = this.results.childElementCount ? '' : 'Nothing found.';
-    } catch (error) {
-      if (current()) this.note.textContent = error.message;
-    }
+      }),
+    );
   }
 }
 
 export class PinsPanel extends Panel {
   constructor(app) {
     super(app, { name: 'pins-panel', title: 'Pinned messages', opener: () => app.chat.moreButton });
+    this.pins = new Paged();
     this.results = h('ul', { class: 'results', 'aria-label': 'Pinned messages' });
     this.note = h('p', { class: 'quiet', role: 'status' });
     fill(this.body, this.note, this.results);
@@ -133,15 +142,15 @@ export class PinsPanel extends Panel {
 
   async #load(id) {
     try {
-      const { items } = await this.app.api.get(`/v1/conversations/${id}/pins`);
-      if (this.app.openId !== id) return;
-      this.note.textContent = items.length ? '' : 'Nothing is pinned here yet.';
+      const page = await this.pins.begin(() => this.app.api.get(`/v1/conversations/${id}/pins`));
+      if (!page || this.app.openId !== id) return;
+      this.note.textContent = page.items.length ? '' : 'Nothing is pinned here yet.';
       fill(
         this.results,
-        items.map((message) => hit(this.app, message, messageText(message), closer(this))),
+        page.items.map((message) => hit(this.app, message, messageText(message), closer(this))),
       );
     } catch (error) {
-      this.note.textContent = error.message;
+      if (this.app.openId === id) this.note.textContent = error.message;
     }
   }
 }

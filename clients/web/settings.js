@@ -71,6 +71,8 @@ function settings(app, info) {
     { 0: 'Off', 10: 'One message in 10 seconds', 60: 'One message a minute', 300: 'One message in 5 minutes' },
     String(info.slow_mode_seconds),
   );
+  // What others change meanwhile is not ours to change back.
+  const shown = { ...info };
   title.input.value = info.title ?? '';
   description.input.value = info.description ?? '';
   formDialog('Settings', 'Save', [title.label, description.label, posting.label, slow.label], () => {
@@ -80,7 +82,7 @@ function settings(app, info) {
       posting: posting.value(),
       slow_mode_seconds: Number(slow.value()),
     };
-    const changed = Object.entries(wanted).filter(([name, value]) => value !== info[name]);
+    const changed = Object.entries(wanted).filter(([name, value]) => value !== shown[name]);
     return changed.length ? app.api.patch(`/v1/conversations/${info.id}`, Object.fromEntries(changed)) : null;
   });
 }

@@ -40,6 +40,8 @@ export class State {
     this.gone = new Set();
     /** Who is there, by user. */
     this.presence = new Map();
+    /** Names and pictures that were told on this connection, by user. */
+    this.profiles = new Map();
     /** Whom we block. */
     this.blocked = new Set();
     /** News of the org that we did not read, oldest first, and how far we have them. */
@@ -48,8 +50,10 @@ export class State {
     this.notices = new Notices();
     /** What we want to be told of, in all conversations. */
     this.preferred = { notify: 'all', muted_until: null };
-    /** Events that came since REST was asked for these three. */
+    /** Events about blocks, announcements and this preference that came since REST was asked for them. */
     this.overtaking = null;
+    /** REST was asked for them and answered, as far as it could. */
+    this.settled = false;
   }
 
   get(id) {
@@ -73,7 +77,13 @@ export class State {
   }
 
   /** A fresh start: everything there is, as of `connected`. */
-  load({ epoch, user_seq }, conversations) {
+  load({ epoch, user_seq, announcement_seq = 0 }, conversations) {
+    // What another history told is not there any more.
+    if (this.epoch !== null && this.epoch !== epoch) {
+      this.notices.clear();
+      this.announcements = [];
+    }
+    this.announcementSeq = announcement_seq;
     this.epoch = epoch;
     this.userSeq = user_seq;
     this.loaded = true;
@@ -89,22 +99,23 @@ export class State {
   }
 
   /**
-   * Whom we block, what was announced and what we want to be told of, as REST told them; null for what it did not tell.
-   * `overtaking` is what `askAside` gave: those events may be newer than the answers, so they count once more. An
-   * answer to an earlier question than the last is too old.
+   * Whom we block, what was announced and what we want to be told of, as far as REST told them. `overtaking` is what
+   * `askAside` gave: those events may be newer than the answers, so they count once more. False for an answer to an
+   * earlier question than the last: it is too old.
    */
   aside(overtaking, { blocks, announcements, preferred }) {
-    if (overtaking !== this.overtaking) return;
+    if (overtaking !== this.overtaking) return false;
     this.overtaking = null;
+    this.settled = true;
     if (blocks) this.blocked = new Set(blocks.map(({ id }) => id));
     if (announcements) {
-      // Another epoch may have fewer.
       this.announcementSeq = announcements.items[0]?.seq ?? 0;
       this.announcements = announcements.items.filter(({ seq }) => seq > announcements.read_seq).reverse();
     }
     if (preferred) this.preferred = preferred;
     // Whoever shows them was told when they came.
     for (const frame of overtaking) this.apply(frame);
+    return true;
   }
 
   /** Presence of some users, as of now. */
@@ -121,6 +132,7 @@ export class State {
 
   /** The connection is new: what was held or asked for on the old one comes again after the cursor. */
   forgetPending() {
+    this.profiles.clear();
     for (const conversation of this.conversations.values()) {
       conversation.held.clear();
       conversation.filling = false;
@@ -154,7 +166,7 @@ export class State {
       case 'changes':
         return this.changes(frame);
       case 'conversation.created':
-        return this.joined(frame.data);
+        return this.#created(frame.data);
       case 'participant.removed':
         return this.removed(frame.data.conversation_id);
       case 'receipt.updated':
@@ -254,26 +266,43 @@ export class State {
 
   /** A conversation as REST has it now, in place of all we knew of it. */
   replace(info) {
+    if (this.gone.has(info.id)) return [];
     const known = this.get(info.id);
     this.#add(info);
-    if (known) this.get(info.id).receipts = known.receipts;
+    if (!known) return [];
+    const { receipts, held } = known;
+    return this.#release(Object.assign(this.get(info.id), { receipts, held }));
   }
 
-  /** A conversation as REST has it now: corrects the counts, leaves messages and cursor as they are. */
+  /** A conversation as REST has it now: corrects the counts, leaves messages as they are. */
   counted(info) {
+    if (this.gone.has(info.id)) return [];
     const known = this.get(info.id);
     if (!known) return this.joined(info);
-    known.info.participant_count = info.participant_count;
-    known.info.last_number = Math.max(known.info.last_number, info.last_number);
-    if (info.read_seq >= known.info.read_seq) {
-      known.info.read_seq = info.read_seq;
-      known.info.read_number = Math.max(known.info.read_number, info.read_number);
+    const ours = known.info;
+    ours.participant_count = info.participant_count;
+    ours.last_number = Math.max(ours.last_number, info.last_number);
+    markRead(known, info.read_seq, info.read_number);
+    if (info.read_seq === ours.read_seq) {
+      ours.read_number = Math.max(ours.read_number, info.read_number);
       if (info.last_seq >= known.cursor) {
-        known.info.mention_seqs = info.mention_seqs;
-        known.info.mention_count = info.mention_count;
+        ours.mention_seqs = info.mention_seqs;
+        ours.mention_count = info.mention_count;
       }
     }
-    return [];
+    // Of what came before we knew that it is ours, nothing else tells.
+    return info.last_seq > known.cursor ? this.#fill(known) : [];
+  }
+
+  /** Who takes part, as REST tells it; where that is `all`, nobody else has a marker. */
+  participants(id, items, all) {
+    const conversation = this.get(id);
+    if (!conversation) return;
+    const others = items.filter(({ user }) => user.id !== this.me);
+    const there = new Set([this.me, ...others.map(({ user }) => user.id)]);
+    if (all) for (const user of conversation.receipts.keys()) if (!there.has(user)) conversation.receipts.delete(user);
+    for (const { user, read_seq, delivered_seq } of others)
+      noteReceipt(conversation, { user_id: user.id, read_seq, delivered_seq }, this.me);
   }
 
   /** Our settings of a conversation. */
@@ -298,6 +327,16 @@ export class State {
   read(id, seq) {
     const conversation = this.get(id);
     if (conversation) markRead(conversation, seq);
+  }
+
+  /** The feed says that it is ours, as it is now: what was said in it meanwhile is not told apart. */
+  #created(info) {
+    const effects = this.joined(info);
+    const last = info.last_message;
+    const isNew = effects.some(({ type }) => type === 'joined');
+    if (isNew && last?.kind === 'text' && last.sender.id !== this.me && last.seq > info.read_seq)
+      effects.push({ type: 'arrived', message: last });
+    return effects;
   }
 
   #event({ conversation_id, seq, data, type }) {
@@ -374,21 +413,32 @@ export class State {
     return data.typing ? [{ type: 'typing', conversation_id, until: now + data.expires_in_ms }] : [];
   }
 
+  /** A user with the name and picture that were told last. */
+  now(user) {
+    const told = user && this.profiles.get(user.id);
+    if (!told) return user;
+    const { username, display_name, avatar_url } = told;
+    return { ...user, username, display_name, avatar_url };
+  }
+
+  /** A message with the names that were told last: its page may have been on its way by then. */
+  named(message) {
+    if (!this.profiles.size) return message;
+    const mentions = message.mentions?.map((mention) => ({ ...mention, user: this.now(mention.user) }));
+    return { ...message, sender: this.now(message.sender), mentions };
+  }
+
   /** Somebody's name or picture, wherever they are shown. */
   #profile(user) {
-    const { id, username, display_name, avatar_url } = user;
-    const now = (known) => (known?.id === id ? { ...known, username, display_name, avatar_url } : known);
-    const shown = (message) => {
-      const mentions = message.mentions?.map((mention) => ({ ...mention, user: now(mention.user) }));
-      return { ...message, sender: now(message.sender), mentions };
-    };
+    const { id } = user;
+    this.profiles.set(id, user);
     for (const { info, timeline } of this.conversations.values()) {
       if (info.other?.id === id) info.other = user;
-      if (info.last_message) info.last_message = shown(info.last_message);
+      if (info.last_message) info.last_message = this.named(info.last_message);
       const concerned = ({ sender, mentions = [] }) => sender.id === id || mentions.some(({ user }) => user?.id === id);
-      for (const message of timeline.list().filter(concerned)) timeline.guess(shown(message));
+      for (const message of timeline.list().filter(concerned)) timeline.guess(this.named(message));
     }
-    this.notices.renamed(id, now);
+    this.notices.renamed(id, (actor) => this.now(actor));
   }
 
   #notice(notice) {

@@ -1,10 +1,12 @@
 // Keeps the state equal to the server's: fresh start, resume, gap fills, history pages, markers, sending.
 // Joins socket, REST and state; decides nothing about how they look.
 
+import { Aside } from './aside.js';
 import { Inbox } from './inbox.js';
 import { Markers } from './markers.js';
 import { Outbox } from './outbox.js';
 import { allPages } from './pages.js';
+import { Participants } from './participants.js';
 import { toggled } from './reactions.js';
 import { Signals } from './signals.js';
 import { Socket } from './socket.js';
@@ -13,8 +15,6 @@ import { State } from './state.js';
 const PAGE = 50;
 /** As many conversations as a resume can name. */
 const LIST_MAX = 1000;
-/** More than this nobody blocks by hand. */
-const BLOCKS_MAX = 10_000;
 /** Renewed this long before the access token ends. */
 const RENEW_AHEAD_MS = 60_000;
 const RETRY_MS = 2000;
@@ -24,7 +24,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export class Sync {
   /**
    * `changed()`: something to show is different. `told(effect)`: `arrived`, `left`, `joined`, `loaded`, `notified`,
-   * `profile`, `stopped`.
+   * `profile`, `settled` (whom we block and what we want to be told of is known), `stopped`.
    */
   constructor({ api, session, changed, told }) {
     Object.assign(this, { api, session, changed, told });
@@ -33,9 +33,9 @@ export class Sync {
     this.connection = { name: 'connecting' };
     this.limits = { content_chars: 4000 };
     this.queue = null;
-    this.fetching = new Set();
-    /** The first hundred who take part, by conversation, as they were when it was opened. */
-    this.people = new Map();
+    /** What is asked for one conversation now, by its id: whether `again`, and whether `anew`. */
+    this.fetching = new Map();
+    this.people = new Participants({ api, state: this.state, changed });
     this.socket = new Socket({
       url: () => this.#url(),
       hello: (connected) => this.#hello(connected),
@@ -67,6 +67,7 @@ export class Sync {
       online: () => this.connection.name === 'connected',
     });
     this.inbox = new Inbox({ api, notices: this.state.notices, changed });
+    this.aside = new Aside({ api, state: this.state, changed, settled: () => told({ type: 'settled' }) });
     this.signals = new Signals({
       request: (type, fields) => this.socket.request(type, fields),
       present: (items) => {
@@ -98,19 +99,12 @@ export class Sync {
     const { timeline } = conversation;
     const { version } = timeline;
     timeline.startLatest();
-    if (conversation.info.kind === 'public') this.#fetch(id, (info) => this.state.counted(info));
-    const [page] = await Promise.all([this.#history(id), this.#loadReceipts(id)]);
+    if (conversation.info.kind === 'public') this.#fetch(id);
+    const [page] = await Promise.all([this.#history(id), this.people.load(id)]);
     if (timeline.version !== version) return;
-    if (page) {
-      timeline.addPage(page);
-      this.changed();
-      return;
-    }
-    // Whoever shows it asks again as soon as it is empty.
-    setTimeout(() => {
-      if (timeline.version === version) timeline.failed();
-      this.changed();
-    }, RETRY_MS);
+    if (page) timeline.addPage(page);
+    else this.#failLater(timeline);
+    this.changed();
   }
 
   /** Loads the page before the oldest loaded message. */
@@ -123,7 +117,7 @@ export class Sync {
     const page = await this.#history(id, { before: timeline.oldest() });
     if (timeline.version !== version) return;
     if (page) timeline.addPage(page);
-    else timeline.failed();
+    else this.#failLater(timeline);
     this.changed();
   }
 
@@ -136,7 +130,7 @@ export class Sync {
     const page = await this.#history(id, { after: timeline.newest() });
     if (timeline.version !== version) return;
     if (page) timeline.addNewer(page);
-    else timeline.failed();
+    else this.#failLater(timeline);
     this.changed();
   }
 
@@ -149,7 +143,7 @@ export class Sync {
     timeline.startAround();
     const { version } = timeline;
     this.changed();
-    const [page] = await Promise.all([this.#history(id, { around: seq }), this.#loadReceipts(id)]);
+    const [page] = await Promise.all([this.#history(id, { around: seq }), this.people.load(id)]);
     if (timeline.version !== version) return Boolean(timeline.at(seq));
     if (page) timeline.addAround(page, conversation.info.last_message?.seq ?? 0);
     else timeline.failed();
@@ -181,16 +175,28 @@ export class Sync {
   }
 
   /** Our settings of a conversation: only the named fields change. */
-  async prefer(id, patch) {
-    this.state.preferences(await this.api.patch(`/v1/conversations/${id}/preferences`, patch));
-    this.changed();
+  prefer(id, patch) {
+    return this.#setting(
+      () => this.api.patch(`/v1/conversations/${id}/preferences`, patch),
+      (settings) => this.state.preferences(settings),
+    );
   }
 
   /** Blocks somebody, or no longer. */
-  async block(id, blocked) {
-    if (blocked) await this.api.put(`/v1/users/${id}/block`);
-    else await this.api.delete(`/v1/users/${id}/block`);
-    this.state.apply({ type: blocked ? 'user.blocked' : 'user.unblocked', data: { user_id: id } });
+  block(id, blocked) {
+    const path = `/v1/users/${id}/block`;
+    const event = { type: blocked ? 'user.blocked' : 'user.unblocked', data: { user_id: id } };
+    return this.#setting(
+      () => (blocked ? this.api.put(path) : this.api.delete(path)),
+      () => this.state.apply(event),
+    );
+  }
+
+  /** A setting of ours that the feed tells too: where it told something since, the answer may be the older one. */
+  async #setting(ask, use) {
+    const before = this.state.userSeq;
+    const answer = await ask();
+    if (this.state.userSeq === before) use(answer);
     this.changed();
   }
 
@@ -273,8 +279,9 @@ export class Sync {
     if (this.fresh) await this.#load(this.fresh);
     else {
       this.#run(this.state.resumed(reply));
-      // A resume brings what changed, not a list that never came.
+      // A resume brings what changed, not what never came.
       if (!this.state.notices.loaded) this.inbox.load().catch(() => {});
+      this.aside.resumed();
     }
     if (this.connection.name === 'connected' && !this.queue) {
       this.outbox.setOnline(true);
@@ -295,28 +302,12 @@ export class Sync {
     if (this.fresh !== connected) return;
     this.state.load(connected, conversations.items);
     if (conversations.whole) this.told({ type: 'loaded' });
-    this.#loadAside();
+    this.inbox.load().catch(() => {});
+    this.aside.load();
     const queue = this.queue;
     this.queue = null;
     this.fresh = null;
     for (const frame of queue) this.#apply(frame);
-  }
-
-  /** What is shown besides conversations. The chat works without it: the next connection brings what fails. */
-  async #loadAside() {
-    this.inbox.load().catch(() => {});
-    const overtaking = this.state.askAside();
-    const [blocks, announcements, preferred] = await Promise.allSettled([
-      allPages(this.api, '/v1/me/blocks', BLOCKS_MAX),
-      this.api.get('/v1/announcements', { limit: 20 }),
-      this.api.get('/v1/me/notification-preferences'),
-    ]);
-    this.state.aside(overtaking, {
-      blocks: blocks.value?.items,
-      announcements: announcements.value,
-      preferred: preferred.value,
-    });
-    this.changed();
   }
 
   #connection(connection) {
@@ -336,10 +327,9 @@ export class Sync {
     if (frame.type.startsWith('message.')) this.#confirm(frame.data);
     if (frame.type === 'changes') for (const change of frame.changes) this.#confirm(change.data);
     this.#run(this.state.apply(frame));
-    if (frame.type === 'message.created') {
-      this.markers.deliverLater();
-      if (frame.data.system?.type.startsWith('participant.')) this.#loadPeopleAgain(frame.conversation_id);
-    }
+    if (frame.type === 'message.created' || frame.type === 'changes') this.markers.deliverLater();
+    if (frame.type === 'message.created' && frame.data.system?.type.startsWith('participant.'))
+      this.people.again(frame.conversation_id);
     this.changed();
   }
 
@@ -357,21 +347,23 @@ export class Sync {
         this.#fill(effect);
         break;
       case 'fetch':
-        this.#fetch(effect.conversation_id, (info) => this.state.counted(info));
-        this.#loadPeopleAgain(effect.conversation_id);
+        this.#fetch(effect.conversation_id);
+        this.people.again(effect.conversation_id);
         break;
       case 'resync':
-        if (effect.conversation_id) this.#fetch(effect.conversation_id, (info) => this.state.replace(info) ?? []);
+        if (effect.conversation_id) this.#fetch(effect.conversation_id, true);
         else this.#startAgain();
         break;
       case 'recount':
         this.inbox.recount();
         break;
       case 'profile':
-        for (const users of this.people.values()) {
-          const at = users.findIndex(({ id }) => id === effect.user.id);
-          if (at >= 0) users[at] = effect.user;
-        }
+        this.people.renamed(effect.user);
+        this.told(effect);
+        break;
+      case 'joined':
+        // It may come with messages that nothing else tells of.
+        this.markers.deliverLater();
         this.told(effect);
         break;
       case 'typing':
@@ -388,6 +380,7 @@ export class Sync {
       const page = await this.socket.request('changes.get', { conversation_id, after });
       for (const change of page.changes) this.#confirm(change.data);
       this.#run(this.state.filled(page));
+      this.markers.deliverLater();
     } catch (error) {
       this.state.fillFailed(conversation_id);
       if (error.code === 'rate_limited' || error.code === 'unavailable' || error.code === 'overloaded') {
@@ -404,17 +397,28 @@ export class Sync {
     this.#fill({ conversation_id: id, after: conversation.cursor });
   }
 
-  /** Asks for one conversation and hands it to `use`, unless it turns out not to be ours. */
-  async #fetch(id, use) {
-    if (this.fetching.has(id)) return;
-    this.fetching.add(id);
+  /**
+   * Asks for one conversation as it is now: for its counts or, `anew`, for all of it. What makes us ask while an answer
+   * is on its way may be newer than it: then once more.
+   */
+  async #fetch(id, anew = false) {
+    const coming = this.fetching.get(id);
+    if (coming) {
+      coming.again = true;
+      coming.anew ||= anew;
+      return;
+    }
+    const next = { again: false, anew: false };
+    this.fetching.set(id, next);
     try {
       const info = await this.api.get(`/v1/conversations/${id}`);
-      this.#run(info.role === null ? this.state.removed(id) : use(info));
+      const use = () => (anew ? this.state.replace(info) : this.state.counted(info));
+      this.#run(info.role === null ? this.state.removed(id) : use());
     } catch (error) {
       if (error.status === 404 || error.status === 403) this.#run(this.state.removed(id));
     }
     this.fetching.delete(id);
+    if (next.again) this.#fetch(id, next.anew);
     this.changed();
   }
 
@@ -424,34 +428,24 @@ export class Sync {
     this.socket.reconnect();
   }
 
+  /** A page of messages; null where it did not come. */
   async #history(id, where = {}) {
     try {
-      return await this.api.get(`/v1/conversations/${id}/messages`, { limit: PAGE, ...where });
+      const page = await this.api.get(`/v1/conversations/${id}/messages`, { limit: PAGE, ...where });
+      for (const message of page.items) this.#confirm(message);
+      return { ...page, items: page.items.map((message) => this.state.named(message)) };
     } catch {
       return null;
     }
   }
 
-  /** Somebody came or went where we know who is there. */
-  #loadPeopleAgain(id) {
-    if (this.people.has(id) && this.state.get(id)) this.#loadReceipts(id).then(() => this.changed());
-  }
-
-  async #loadReceipts(id) {
-    try {
-      const page = await this.api.get(`/v1/conversations/${id}/participants`, { limit: 100 });
-      const others = page.items.filter(({ user }) => user.id !== this.me.id);
-      this.people.set(id, page.items.map(({ user }) => user));
-      const receipts = others.map(({ user, read_seq, delivered_seq }) => ({
-        conversation_id: id,
-        user_id: user.id,
-        read_seq,
-        delivered_seq,
-      }));
-      this.#run(this.state.resumed({ receipts }));
-    } catch {
-      // Only ticks and names miss something.
-    }
+  /** A page did not come. Whoever shows the conversation asks again as soon as it is forgotten: not at once. */
+  #failLater(timeline) {
+    const { version } = timeline;
+    setTimeout(() => {
+      if (timeline.version === version) timeline.failed();
+      this.changed();
+    }, RETRY_MS);
   }
 
   /** The socket outlives its access token when a fresh one is handed in before the old one ends. */

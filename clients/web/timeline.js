@@ -18,7 +18,7 @@ export class Timeline {
     this.bySeq = new Map();
     /** What came while a page was on its way, by place: `{message, isNew}`. */
     this.late = new Map();
-    /** Newest state of changed messages that are not loaded, by id, for the quotes of them. */
+    /** Newest state of changed messages, and of replies in threads, that are not loaded, by id. */
     this.elsewhere = new Map();
     this.sorted = null;
   }
@@ -59,7 +59,8 @@ export class Timeline {
       this.#set(message);
       return;
     }
-    if (!isNew) this.elsewhere.set(message.id, message);
+    // A thread is shown beside the window that it hangs in, with all of its replies.
+    if (!isNew || message.thread_root_id) this.elsewhere.set(message.id, message);
     if (this.status !== 'loading' && !this.loadingOlder && !this.loadingNewer) return;
     const late = this.late.get(message.seq);
     if (!late || late.message.changed_seq < message.changed_seq)
@@ -149,7 +150,9 @@ export class Timeline {
   /** The thread under a message: what the server counted, and the replies that came after its last one. */
   threadOf(message) {
     const counted = message.thread?.last_reply_seq ?? 0;
-    const newer = this.list().filter((m) => m.thread_root_id === message.id && m.seq > counted);
+    const newer = [...this.list(), ...this.elsewhere.values()]
+      .filter((m) => m.thread_root_id === message.id && m.seq > counted)
+      .sort((a, b) => a.seq - b.seq);
     if (!newer.length) return message.thread;
     const repliers = [...newer.map((m) => m.sender).reverse(), ...(message.thread?.last_repliers ?? [])];
     const each = repliers.filter((user, i) => repliers.findIndex(({ id }) => id === user.id) === i);

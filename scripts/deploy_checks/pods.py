@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from report import Problem, run
 NEWNS, NEWNET = 0x00020000, 0x40000000  # of unshare(2)
 PREFIX = "10.0.0."  # the addresses that the examples in deploy/ have
 OURS = f"{PREFIX}254"
+# The bridge's own address on its links, and ours: it would take one of its links', and another one when that link goes.
+# Whoever was just answering us would send to the old one for half a minute.
+LINK_ADDRESS = "02:00:00:00:00:fe"
 MOMENT = 20  # seconds that a part of setting up may take
 
 # As root, in the new namespaces: the root, then the program. `read` waits until the network is there. Paths are looked up
@@ -67,7 +71,7 @@ class Network:
             raise Problem(f"unshare: {os.strerror(ctypes.get_errno())}")
         run("mount", "--make-rprivate", "/")
         run("ip", "link", "set", "lo", "up")
-        run("ip", "link", "add", "pods", "type", "bridge")
+        run("ip", "link", "add", "pods", "address", LINK_ADDRESS, "type", "bridge")
         run("ip", "address", "add", f"{OURS}/24", "dev", "pods")
         run("ip", "link", "set", "pods", "up")
         self.folder, self.pods, self.links = folder, [], 0
@@ -107,6 +111,7 @@ class Pod:
     read_only: bool = False
     workdir: str = "/"
     process: subprocess.Popen | None = None
+    link: str | None = None
     starts: int = 0
     # When it was started last, and the start after which it was up by its own probe.
     since: float = 0
@@ -162,14 +167,23 @@ class Pod:
 
     def _join(self) -> None:
         """Puts it on the bridge, by a link of a new name: an old one goes some time after what it led to."""
+        self._part()
         self.network.links += 1
-        first, link = self.first(), f"pod{self.network.links}"
-        run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(first))
-        run("ip", "link", "set", link, "master", "pods", "up")
+        first, self.link = self.first(), f"pod{self.network.links}"
+        run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", str(first))
+        run("ip", "link", "set", self.link, "master", "pods", "up")
         inside = ["nsenter", f"--net=/proc/{first}/ns/net", "ip"]
         run(*inside, "address", "add", f"{self.address}/24", "dev", "eth0")
         for name in ("lo", "eth0"):
             run(*inside, "link", "set", name, "up")
+
+    def _part(self) -> None:
+        """Takes it off the bridge. By itself its link goes with the last of its sockets, which may wait a minute for
+        somebody's answer; until then it would answer for its address, which another one may have by now.
+        """
+        if self.link is not None:
+            subprocess.run(["ip", "link", "del", self.link], capture_output=True, timeout=MOMENT, check=False)
+            self.link = None
 
     def first(self) -> int:
         """The process that is number 1 inside, as this machine counts."""
@@ -203,15 +217,18 @@ class Pod:
 
     def wait(self, seconds: float) -> int:
         try:
-            return self.process.wait(seconds)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise Problem(f"{self.name} did not end within {seconds:.0f} s:\n{self.log}") from None
+        self._part()
+        return code
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:
             # With number 1 all others inside are killed, and only then its parent ends.
             os.kill(self.first(), signal.SIGKILL)
             self.process.wait(MOMENT)
+        self._part()
         # What was mounted below is gone with the namespace; the files of an overlay's work folder are root's alone.
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -227,6 +244,16 @@ def until(what: str, seconds: float, check, pods: list[Pod]) -> None:
         time.sleep(0.1)
     logs = "\n".join(f"---- {pod.name}\n{pod.log}" for pod in pods)
     raise Problem(f"not within {seconds:.0f} s: {what}: {said}\n{logs}")
+
+
+@contextmanager
+def told(network: Network):
+    """What all pods said last, beside why people could not chat."""
+    try:
+        yield
+    except Exception as why:
+        logs = "\n".join(f"---- {pod.name}\n{pod.log}" for pod in network.pods)
+        raise Problem(f"{why}\n{logs}") from why
 
 
 def temporary() -> str:

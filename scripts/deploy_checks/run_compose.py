@@ -40,7 +40,8 @@ def check(report: Report, network: pods.Network) -> None:
         return
     with report.check("docker-compose.yml, run: operators ask in a gateway's container, as the pages say"):
         inside.run(inside.COMPOSE, running["gateway-1"])
-    with report.check("docker-compose.yml, run: a gateway that is stopped ends by itself in its time, and the chat goes on"):
+    what = "a gateway that is stopped ends by itself in its time, and the chat goes on"
+    with report.check(f"docker-compose.yml, run: {what}"), pods.told(network):
         ends_well(running["gateway-1"], services["gateway-1"])
         chat.connect()
         chat.talk()

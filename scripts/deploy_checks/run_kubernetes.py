@@ -6,7 +6,6 @@ deploy/nginx/README.md as they stand there, and then k8s/components/haproxy, whi
 
 import re
 import time
-from contextlib import contextmanager
 
 import images
 import inside
@@ -42,7 +41,7 @@ def check(report: Report, network: pods.Network) -> None:
     gateways = [pod.address for name, (pod, _) in running.items() if name.startswith("gateway")]
     for name in BALANCERS:
         what = f"a chat through {name}, as deploy/{name}/README.md starts it, goes on when a gateway's pod is replaced"
-        with report.check(f"k8s/overlays/dev, run: {what}"), told(network):
+        with report.check(f"k8s/overlays/dev, run: {what}"), pods.told(network):
             back(running)
             chat = behind(network, name)
             chat.talk()
@@ -57,7 +56,7 @@ def check(report: Report, network: pods.Network) -> None:
     if builder is None:
         report.skip("k8s/components/haproxy, run, because there is neither kubectl 1.27 nor kustomize")
     else:
-        with report.check(f"k8s/components/haproxy, run: {what}"), told(network):
+        with report.check(f"k8s/components/haproxy, run: {what}"), pods.told(network):
             component(network, documents, running)
     with report.check("k8s/overlays/dev, run: operators ask in a gateway's container, as the pages say"):
         back(running)
@@ -74,16 +73,6 @@ def check(report: Report, network: pods.Network) -> None:
                 raise Problem(f"{pod.name}: {said}")
     with report.check("k8s/overlays/dev, run: each path of the Ingresses leads by its Service to pods that answer it"):
         routes(documents, running)
-
-
-@contextmanager
-def told(network: pods.Network):
-    """What all pods said last, beside why people could not chat."""
-    try:
-        yield
-    except Exception as why:
-        logs = "\n".join(f"---- {pod.name}\n{pod.log}" for pod in network.pods)
-        raise Problem(f"{why}\n{logs}") from why
 
 
 def back(running: dict[str, tuple[pods.Pod, dict]]) -> None:

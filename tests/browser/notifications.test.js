@@ -203,6 +203,8 @@ stage('what people are told of', ({ scenario, arrive, pair }) => {
     assert.deepEqual(await all(), []);
     await ada.lookAway(tabs[2]);
     await comes('None of them is');
+    await until('one shows it', async () => (await all()).length > 0);
+    await soon();
     assert.deepEqual(await all(), ['None of them is']);
     await ada.lookBack(tabs[1]);
     await comes('Another one is seen');
@@ -210,6 +212,8 @@ stage('what people are told of', ({ scenario, arrive, pair }) => {
     // The one in sight is closed: nobody has to say so.
     await tabs.splice(1, 1)[0].close();
     await comes('Gone with its tab');
+    await until('one shows it', async () => (await all()).includes('Gone with its tab'));
+    await soon();
     assert.deepEqual((await all()).filter((body) => body !== 'None of them is'), ['Gone with its tab']);
   });
 
@@ -227,7 +231,7 @@ stage('what people are told of', ({ scenario, arrive, pair }) => {
       await ada.context.route('**/v1/notifications?*', away);
       await ada.page.reload();
       await ada.connected();
-      await until('it was asked for', async () => asked === 1);
+      await until('it was asked for', async () => asked >= 1);
       await bell(ada, 'Notifications').click();
       await panel(ada).getByText('The notifications could not be loaded.').waitFor();
       await ada.context.unroute('**/v1/notifications?*', away);

@@ -55,6 +55,7 @@ stage('the page', ({ scenario, arrive, pair, the }) => {
     await ben.joinRoom(title);
     await ben.page.getByLabel('Message', { exact: true }).fill('Nobody knows that');
     assert.equal(await kept(), 1);
+    await ben.quiet();
     const id = await ada.page.evaluate(() => location.hash.split('/').pop());
     await ada.call('DELETE', `conversations/${id}/participants/${await ben.userId()}`);
     await ben.row(title).waitFor({ state: 'detached' });
@@ -213,7 +214,7 @@ stage('the page', ({ scenario, arrive, pair, the }) => {
     const ada = await arrive('Ada');
     await ada.createRoom(room('Diary'));
     for (const text of ['long ago', 'the other day', 'one day before', 'now']) await ada.write(text);
-    await ada.sees('now');
+    await ada.stored('now');
     const day = 24 * 3_600_000;
     const ages = { 'long ago': 400 * day, 'the other day': 3 * day, 'one day before': day };
     await ada.context.route('**/v1/conversations/*/messages?*', async (route) => {

@@ -6,6 +6,10 @@ import { join, resolve } from 'node:path';
 import { chromium } from 'playwright-core';
 
 import { TARGET } from './server.js';
+import { until } from './until.js';
+
+/** What the tick of a message of one's own says once the server has it. */
+export const STORED = /^(Sent|Delivered|Read.*)$/;
 
 const WAIT_MS = 15_000;
 const SCREENSHOTS = join(TARGET, 'browser-screenshots');
@@ -64,6 +68,7 @@ export class Person {
     person.name = freeName(name);
     person.url = url;
     person.errors = [];
+    person.asking = new Set();
     person.context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', ...options });
     person.context.setDefaultTimeout(WAIT_MS);
     await fromDisk(person.context);
@@ -82,8 +87,15 @@ export class Person {
       (message) => message.type() === 'error' && this.errors.push(`${message.text()} ${message.location().url}`),
     );
     page.on('pageerror', (error) => this.errors.push(String(error.stack ?? error)));
+    page.on('request', (request) => this.asking.add(request));
+    for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => this.asking.delete(request));
     await page.goto(`${this.url}${path}`);
     return page;
+  }
+
+  /** Waits until nothing is asked of REST: what is refused once one lost a right was asked for before. */
+  quiet() {
+    return until('all answers', () => this.asking.size === 0 || [...this.asking].map((request) => request.url()));
   }
 
   connected(page = this.page) {
@@ -116,6 +128,11 @@ export class Person {
   /** Waits until the open conversation shows this. */
   sees(text, page = this.page) {
     return this.bubble(text, page).first().waitFor();
+  }
+
+  /** Waits until a message of one's own is on the server: one sees it earlier. Those before it are too. */
+  stored(text, page = this.page) {
+    return this.bubble(text, page).getByLabel(STORED).waitFor();
   }
 
   async createRoom(title, description = '') {
@@ -190,7 +207,7 @@ export class Person {
 
   /** All texts of the open conversation, in order. */
   texts(page = this.page) {
-    return page.locator('.message .content').allTextContents();
+    return page.locator('.chat .message .content').allTextContents();
   }
 
   /** Into `target/browser-screenshots`, for people to look at. */

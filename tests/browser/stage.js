@@ -6,6 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import { launch, Person } from './person.js';
 import { Server } from './server.js';
 
+export { until } from './until.js';
+
 const PATIENCE = { timeout: 90_000 };
 
 /** What browsers complain of while a server is away. */
@@ -13,18 +15,6 @@ export const OUTAGE = /ERR_CONNECTION_|WebSocket connection to|ERR_EMPTY_RESPONS
 
 /** A title that nobody else has on a server that runs already. */
 export const room = (name) => (process.env.BASE_URL ? `${name} ${Date.now().toString(36)}` : name);
-
-/** Waits until `check()` resolves to true; else fails with what it resolved to last. */
-export async function until(what, check, ms = 15_000) {
-  const end = Date.now() + ms;
-  let seen;
-  while (Date.now() < end) {
-    seen = await check();
-    if (seen === true) return;
-    await new Promise((again) => setTimeout(again, 50));
-  }
-  assert.fail(`${what} did not happen within ${ms} ms; last seen: ${JSON.stringify(seen)}`);
-}
 
 /** A suite: `define({scenario, arrive, pair, the})`; `the` has the `server` and the `browser`, `env` is the server's. */
 export function stage(title, define, env = {}) {

@@ -112,6 +112,25 @@ test('a page that events overtook is asked for again, and at last its count is a
   assert.equal(notices.unread, 1);
 });
 
+test('a first page that events overtook each time is asked for again a little later', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const notices = new Notices();
+  const stored = [];
+  const one = inbox(notices, () => {
+    const page = { items: [...stored].reverse(), unread_count: stored.length, next_cursor: null };
+    if (stored.length < 4) {
+      stored.push(notice(stored.length + 1));
+      notices.put(stored.at(-1));
+    }
+    return page;
+  });
+  await one.load();
+  assert.equal(notices.loaded, true);
+  t.mock.timers.tick(300);
+  await new Promise((done) => setImmediate(done));
+  assert.deepEqual([notices.unread, ids(notices)], [4, ['n4', 'n3', 'n2', 'n1']]);
+});
+
 test('a list that did not come can be asked for again', async () => {
   const notices = new Notices();
   let away = true;

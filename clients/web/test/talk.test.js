@@ -164,21 +164,11 @@ test('an answer to an earlier question changes nothing, nor does what REST did n
   const first = state.askAside();
   const second = state.askAside();
   state.apply({ type: 'user.blocked', user_seq: 5, data: { user_id: ADA } });
-  state.aside(first, { blocks: [] });
-  state.aside(second, {});
+  assert.equal(state.aside(first, { blocks: [sender('user-ben')] }), false);
+  assert.equal(state.aside(second, {}), true);
+  assert.equal(state.aside(first, { blocks: [] }), false);
   assert.deepEqual([...state.blocked], [ADA]);
-});
-
-test('after a restore there may be fewer announcements: the next one is shown', () => {
-  const state = loaded();
-  const news = (seq) => ({ id: `a${seq}`, seq, title: `News ${seq}`, content: 'x' });
-  state.apply({ type: 'announcement', data: news(9) });
-  state.aside(state.askAside(), { announcements: { items: [news(2)], read_seq: 2 } });
-  state.apply({ type: 'announcement', data: news(3) });
-  assert.deepEqual(
-    state.announcements.map(({ seq }) => seq),
-    [3],
-  );
+  assert.deepEqual(state.preferred, { notify: 'all', muted_until: null });
 });
 
 test('what another device read is no longer shown', () => {

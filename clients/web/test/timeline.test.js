@@ -53,3 +53,20 @@ test('a page that did not come can be asked for again', () => {
   assert.equal(timeline.status, 'empty');
   assert.deepEqual(seqs(timeline), [], 'or there would be a hole below it');
 });
+
+test('replies in a thread are known beside a window, and counted once', () => {
+  const timeline = new Timeline();
+  timeline.startAround();
+  timeline.addAround({ items: [message(10), message(11)], next_cursor: 'x' }, 100);
+  const root = timeline.at(10);
+  const reply = (seq) => message(seq, { thread_root_id: root.id });
+  timeline.put(reply(101), true);
+  timeline.put(message(102), true);
+  assert.deepEqual([...timeline.elsewhere.keys()], [reply(101).id]);
+  assert.equal(timeline.threadOf(root).reply_count, 1);
+  timeline.put(reply(103), true);
+  assert.deepEqual([timeline.threadOf(root).reply_count, timeline.threadOf(root).last_reply_seq], [2, 103]);
+  timeline.startNewer();
+  timeline.addNewer({ items: [reply(101), message(102), reply(103)], next_cursor: null });
+  assert.equal(timeline.threadOf(root).reply_count, 2);
+});
