@@ -49,6 +49,7 @@ export class Lobby {
     try {
       if (await work()) this.#show();
     } catch (error) {
+      this.#show();
       this.note.textContent = error.message;
     }
   }

@@ -57,8 +57,7 @@ export class Members extends Panel {
     const key = `${info.id} ${info.participant_count} ${info.role} ${blocked.size} ${lastSystem(conversation)}`;
     if (key !== this.loadedFor) {
       this.loadedFor = key;
-      const path = `/v1/conversations/${info.id}/participants`;
-      this.#load(() => this.listed.begin((cursor) => this.app.api.get(path, { limit: 100, cursor })));
+      this.#load(() => this.listed.begin((cursor) => this.#page(info.id, cursor), info.id));
     }
   }
 
@@ -85,6 +84,12 @@ export class Members extends Panel {
     }
   }
 
+  async #page(id, cursor) {
+    const page = await this.app.api.get(`/v1/conversations/${id}/participants`, { limit: 100, cursor });
+    const { state } = this.app.sync;
+    return { ...page, items: page.items.map((each) => ({ ...each, user: state.now(each.user) })) };
+  }
+
   #more() {
     return this.#load(() => this.listed.more());
   }
@@ -92,16 +97,16 @@ export class Members extends Panel {
   async #load(work) {
     const id = this.app.openId;
     try {
-      if (!(await work()) || this.app.openId !== id) return;
-      this.more.hidden = this.listed.cursor === null;
-      const conversation = this.app.openConversation();
-      if (conversation) this.#fill(conversation);
+      if (!(await work())) return;
     } catch (error) {
       this.app.say(error.message);
     }
+    const conversation = this.app.openConversation();
+    if (conversation?.info.id === id) this.#fill(conversation);
   }
 
   #fill(conversation) {
+    this.more.hidden = this.listed.cursor === null;
     this.rows = this.listed.items.map((participant) => this.#row(conversation, participant));
     fill(
       this.items,

@@ -1,11 +1,14 @@
-// A list that REST tells page by page, begun anew by each question. Promises: of questions that replace each other only
-// the newest one's answer counts, whichever comes last; the next page is asked for once, and belongs to the same
-// question.
+// A list that REST tells page by page, begun anew by each question. Promises: of questions about different things only
+// the newest one's answer counts, whichever comes last; of the same question asked again each answer counts that is
+// newer than what is there. The next page is asked for once, and belongs to what is there.
 
 export class Paged {
-  #question = 0;
+  #asked = 0;
+  /** The question that is answered; of another one that is not yet, its own number: what is below is too old. */
+  #now = 0;
+  #about = null;
   #ask = null;
-  #coming = false;
+  #moreComing = false;
 
   constructor() {
     this.items = [];
@@ -13,42 +16,62 @@ export class Paged {
     this.cursor = null;
   }
 
-  /** Begins anew with the first page: `ask(cursor)` resolves to one. Resolves to it, or to null once it is too old. */
-  begin(ask) {
-    this.#question += 1;
+  /**
+   * Begins anew with the first page: `ask(cursor)` resolves to one. The same `about` says that it is the same question.
+   * Resolves to the page, or to null once it is too old.
+   */
+  async begin(ask, about = Symbol('something else')) {
+    this.#asked += 1;
+    const question = this.#asked;
+    if (about !== this.#about) {
+      this.#about = about;
+      this.#now = question;
+      this.cursor = null;
+    }
+    let page;
+    try {
+      page = await ask(null);
+    } catch (error) {
+      if (question < this.#asked) return null;
+      // Nothing is known of what was asked.
+      if (question === this.#now) this.items = [];
+      throw error;
+    }
+    if (question < this.#now) return null;
+    this.#now = question;
     this.#ask = ask;
-    return this.#next(null);
+    this.#moreComing = false;
+    this.items = page.items;
+    this.cursor = page.next_cursor ?? null;
+    return page;
   }
 
-  /** The page after those that are there; null where none is to come, or one is coming. */
+  /** The page after those that are there; null where none is to come, one is coming, or it came too late. */
   async more() {
-    return this.#coming || this.cursor === null ? null : this.#next(this.cursor);
+    if (this.#moreComing || this.cursor === null) return null;
+    const question = this.#now;
+    this.#moreComing = true;
+    try {
+      const page = await this.#ask(this.cursor);
+      if (question !== this.#now) return null;
+      this.items = [...this.items, ...page.items];
+      this.cursor = page.next_cursor ?? null;
+      return page;
+    } catch (error) {
+      if (question !== this.#now) return null;
+      throw error;
+    } finally {
+      if (question === this.#now) this.#moreComing = false;
+    }
   }
 
   /** Empties it; what is on its way is too old. */
   forget() {
-    this.#question += 1;
-    this.#coming = false;
+    this.#asked += 1;
+    this.#now = this.#asked;
+    this.#about = null;
+    this.#moreComing = false;
     this.items = [];
     this.cursor = null;
-  }
-
-  async #next(cursor) {
-    const question = this.#question;
-    const old = () => question !== this.#question;
-    this.#coming = true;
-    let page;
-    try {
-      page = await this.#ask(cursor);
-    } catch (error) {
-      if (old()) return null;
-      this.#coming = false;
-      throw error;
-    }
-    if (old()) return null;
-    this.#coming = false;
-    this.items = cursor === null ? page.items : [...this.items, ...page.items];
-    this.cursor = page.next_cursor ?? null;
-    return page;
   }
 }

@@ -1,6 +1,6 @@
 // Who takes part in the conversations that were opened, and how far each one is: the first hundred, as they were asked
-// for last. Promises: an answer to an earlier question than the last changes nothing; whoever comes or goes while an
-// answer is on its way makes us ask again.
+// for last. Promises: one question at a time for each conversation; whoever comes or goes while its answer is on its
+// way makes us ask once more after it.
 
 const PAGE = 100;
 
@@ -9,8 +9,10 @@ export class Participants {
   constructor({ api, state, changed }) {
     Object.assign(this, { api, state, changed });
     this.users = new Map();
-    /** How often each conversation's people were asked for. */
-    this.asked = new Map();
+    /** Of which conversations they were asked for. */
+    this.asked = new Set();
+    /** What is on its way, by conversation: whether `again`, and the promise of its answer. */
+    this.coming = new Map();
   }
 
   /** Those of a conversation; nobody where they are not known. */
@@ -18,22 +20,17 @@ export class Participants {
     return this.users.get(id) ?? [];
   }
 
-  async load(id) {
-    const question = (this.asked.get(id) ?? 0) + 1;
-    this.asked.set(id, question);
-    let page;
-    try {
-      page = await this.api.get(`/v1/conversations/${id}/participants`, { limit: PAGE });
-    } catch {
-      // Only ticks and names miss something.
-      return;
+  load(id) {
+    const coming = this.coming.get(id);
+    if (coming) {
+      coming.again = true;
+      return coming.answer;
     }
-    if (this.asked.get(id) !== question) return;
-    this.users.set(
-      id,
-      page.items.map(({ user }) => this.state.now(user)),
-    );
-    this.state.participants(id, page.items, page.next_cursor === null);
+    this.asked.add(id);
+    const next = { again: false };
+    this.coming.set(id, next);
+    next.answer = this.#ask(id, next);
+    return next.answer;
   }
 
   /** Somebody came or went: asked for again where they were asked for at all. */
@@ -48,5 +45,20 @@ export class Participants {
         id,
         users.map((each) => (each.id === user.id ? user : each)),
       );
+  }
+
+  async #ask(id, next) {
+    try {
+      const page = await this.api.get(`/v1/conversations/${id}/participants`, { limit: PAGE });
+      this.users.set(
+        id,
+        page.items.map(({ user }) => this.state.now(user)),
+      );
+      this.state.participants(id, page.items, page.next_cursor === null);
+    } catch {
+      // Only ticks and names miss something.
+    }
+    this.coming.delete(id);
+    if (next.again) this.again(id);
   }
 }

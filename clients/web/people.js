@@ -43,6 +43,7 @@ export class PeoplePicker {
     try {
       if (await this.found.begin(() => this.api.get('/v1/users', { query, limit: 20 }))) this.#show();
     } catch (error) {
+      this.#show();
       this.note.textContent = error.message;
     }
   }

@@ -3,6 +3,7 @@
 import { debounced } from './dialogs.js';
 import { fill, h } from './dom.js';
 import { listTime, messageText, placeName } from './format.js';
+import { drawLines } from './message.js';
 import { Paged } from './paged.js';
 import { Panel } from './panel.js';
 
@@ -42,6 +43,7 @@ export class SearchPanel extends Panel {
   constructor(app) {
     super(app, { name: 'search-panel', title: 'Search', opener: () => app.chat.searchButton });
     this.found = new Paged();
+    this.drawn = new Map();
     const again = debounced(() => this.#search());
     this.input = h('input', {
       type: 'search',
@@ -67,6 +69,12 @@ export class SearchPanel extends Panel {
     );
   }
 
+  /** What was searched for last may be another conversation's, or older. */
+  open() {
+    super.open();
+    this.#search();
+  }
+
   focus() {
     this.input.focus();
     this.input.select();
@@ -85,7 +93,7 @@ export class SearchPanel extends Panel {
     this.found.forget();
     this.more.hidden = true;
     this.note.textContent = '';
-    this.results.replaceChildren();
+    drawLines(this.results, this.drawn, []);
   }
 
   #search() {
@@ -100,6 +108,7 @@ export class SearchPanel extends Panel {
     try {
       if (await work()) this.#fill();
     } catch (error) {
+      this.#fill();
       this.note.textContent = error.message;
     }
   }
@@ -108,11 +117,17 @@ export class SearchPanel extends Panel {
     const { items, cursor } = this.found;
     this.more.hidden = cursor === null;
     this.note.textContent = items.length ? '' : 'Nothing found.';
-    fill(
+    const { openId } = this.app;
+    drawLines(
       this.results,
+      this.drawn,
       items.map(({ message, snippet }) => {
-        const parts = snippet.map(({ text, highlighted }) => (highlighted ? h('mark', {}, text) : text));
-        return hit(this.app, message, parts, closer(this));
+        const parts = () => snippet.map(({ text, highlighted }) => (highlighted ? h('mark', {}, text) : text));
+        return {
+          key: message.id,
+          stamp: JSON.stringify([message.changed_seq, snippet, openId]),
+          node: () => hit(this.app, message, parts(), closer(this)),
+        };
       }),
     );
   }
@@ -142,7 +157,7 @@ export class PinsPanel extends Panel {
 
   async #load(id) {
     try {
-      const page = await this.pins.begin(() => this.app.api.get(`/v1/conversations/${id}/pins`));
+      const page = await this.pins.begin(() => this.app.api.get(`/v1/conversations/${id}/pins`), id);
       if (!page || this.app.openId !== id) return;
       this.note.textContent = page.items.length ? '' : 'Nothing is pinned here yet.';
       fill(

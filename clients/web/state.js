@@ -258,9 +258,10 @@ export class State {
   /** A conversation is no longer ours. */
   removed(id) {
     const conversation = this.get(id);
+    // Also where it is not known: an answer about it may be on its way.
+    this.gone.add(id);
     if (!conversation) return [];
     this.conversations.delete(id);
-    this.gone.add(id);
     return [{ type: 'left', conversation_id: id, info: conversation.info }];
   }
 
@@ -274,8 +275,11 @@ export class State {
     return this.#release(Object.assign(this.get(info.id), { receipts, held }));
   }
 
-  /** A conversation as REST has it now: corrects the counts, leaves messages as they are. */
-  counted(info) {
+  /**
+   * A conversation as REST has it now: corrects the counts, leaves messages as they are. `missed`: an event of it came
+   * before we knew it, and nothing else tells of that.
+   */
+  counted(info, missed = false) {
     if (this.gone.has(info.id)) return [];
     const known = this.get(info.id);
     if (!known) return this.joined(info);
@@ -290,8 +294,7 @@ export class State {
         ours.mention_count = info.mention_count;
       }
     }
-    // Of what came before we knew that it is ours, nothing else tells.
-    return info.last_seq > known.cursor ? this.#fill(known) : [];
+    return missed && info.last_seq > known.cursor ? this.#fill(known) : [];
   }
 
   /** Who takes part, as REST tells it; where that is `all`, nobody else has a marker. */

@@ -33,7 +33,7 @@ export class Sync {
     this.connection = { name: 'connecting' };
     this.limits = { content_chars: 4000 };
     this.queue = null;
-    /** What is asked for one conversation now, by its id: whether `again`, and whether `anew`. */
+    /** Conversations that are asked for now, by id: whether `again`, and how then. */
     this.fetching = new Map();
     this.people = new Participants({ api, state: this.state, changed });
     this.socket = new Socket({
@@ -102,7 +102,7 @@ export class Sync {
     if (conversation.info.kind === 'public') this.#fetch(id);
     const [page] = await Promise.all([this.#history(id), this.people.load(id)]);
     if (timeline.version !== version) return;
-    if (page) timeline.addPage(page);
+    if (page) this.#take(page, () => timeline.addPage(page));
     else this.#failLater(timeline);
     this.changed();
   }
@@ -116,8 +116,8 @@ export class Sync {
     this.changed();
     const page = await this.#history(id, { before: timeline.oldest() });
     if (timeline.version !== version) return;
-    if (page) timeline.addPage(page);
-    else this.#failLater(timeline);
+    if (page) this.#take(page, () => timeline.addPage(page));
+    else this.#failLater(timeline, 'older');
     this.changed();
   }
 
@@ -129,8 +129,8 @@ export class Sync {
     timeline.startNewer();
     const page = await this.#history(id, { after: timeline.newest() });
     if (timeline.version !== version) return;
-    if (page) timeline.addNewer(page);
-    else this.#failLater(timeline);
+    if (page) this.#take(page, () => timeline.addNewer(page));
+    else this.#failLater(timeline, 'newer');
     this.changed();
   }
 
@@ -145,7 +145,7 @@ export class Sync {
     this.changed();
     const [page] = await Promise.all([this.#history(id, { around: seq }), this.people.load(id)]);
     if (timeline.version !== version) return Boolean(timeline.at(seq));
-    if (page) timeline.addAround(page, conversation.info.last_message?.seq ?? 0);
+    if (page) this.#take(page, () => timeline.addAround(page, conversation.info.last_message?.seq ?? 0));
     else timeline.failed();
     this.changed();
     return Boolean(timeline.at(seq));
@@ -351,7 +351,7 @@ export class Sync {
         this.people.again(effect.conversation_id);
         break;
       case 'resync':
-        if (effect.conversation_id) this.#fetch(effect.conversation_id, true);
+        if (effect.conversation_id) this.#fetch(effect.conversation_id, { anew: true });
         else this.#startAgain();
         break;
       case 'recount':
@@ -399,26 +399,27 @@ export class Sync {
 
   /**
    * Asks for one conversation as it is now: for its counts or, `anew`, for all of it. What makes us ask while an answer
-   * is on its way may be newer than it: then once more.
+   * is on its way may be newer than it: then once more. `missed`: an event came before we knew the conversation.
    */
-  async #fetch(id, anew = false) {
+  async #fetch(id, { anew = false, missed = false } = {}) {
     const coming = this.fetching.get(id);
     if (coming) {
       coming.again = true;
       coming.anew ||= anew;
+      coming.missed ||= !this.state.get(id);
       return;
     }
-    const next = { again: false, anew: false };
+    const next = { again: false, anew: false, missed: false };
     this.fetching.set(id, next);
     try {
       const info = await this.api.get(`/v1/conversations/${id}`);
-      const use = () => (anew ? this.state.replace(info) : this.state.counted(info));
+      const use = () => (anew ? this.state.replace(info) : this.state.counted(info, missed));
       this.#run(info.role === null ? this.state.removed(id) : use());
     } catch (error) {
       if (error.status === 404 || error.status === 403) this.#run(this.state.removed(id));
     }
     this.fetching.delete(id);
-    if (next.again) this.#fetch(id, next.anew);
+    if (next.again) this.#fetch(id, next);
     this.changed();
   }
 
@@ -432,18 +433,23 @@ export class Sync {
   async #history(id, where = {}) {
     try {
       const page = await this.api.get(`/v1/conversations/${id}/messages`, { limit: PAGE, ...where });
-      for (const message of page.items) this.#confirm(message);
       return { ...page, items: page.items.map((message) => this.state.named(message)) };
     } catch {
       return null;
     }
   }
 
-  /** A page did not come. Whoever shows the conversation asks again as soon as it is forgotten: not at once. */
-  #failLater(timeline) {
+  /** A page is shown from now on: what was on its way to the server and is in it no longer is. */
+  #take(page, add) {
+    add();
+    for (const message of page.items) this.#confirm(message);
+  }
+
+  /** A page did not come. Whoever shows the conversation asks again as soon as that is known: not at once. */
+  #failLater(timeline, which) {
     const { version } = timeline;
     setTimeout(() => {
-      if (timeline.version === version) timeline.failed();
+      if (timeline.version === version) timeline.failed(which);
       this.changed();
     }, RETRY_MS);
   }

@@ -83,7 +83,7 @@ export class ThreadPanel extends Panel {
       do {
         const page = await this.app.api.get(`/v1/messages/${rootId}/thread`, { limit: PAGE, cursor });
         if (this.rootId !== rootId) return;
-        for (const message of [page.root, ...page.items]) this.#keep(message);
+        for (const message of [page.root, ...page.items]) this.#keep(this.app.sync.state.named(message));
         cursor = page.next_cursor;
       } while (cursor);
       this.note.textContent = '';

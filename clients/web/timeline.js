@@ -116,11 +116,11 @@ export class Timeline {
     this.#settle();
   }
 
-  /** A page did not come. */
-  failed() {
-    if (this.status === 'loading') this.clear();
-    this.loadingOlder = false;
-    this.loadingNewer = false;
+  /** A page did not come: the first one, or that `'older'` or `'newer'` than what is loaded. */
+  failed(which = 'first') {
+    if (which === 'older') this.loadingOlder = false;
+    else if (which === 'newer') this.loadingNewer = false;
+    else if (this.status === 'loading') this.clear();
     this.#settle();
   }
 

@@ -166,7 +166,7 @@ class Pod:
         return ["setpriv", f"--reuid={user}", f"--regid={group or user}", *less, "env", "-i", "-C", self.workdir, *variables, *command]
 
     def _join(self) -> None:
-        """Puts it on the bridge, by a link of a new name: an old one goes some time after what it led to."""
+        """Puts it on the bridge, in place of its last link."""
         self._part()
         self.network.links += 1
         first, self.link = self.first(), f"pod{self.network.links}"
@@ -242,8 +242,11 @@ def until(what: str, seconds: float, check, pods: list[Pod]) -> None:
         if done:
             return
         time.sleep(0.1)
-    logs = "\n".join(f"---- {pod.name}\n{pod.log}" for pod in pods)
-    raise Problem(f"not within {seconds:.0f} s: {what}: {said}\n{logs}")
+    raise Problem(f"not within {seconds:.0f} s: {what}: {said}\n{logs(pods)}")
+
+
+def logs(pods: list[Pod]) -> str:
+    return "\n".join(f"---- {pod.name}\n{pod.log}" for pod in pods)
 
 
 @contextmanager
@@ -252,8 +255,7 @@ def told(network: Network):
     try:
         yield
     except Exception as why:
-        logs = "\n".join(f"---- {pod.name}\n{pod.log}" for pod in network.pods)
-        raise Problem(f"{why}\n{logs}") from why
+        raise Problem(f"{why}\n{logs(network.pods)}") from why
 
 
 def temporary() -> str:

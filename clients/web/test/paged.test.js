@@ -79,3 +79,31 @@ test('what is forgotten stays so', async () => {
   assert.equal(await first, null);
   assert.deepEqual([list.items, list.cursor], [[], null]);
 });
+
+test('the same question again: each answer counts that is newer than what is there', async () => {
+  const { asked, list, ask } = byHand();
+  const [first, second, third] = ['1', '2', '3'].map((name) => list.begin(ask(name), 'c1'));
+  asked[0].resolve(page(['1'], 'x'));
+  assert.deepEqual((await first).items, ['1'], 'more questions are no reason to show nothing');
+  asked[2].resolve(page(['3'], 'z'));
+  assert.deepEqual((await third).items, ['3']);
+  asked[1].resolve(page(['2'], 'y'));
+  assert.equal(await second, null);
+  assert.deepEqual([list.items, list.cursor], [['3'], 'z']);
+  const refused = list.begin(ask('4'), 'c1');
+  asked[3].reject(new Error('away'));
+  await assert.rejects(refused, /away/);
+  assert.deepEqual([list.items, list.cursor], [['3'], 'z'], 'it is as true as before');
+});
+
+test('of another question that is refused nothing is known, and it has no next page', async () => {
+  const { asked, list, ask } = byHand();
+  const first = list.begin(ask('a'));
+  asked[0].resolve(page(['a'], 'x'));
+  await first;
+  const other = list.begin(ask('b'));
+  asked[1].reject(new Error('away'));
+  await assert.rejects(other, /away/);
+  assert.deepEqual([list.items, list.cursor, await list.more()], [[], null, null]);
+  assert.equal(asked.length, 2);
+});
