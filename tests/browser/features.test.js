@@ -368,10 +368,12 @@ const define = ({ scenario, arrive, pair, the }) => {
     'an announcement stays when the list that was asked for before it comes after it',
     async () => {
       const ada = await arrive('Ada');
+      // What the first page asks for is not held.
+      await ada.page.goto('about:blank');
       let hold;
       const held = new Promise((resolve) => (hold = resolve));
       await ada.page.route('**/v1/announcements?*', async (route) => hold({ route, response: await route.fetch() }));
-      await ada.page.reload();
+      await ada.page.goto(the.server.url);
       const { route, response } = await held;
       await announce('Fire drill', 'At noon.');
       await banner(ada).getByText('Fire drill').waitFor();
