@@ -14,7 +14,7 @@ from roles import check_process
 PLACEHOLDERS = {
     "LISTEN": "127.0.0.1:18080",
     "GATEWAYS": "server 127.0.0.1:18081 max_fails=1 fail_timeout=1s; server 127.0.0.1:18082;",
-    "APIS": "server 127.0.0.1:18083;",
+    "APIS": "server 127.0.0.1:18083 max_fails=1 fail_timeout=1s; server 127.0.0.1:18083 max_fails=0 backup;",
 }
 
 

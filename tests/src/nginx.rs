@@ -146,6 +146,7 @@ fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> 
             lines
         })
     };
+    let apis = servers(apis, "max_fails=1 fail_timeout=1s") + &servers(apis, "max_fails=0 backup");
     let dir = dir.path().to_str().context("the folder's name is not UTF-8")?;
     // The comments at its top name the placeholders.
     let template: Vec<_> = template.lines().filter(|line| !line.starts_with('#')).collect();
@@ -153,7 +154,7 @@ fn configuration(port: u16, dir: &TempDir, gateways: &[&str], apis: &[&str]) -> 
         .join("\n")
         .replace("${LISTEN}", &format!("127.0.0.1:{port}"))
         .replace("${GATEWAYS}", &servers(gateways, "max_fails=0"))
-        .replace("${APIS}", &servers(apis, "max_fails=1 fail_timeout=1s"))
+        .replace("${APIS}", &apis)
         .replace("${PREFIX_DIR}", dir))
 }
 
