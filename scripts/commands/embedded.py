@@ -18,7 +18,7 @@ from serving import SERVE, Serving
 from websocket import WebSocket
 from world import World
 
-WSCAT = re.compile(r'npx wscat -H "authorization: Bearer (\$\w+)" -c (\S+)')
+WSCAT = re.compile(r'npx wscat -H "authorization: Bearer (\$\w+)" -c "(\S+)"')
 GREETING = ["Connected (press CTRL+C to quit)"]
 
 

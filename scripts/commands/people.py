@@ -30,7 +30,7 @@ class Device:
     """A socket of somebody."""
 
     def __init__(self, url: str, token: str):
-        self.url, self.token = f"{url.replace('http', 'ws', 1)}/v1/ws", token
+        self.url, self.token = f"{url.replace('http', 'ws', 1)}/v1/ws?await_hello=true", token
         self.socket: WebSocket | None = None
 
     def here(self) -> "Device":

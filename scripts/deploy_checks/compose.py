@@ -18,6 +18,11 @@ PROFILES = {
     ("load",): {"load"},
     ("observability",): {"prometheus", "grafana", "collector", "jaeger"},
 }
+# How nginx is told of the nodes of a role: why, deploy/nginx/README.md says.
+NGINX_LINES = {
+    "gateway": ("GATEWAYS", ["max_fails=0"]),
+    "api": ("APIS", ["max_fails=1 fail_timeout=1s", "max_fails=0 backup"]),
+}
 
 
 def check(report: Report) -> None:
@@ -55,9 +60,10 @@ def check(report: Report) -> None:
                     raise Problem(f"{name} waits until {other} is healthy, which has no health check")
     with report.check("docker-compose.yml: nginx knows every gateway and api"):
         for name, service in ours.items():
-            variable = {"gateway": "GATEWAYS", "api": "APIS"}.get(service["command"][0])
-            if variable and f"server {name}:8080 " not in services["nginx"]["environment"][variable] + " ":
-                raise Problem(f"{name} is not in {variable}")
+            variable, lines = NGINX_LINES.get(service["command"][0], ("", []))
+            for line in lines:
+                if f"server {name}:8080 {line};" not in services["nginx"]["environment"][variable]:
+                    raise Problem(f"{name} is not in {variable} with {line!r}")
     check_profiles(report, services, yaml.safe_load(text)["volumes"])
 
 

@@ -31,7 +31,7 @@ ALONE = {
     "STARLING_ADMIN_LISTEN": "127.0.0.1:0",
     "STARLING_DRAIN_WINDOW": "0s",
 }
-END = 15  # seconds
+END = 60  # seconds
 
 
 @dataclass(frozen=True)

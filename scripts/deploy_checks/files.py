@@ -13,7 +13,7 @@ from roles import check_process
 
 PLACEHOLDERS = {
     "LISTEN": "127.0.0.1:18080",
-    "GATEWAYS": "server 127.0.0.1:18081 max_fails=1 fail_timeout=1s; server 127.0.0.1:18082;",
+    "GATEWAYS": "server 127.0.0.1:18081 max_fails=0; server 127.0.0.1:18082 max_fails=0;",
     "APIS": "server 127.0.0.1:18083 max_fails=1 fail_timeout=1s; server 127.0.0.1:18083 max_fails=0 backup;",
 }
 

@@ -74,11 +74,15 @@ def refuses(command: list[str], url: str) -> None:
             if time.monotonic() > deadline or process.poll() is not None:
                 raise Problem("it does not come up")
             time.sleep(0.05)
+        start = time.monotonic()
         answers = [asked(f"{url}/auth/login", b"{}") for _ in range(OFTEN)]
+        took = time.monotonic() - start
         statuses = [status for status, *_ in answers]
-        if statuses != sorted(statuses, reverse=True) or set(statuses) != {503, 429} or statuses.count(503) < 20:
-            raise Problem(f"{OFTEN} sign-ins were answered with {statuses}")
-        _, headers, body = answers[-1]
+        # First as many as may come at once; then, on a slow machine, one now and then.
+        first, late = statuses.index(429) if 429 in statuses else OFTEN, statuses.count(503)
+        if set(statuses) != {503, 429} or first < 20 or late - first > 1 + took / 2:
+            raise Problem(f"{OFTEN} sign-ins within {took:.1f} s were answered with {statuses}")
+        _, headers, body = answers[first]
         said = json.loads(body)
         if headers["content-type"] != "application/problem+json" or not int(headers["retry-after"]):
             raise Problem(f"it refuses with {headers}")

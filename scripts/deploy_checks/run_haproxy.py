@@ -78,8 +78,5 @@ def chat(url: str, gateways: list[str], replaced) -> None:
     while min(connections(address) for address in gateways) < 1:
         if time.monotonic() > deadline:
             raise Problem(f"the gateway that came back gets no sockets within {HEARD} s")
-        for place in people.sockets:
-            place.close()
-        people.connect()
-        people.talk()
+        people.anew()
     people.close()

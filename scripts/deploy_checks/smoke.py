@@ -67,7 +67,7 @@ class Chat:
     def connect(self) -> None:
         """As many sockets as there are to be: those that were closed are opened anew."""
         self.sockets = [socket for socket in self.sockets if not socket.closed]
-        address = self.url.replace("http", "ws", 1) + "/v1/ws"
+        address = self.url.replace("http", "ws", 1) + "/v1/ws?await_hello=true"
         while len(self.sockets) < SOCKETS:
             new = self.opened(address)
             new.send('{"type":"hello","ref":"h"}')
@@ -129,10 +129,21 @@ class Chat:
         raise Problem(f"the stream did not say {wanted!r}")
 
     def spread(self, gateways: list[str]) -> None:
-        """Every gateway holds some of the sockets, by its own metrics."""
-        for address in gateways:
-            if connections(address) < 1:
-                raise Problem(f"{address} has no connection of {SOCKETS}")
+        """Every gateway holds some of the sockets, by its own metrics. One that was out of service for a moment gets some of
+        those that are opened anew.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while silent := [address for address in gateways if connections(address) < 1]:
+            if time.monotonic() > deadline:
+                raise Problem(f"{silent} have no connection of {SOCKETS}")
+            self.anew()
+
+    def anew(self) -> None:
+        """All sockets are closed and opened again, and hear what is said."""
+        for place in self.sockets:
+            place.close()
+        self.connect()
+        self.talk()
 
     def close(self) -> None:
         for place in self.sockets:

@@ -108,7 +108,7 @@ class Steps:
 
     def socket_step(self, who: str, what: str, rest: str, fields: list[str]) -> list[str | Json]:
         if what == "connect":
-            url = self.server.url.replace("http", "ws", 1) + "/v1/ws"
+            url = self.server.url.replace("http", "ws", 1) + "/v1/ws?await_hello=true"
             self.sockets[who] = WebSocket(url, self.shell.value(who.upper()), PATIENCE)
             return [f"{who} connects\n"]
         if what == "leave":

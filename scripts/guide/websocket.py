@@ -17,8 +17,9 @@ class WebSocket:
         address = urlsplit(url)
         self.socket = socket.create_connection((address.hostname, address.port), timeout)
         key = base64.b64encode(os.urandom(16)).decode()
+        path = f"{address.path}?{address.query}" if address.query else address.path
         self.socket.sendall(
-            f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
         )
         self.stream = self.socket.makefile("rb")

@@ -229,7 +229,7 @@ const define = ({ scenario, arrive, pair, the }) => {
     });
     await ada.page.reload();
     await ada.sees('Hidden: you blocked this person');
-    assert.deepEqual(pages, [null, 'more']);
+    assert.deepEqual(pages.slice(0, 2), [null, 'more']);
   });
 
   scenario('the members panel says both who is there and what they say of themselves', async () => {

@@ -211,6 +211,8 @@ stage('what people are told of', ({ scenario, arrive, pair }) => {
     assert.deepEqual(await all(), ['None of them is']);
     // The one in sight is closed: nobody has to say so.
     await tabs.splice(1, 1)[0].close();
+    const locks = () => tabs[0].evaluate(async () => (await navigator.locks.query()).held.map(({ name }) => name));
+    await until('its lock is gone', async () => !(await locks()).some((name) => name.endsWith('.in-sight')));
     await comes('Gone with its tab');
     await until('one shows it', async () => (await all()).includes('Gone with its tab'));
     await soon();

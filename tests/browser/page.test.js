@@ -81,6 +81,7 @@ stage('the page', ({ scenario, arrive, pair, the }) => {
         assert.equal(await kept(), 1);
       };
       await begin();
+      await ada.quiet();
       await ada.call('POST', 'auth/logout', {});
       await ada.page.getByText('Your session was ended.').waitFor();
       assert.equal(await kept(), 0);

@@ -19,3 +19,4 @@ pub mod redis;
 pub mod secrets;
 pub mod seed;
 pub mod sim;
+pub mod stalls;

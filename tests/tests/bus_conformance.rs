@@ -28,7 +28,14 @@ fn local(queue: usize) -> Nodes {
 
 /// Tests that share servers have a prefix each.
 fn node(url: String, prefix: &str, queue: usize) -> Arc<dyn Bus> {
-    let config = RedisConfig { linger: LINGER, queue, prefix: prefix.into(), ..RedisConfig::new(url) };
+    let config = RedisConfig {
+        linger: LINGER,
+        queue,
+        prefix: prefix.into(),
+        // Nothing here is about calls that take long; a busy machine may hold one up.
+        command_timeout: Duration::from_secs(15),
+        ..RedisConfig::new(url)
+    };
     Arc::new(RedisBus::start(config).unwrap())
 }
 

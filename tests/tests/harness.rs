@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use starling_tests::{
@@ -13,11 +19,16 @@ use starling_tests::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    task::JoinHandle,
 };
 
 /// A server that answers every request with its name.
-async fn named(name: &'static str) -> (String, tokio::task::JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+async fn named(name: &'static str) -> (String, JoinHandle<()>) {
+    named_at("127.0.0.1:0", name).await
+}
+
+async fn named_at(address: &str, name: &'static str) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serve = async move {
         loop {
@@ -54,6 +65,46 @@ async fn the_load_balancer_sends_sockets_to_gateways_and_the_rest_to_apis_and_ca
     for _ in 0..10 {
         assert_eq!(rest.get("me").await.unwrap().body, "other", "{}", nginx.log());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_load_balancer_asks_an_api_node_that_is_just_back_before_it_says_that_nobody_answers() {
+    let ((api, one), (other, two)) = (named("api").await, named("other").await);
+    let nginx = Nginx::start(&[], &[&api, &other]).await.unwrap();
+    // By connections of their own, so that each worker gets some.
+    let all_say = async |name: &str| {
+        for _ in 0..20 {
+            let answer = Rest::new(&nginx.url(), None).unwrap().get("me").await.unwrap();
+            assert_eq!(answer.body, name, "{}", nginx.log());
+        }
+    };
+    one.abort();
+    let _ = one.await;
+    all_say("other").await;
+    let _one = named_at(&api, "api").await;
+    two.abort();
+    let _ = two.await;
+    all_say("api").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_load_balancer_sends_a_post_once_that_a_node_may_have_done() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    // Reads what it is asked, and goes without a word.
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let read = socket.read(&mut [0; 4096]).await.unwrap_or_default();
+            count.fetch_add(usize::from(read > 0), Ordering::Relaxed);
+        }
+    });
+    let nginx = Nginx::start(&[], &[&address]).await.unwrap();
+    let rest = Rest::new(&nginx.url(), None).unwrap();
+    let answer = rest.post("conversations", serde_json::json!({})).await.unwrap();
+    assert_eq!((answer.problem().unwrap(), asked.load(Ordering::Relaxed)), ((503, "unavailable".into()), 1));
 }
 
 #[tokio::test]

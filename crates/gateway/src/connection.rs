@@ -31,6 +31,9 @@ use crate::{
     transport::{End, Inbound, Transport},
 };
 
+/// A client that answers so many heartbeats with nothing at all is gone.
+const UNANSWERED: u32 = 2;
+
 /// An authenticated socket and what is under way on it.
 pub(crate) struct Connection<T> {
     node: Arc<Node>,
@@ -44,6 +47,9 @@ pub(crate) struct Connection<T> {
     /// The next write carries a WebSocket ping.
     ping_due: bool,
     last_inbound: Instant,
+    /// Heartbeats since then. Counted, not told by the time: a node that stood still for some of them has not listened,
+    /// and what the client said meanwhile is still to be read.
+    unanswered: u32,
     /// Something was read since the last write: of two that are ready, it is the other one's turn.
     read_last: bool,
 }
@@ -63,6 +69,7 @@ impl<T: Transport> Connection<T> {
             next_heartbeat: now + heartbeat,
             ping_due: false,
             last_inbound: now,
+            unanswered: 0,
             read_last: false,
         };
         connection.greet(&started);
@@ -135,9 +142,10 @@ impl<T: Transport> Connection<T> {
         }
         if now >= self.next_heartbeat {
             // While commands pile up the socket is not read: that is our silence, not the client's.
-            if now >= self.silent_after() && reads(&self.link) {
+            if self.unanswered >= UNANSWERED && !self.is_mute() && reads(&self.link) {
                 return Err(End::Close(CloseCode::HeartbeatTimeout));
             }
+            self.unanswered = self.unanswered.saturating_add(1);
             self.next_heartbeat = now + self.node.config.heartbeat;
             self.ping_due = true;
             self.push_event(&Event::plain(EventType::Heartbeat, serde_json::json!({})), Class::Ephemeral);
@@ -145,15 +153,19 @@ impl<T: Transport> Connection<T> {
         Ok(())
     }
 
-    /// Two missed heartbeats, and a little for the way. Whoever can say nothing is never silent: there only a write
-    /// that nobody takes shows a dead client.
+    /// Whoever can say nothing (on a stream of events) is never silent: there only a write that nobody takes shows a dead
+    /// client.
+    fn is_mute(&self) -> bool {
+        self.link.mark.is_some()
+    }
+
     fn silent_after(&self) -> Instant {
-        let heard = if self.link.mark.is_some() { Instant::now() } else { self.last_inbound };
-        heard + self.node.config.heartbeat * 2
+        let heard = if self.is_mute() { Instant::now() } else { self.last_inbound };
+        heard + self.node.config.heartbeat * UNANSWERED
     }
 
     async fn read(&mut self, inbound: Inbound) -> std::result::Result<(), End> {
-        self.last_inbound = Instant::now();
+        (self.last_inbound, self.unanswered) = (Instant::now(), 0);
         self.read_last = true;
         match inbound {
             Inbound::Text(text) => {

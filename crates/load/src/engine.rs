@@ -2,7 +2,7 @@
 //! recorded, and the report written. Ctrl-C ends the scenario, not the report; a second one does not wait
 //! for what is under way either.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use parking_lot::Mutex;
@@ -173,28 +173,41 @@ async fn with_target(
     .with_figures())
 }
 
-/// Plays the scenario; chaos goes on beside it, from when its load begins until its load ends.
+/// Plays the scenario; chaos goes on beside it, from when its load begins until its load ends, and what it took away is
+/// back.
 async fn disturbed(stage: &Stage, nodes: Option<&mut Nodes>) -> Result<()> {
     let (Some(chaos), Some(nodes)) = (&stage.plan.chaos, nodes) else {
         return scenario::play(stage).await;
     };
     let sockets = stage.plan.sockets() > 0;
+    let begun = Cell::new(false);
     let chaos = async {
         // The sender lives as long as the run.
         let _ = stage.run.loading.subscribe().wait_for(|loading| *loading).await;
+        begun.set(true);
         disturb(&stage.run, nodes, chaos, stage.plan.seed, sockets).await
     };
     let playing = scenario::play(stage);
-    tokio::pin!(playing, chaos);
+    tokio::pin!(playing);
+    let mut chaos = Box::pin(chaos);
+    // The load goes on with the nodes that are left, and the report says so.
+    let told = |done: Result<()>| {
+        if let Err(error) = done {
+            stage.run.breaks(format!("{error:#}"));
+        }
+    };
     let mut chaotic = true;
     loop {
         tokio::select! {
-            played = &mut playing => return played,
-            done = &mut chaos, if chaotic => {
-                // The load goes on with the nodes that are left, and the report says so.
-                if let Err(error) = done {
-                    stage.run.breaks(format!("{error:#}"));
+            played = &mut playing => {
+                // A node that is still away belongs to the report, weight and all.
+                if chaotic && begun.get() && played.is_ok() {
+                    told(chaos.await);
                 }
+                return played;
+            }
+            done = &mut chaos, if chaotic => {
+                told(done);
                 chaotic = false;
             }
         }

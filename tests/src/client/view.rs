@@ -395,6 +395,7 @@ impl View {
             }
         }
         timeline.cursor = to;
+        timeline.pages.push((page.from, to));
     }
 }
 

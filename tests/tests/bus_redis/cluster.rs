@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use bus::{Bus, BusError, BusStatus, Incoming, NodePresence, Topic, redis::RedisBus};
+use bus::{
+    Bus, BusError, BusStatus, Incoming, NodePresence, Topic,
+    redis::{RedisBus, RedisConfig},
+};
 use bytes::Bytes;
 use protocol::{NodeId, PresenceState, UserId};
 use starling_tests::{
@@ -12,7 +15,7 @@ use starling_tests::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::{FAILOVER, HANGS, config, down, pair, recovered, whole};
+use crate::{FAILOVER, HANGS, config, down, pair, pair_of, recovered, whole};
 
 async fn slot(cluster: &RedisCluster, topic: Topic) -> u16 {
     cluster.slot(&format!("test:{topic}")).await.unwrap()
@@ -73,7 +76,9 @@ async fn topics_keys_and_presence_are_spread_over_the_masters() {
 async fn a_slot_that_moves_while_events_flow_costs_lost_and_no_order() {
     let cluster = RedisCluster::start().await.unwrap();
     let topics: Vec<Topic> = (0..20).map(|_| topic()).collect();
-    let (a, mut ear, b) = pair(cluster.url(), &topics).await;
+    // A server that is held up for a moment is not what this is about.
+    let patient = || RedisConfig { command_timeout: HANGS, ..config(cluster.url()) };
+    let (a, mut ear, b) = pair_of([patient(), patient()], &topics).await;
     b.put("key", Bytes::from_static(b"value"), SOON * 6).await.unwrap();
     let publisher = b.clone();
     let published = topics.clone();

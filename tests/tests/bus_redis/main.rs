@@ -37,7 +37,11 @@ fn node(url: String) -> Arc<dyn Bus> {
 
 /// Two nodes that work; the first one listens to the topics.
 async fn pair(url: String, topics: &[Topic]) -> (Arc<dyn Bus>, Ear, Arc<dyn Bus>) {
-    let (a, b) = (node(url.clone()), node(url));
+    pair_of([config(url.clone()), config(url)], topics).await
+}
+
+async fn pair_of(configs: [RedisConfig; 2], topics: &[Topic]) -> (Arc<dyn Bus>, Ear, Arc<dyn Bus>) {
+    let [a, b] = configs.map(|config| -> Arc<dyn Bus> { Arc::new(RedisBus::start(config).unwrap()) });
     let mut ear = Ear::of(&a);
     // Each attempt is a reference, of which one is to be left.
     let mut attempts = 0;

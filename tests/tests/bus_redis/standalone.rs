@@ -161,7 +161,7 @@ async fn a_wrong_password_is_told_as_a_refusal() {
     let server = Redis::start_with(&["--requirepass", "right"]).await.unwrap();
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", server.port());
     for bad in [url("wrong"), server.url()] {
-        let bus = RedisBus::start(RedisConfig::new(bad)).unwrap();
+        let bus = RedisBus::start(crate::config(bad)).unwrap();
         let topic = topic();
         for refused in [
             bus.subscribe(&[topic]).await.unwrap_err(),
@@ -174,7 +174,7 @@ async fn a_wrong_password_is_told_as_a_refusal() {
         }
         assert_eq!(*bus.status().borrow(), BusStatus::Down);
     }
-    let right: Arc<dyn Bus> = Arc::new(RedisBus::start(RedisConfig::new(url("right"))).unwrap());
+    let right: Arc<dyn Bus> = Arc::new(RedisBus::start(crate::config(url("right"))).unwrap());
     up(&right).await;
     assert!(right.describe().await.unwrap().starts_with("redis "));
 }
@@ -221,7 +221,7 @@ async fn without_permission_for_the_channels_the_bus_is_down_and_says_why() {
         .await
         .unwrap();
     let url = format!("redis://limited:secret@127.0.0.1:{}", server.port());
-    let bus = RedisBus::start(RedisConfig::new(url)).unwrap();
+    let bus = RedisBus::start(crate::config(url)).unwrap();
     let refused = bus.subscribe(&[topic()]).await;
     assert!(matches!(refused, Err(BusError::Refused(_))), "{refused:?}");
     assert!(matches!(bus.publish(&[(topic(), Bytes::new())]).await, Err(BusError::Refused(_))));

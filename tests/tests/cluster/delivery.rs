@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use starling_tests::cluster::{Cluster, Person};
 use tokio::task::JoinSet;
 
-use crate::world::{agree, devices, ensure_one_by_one, on_each_gateway, people, scenarios, texts};
+use crate::world::{agree, devices, ensure_each_once, on_each_gateway, people, scenarios, texts};
 
 scenarios! {
     on_a_cluster: [
@@ -43,7 +43,7 @@ async fn a_message_arrives_at_every_device_of_both_on_every_node(cluster: &mut C
     }
     let truth = agree(&ben, id, all()).await?;
     ensure!(texts(&truth).len() == anns.len() + bens.len(), "{truth:?}");
-    all().try_for_each(|device| ensure_one_by_one(device, id))
+    all().try_for_each(|device| ensure_each_once(device, id))
 }
 
 async fn the_load_balancer_spreads_devices_over_the_gateways_and_they_all_hear(cluster: &mut Cluster) -> Result<()> {
@@ -62,7 +62,7 @@ async fn the_load_balancer_spreads_devices_over_the_gateways_and_they_all_hear(c
     try_join_all(sending).await?;
     let truth = agree(&ben, id, &all).await?;
     ensure!(texts(&truth).len() == all.len(), "{truth:?}");
-    all.iter().try_for_each(|device| ensure_one_by_one(device, id))
+    all.iter().try_for_each(|device| ensure_each_once(device, id))
 }
 
 /// So many people in one group.
@@ -102,7 +102,7 @@ async fn fifty_concurrent_senders_are_seen_in_one_dense_order_by_every_reader(cl
     ensure!(truth.values().skip(1).all(|message| acknowledged.contains(&message.id)), "{truth:?}");
     let numbers: Vec<_> = truth.values().skip(1).map(|message| message.number).collect();
     ensure!(numbers == (1..=(50 * EACH) as u64).collect::<Vec<_>>(), "not dense: {numbers:?}");
-    all().try_for_each(|device| ensure_one_by_one(device, id))
+    all().try_for_each(|device| ensure_each_once(device, id))
 }
 
 /// Puts lists of devices together.
@@ -137,7 +137,7 @@ async fn a_gateway_that_is_started_late_serves_a_resume_and_what_follows(cluster
     let truth = agree(&ben, id, anns.iter().chain([&bens, &another])).await?;
     ensure!(texts(&truth).len() == 22, "{truth:?}");
     ensure!(bens.view().repeats == 0, "{}", bens.summary());
-    anns.iter().try_for_each(|device| ensure_one_by_one(device, id))
+    anns.iter().try_for_each(|device| ensure_each_once(device, id))
 }
 
 async fn a_conversation_made_after_the_sockets_connected_is_followed_on_every_device(

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use starling_tests::cluster::Cluster;
 
-use crate::world::{agree, devices, done, ensure_one_by_one, people, refusal, scenarios, texts};
+use crate::world::{agree, devices, done, ensure_each_once, people, refusal, scenarios, texts};
 
 scenarios! {
     on_a_cluster: [
@@ -47,7 +47,7 @@ async fn the_same_client_id_over_rest_and_sockets_at_once_is_one_message(cluster
     }
     let truth = agree(&ben, id, anns.iter().chain(&bens)).await?;
     ensure!(texts(&truth).len() == ROUNDS && truth.len() == ROUNDS + 1, "{truth:?}");
-    anns.iter().chain(&bens).try_for_each(|device| ensure_one_by_one(device, id))
+    anns.iter().chain(&bens).try_for_each(|device| ensure_each_once(device, id))
 }
 
 async fn the_same_client_id_with_another_text_is_a_conflict(cluster: &mut Cluster) -> Result<()> {

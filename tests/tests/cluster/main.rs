@@ -18,6 +18,7 @@ mod ends;
 mod epoch;
 mod erasing;
 mod idempotency;
+mod kept;
 mod list;
 mod lost_events;
 mod markers;

@@ -67,15 +67,20 @@ pub(crate) async fn id_of(node: &Node) -> Result<String> {
     Ok(this["id"].as_str().context("an id")?.to_owned())
 }
 
-/// Waits until a call answers as wanted.
+/// Waits until a call answers as wanted; the answer. Any other one may miss a node that took too long to be heard.
 pub(crate) async fn until(node: &Node, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-    eventually(path, SOON, async || {
+    let answered = eventually(path, SOON, async || {
         let answer = get(node, path).await?;
         ensure!(wanted(&answer), "{path}: {answer}");
-        anyhow::Ok(())
-    })
-    .await;
-    get(node, path).await
+        anyhow::Ok(answer)
+    });
+    Ok(answered.await)
+}
+
+/// Whether the answer has so many nodes, all of them ready, and every one that is there was heard.
+pub(crate) fn all_ready(answer: &Value, count: usize) -> bool {
+    let ready = |nodes: &Vec<Value>| nodes.len() == count && nodes.iter().all(|node| node["ready"] == true);
+    answer["nodes"].as_array().is_some_and(ready) && answer["silent"] == json!([])
 }
 
 /// Waits until the trace of a message has this verdict.
@@ -92,17 +97,17 @@ async fn each_node_answers_for_all_and_nobody_without_the_token(cluster: &mut Cl
         device.reaches(id, 1).await?;
     }
     for node in nodes(cluster) {
-        let answer =
-            until(node, "nodes", |answer| answer["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3)).await?;
-        ensure!(answer["silent"] == json!([]) && answer["others_asked"] == true, "{answer}");
+        let answer = until(node, "nodes", |answer| all_ready(answer, 3)).await?;
+        ensure!(answer["others_asked"] == true, "{answer}");
         let nodes = answer["nodes"].as_array().context("nodes")?;
         let role = |wanted: &str| nodes.iter().filter(|node| node["role"] == wanted).count();
         ensure!((role("gateway"), role("api")) == (2, 1), "{answer}");
         let connections = |node: &Value| node["gateway"]["connections"].as_u64();
         ensure!(nodes.iter().filter_map(connections).collect::<Vec<_>>() == [1, 1], "{answer}");
-        ensure!(nodes.iter().all(|node| node["ready"] == true && node["version"].is_string()), "{answer}");
-        let heads = get(node, &format!("conversations/{id}/heads")).await?;
-        ensure!(heads["head"] == 1 && heads["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2), "{heads}");
+        ensure!(nodes.iter().all(|node| node["version"].is_string()), "{answer}");
+        let both = |heads: &Value| heads["nodes"].as_array().is_some_and(|nodes| nodes.len() == 2);
+        let heads = until(node, &format!("conversations/{id}/heads"), both).await?;
+        ensure!(heads["head"] == 1, "{heads}");
         let calls = [
             ("GET", "nodes"),
             ("GET", "trace"),
@@ -273,8 +278,9 @@ async fn a_node_that_an_operator_drains_lets_its_connections_go_and_runs_on(clus
     let id = ann.group("plans", &[&ben]).await?;
     let device = ben.connect().await?;
     device.reaches(id, 1).await?;
-    let on_first = get(&cluster.gateways[0], "nodes").await?;
-    let busy = on_first["nodes"].as_array().into_iter().flatten().find(|node| node["gateway"]["connections"] == 1);
+    // By the one that is asked to drain it: it has to know that another one can take them.
+    let answer = until(&cluster.apis[0], "nodes", |answer| all_ready(answer, 3)).await?;
+    let busy = answer["nodes"].as_array().into_iter().flatten().find(|node| node["gateway"]["connections"] == 1);
     let busy = busy.context("the node of ben's connection")?;
     let (listen, id_of_busy) = (busy["listen"].clone(), busy["id"].as_str().context("an id")?);
     let api = &cluster.apis[0];

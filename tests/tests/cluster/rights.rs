@@ -15,7 +15,7 @@ use starling_tests::{
 };
 
 use crate::{
-    operators::get,
+    operators::{all_ready, until},
     rolling::restart,
     world::{agree, all_hear, on_each_gateway, people, say, scenarios, tell},
 };
@@ -110,9 +110,8 @@ async fn nodes_need_no_more_rights_than_operators_are_told(cluster: &mut Cluster
     ann.rest.delete(&format!("conversations/{room}")).await?.done()?;
 
     // What operators do.
-    let nodes = get(&cluster.apis[0], "nodes").await?;
     let count = cluster.gateways.len() + cluster.apis.len();
-    ensure!(nodes["nodes"].as_array().is_some_and(|nodes| nodes.len() == count), "{nodes}");
+    until(&cluster.apis[0], "nodes", |answer| all_ready(answer, count)).await?;
     let secret = cluster.secret().to_owned();
     let env = [("DATABASE_URL", database_url.as_str()), ("REDIS_URL", &redis_url), ("STARLING_JWT_SECRET", &secret)];
     for command in [["check"], ["migrate"]] {

@@ -9,7 +9,7 @@ use starling_tests::{
     cluster::{Cluster, Person},
 };
 
-use crate::world::{agree, ensure_one_by_one, on_each_gateway, people, refusal, say, scenarios, tell, told};
+use crate::world::{agree, all_hear, ensure_each_once, on_each_gateway, people, refusal, say, scenarios, tell, told};
 
 scenarios! {
     on_a_cluster_of_two_apis: [
@@ -71,7 +71,7 @@ async fn reactions_that_race_end_the_same_for_everybody(cluster: &mut Cluster) -
     let counts: Vec<_> = reactions.iter().map(|reaction| (reaction.emoji.as_str(), reaction.count)).collect();
     ensure!(counts.len() == 2 && counts.contains(&(THUMB, 2)) && counts.contains(&(PARTY, 3)), "{counts:?}");
     for devices in &all {
-        ensure_one_by_one(&devices[0], id)?;
+        ensure_each_once(&devices[0], id)?;
         // Each event says who did what, and never whether it was the reader.
         for event in told(&devices[0].view(), "reaction.added") {
             ensure!(event["reaction"]["user_id"].is_string() && event["reaction"]["emoji"].is_string(), "{event}");
@@ -145,13 +145,14 @@ async fn replies_and_threads_follow_what_they_belong_to(cluster: &mut Cluster) -
     let fields = json!({"conversation_id": id, "content": "?", "client_id": "late", "reply_to_id": root.id});
     let reply = all[0].command("message.send", fields).await?;
     refusal(&reply)?;
-    all.iter().try_for_each(|device| ensure_one_by_one(device, id))
+    all.iter().try_for_each(|device| ensure_each_once(device, id))
 }
 
 async fn pins_are_the_same_for_everybody(cluster: &mut Cluster) -> Result<()> {
     let [ann, ben] = people(cluster, ["ann", "ben"]).await?;
     let (anns, bens) = (on_each_gateway(cluster, &ann).await?, on_each_gateway(cluster, &ben).await?);
     let id = ann.group("plans", &[&ben]).await?;
+    all_hear(&ann, id, anns.iter().chain(&bens)).await?;
     let mut messages = Vec::new();
     for number in 0..3 {
         messages.push(say(&ben, id, &format!("text {number}"), json!({})).await?);
@@ -170,7 +171,7 @@ async fn pins_are_the_same_for_everybody(cluster: &mut Cluster) -> Result<()> {
     for person in [&ann, &ben] {
         ensure!(pins(person, id).await? == pinned, "{} sees other pins", person.name);
     }
-    bens.iter().try_for_each(|device| ensure_one_by_one(device, id))
+    bens.iter().try_for_each(|device| ensure_each_once(device, id))
 }
 
 async fn pins(person: &Person, id: protocol::ConversationId) -> Result<Vec<protocol::MessageId>> {

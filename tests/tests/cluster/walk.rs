@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    operators::{call, get, id_of, until},
+    operators::{all_ready, call, get, id_of, until},
     rolling::restart,
     world::{agree, people, scenarios},
 };
@@ -118,7 +118,7 @@ async fn an_operator_scales_drains_rolls_and_repairs_under_load(cluster: &mut Cl
     cluster.gateways[3].restart().await?;
     cluster.gateways[3].ready().await?;
     haproxy.up(&cluster.gateways[3]).await?;
-    until(&cluster.apis[0], "nodes", |answer| gateways_of(answer).len() == 4).await?;
+    until(&cluster.apis[0], "nodes", |answer| gateways_of(answer).len() == 4 && all_ready(answer, 6)).await?;
 
     // One is drained: its connections are on others, then it is stopped and comes back.
     let address = cluster.gateways[0].address().to_owned();
@@ -211,8 +211,8 @@ async fn what_is_left_to_see(
     ensure!(connections as u64 == everybody && resumes > 0.0, "{connections} connections, {resumes} resumes");
     let last = writer.send(room, "the last one").await?;
     let path = format!("trace?user={}&message={}", ben.id, last.id);
-    let trace = until(&cluster.gateways[2], &path, |trace| trace["verdict"]["code"] == "written").await?;
-    ensure!(trace["nodes"].as_array().is_some_and(|nodes| nodes.len() == 6), "{trace}");
+    let all = |trace: &Value| trace["nodes"].as_array().is_some_and(|nodes| nodes.len() == 6);
+    until(&cluster.gateways[2], &path, |trace| trace["verdict"]["code"] == "written" && all(trace)).await?;
     get(&cluster.apis[1], &format!("conversations/{room}/heads")).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use starling_tests::{
 use crate::{
     logs::Logs,
     stage::{Stage, nodes, on_a_cluster_with},
-    world::ensure_one_by_one,
+    world::ensure_each_once,
 };
 
 /// Topics of conversations and users; the probes of nodes are left alone, or every node would be degraded.
@@ -43,7 +43,7 @@ async fn with(name: &str, faults: MessageFaults, met: fn(&Counts) -> u64) {
             talk.goes_on(60).await?;
             stage.whole(talk, PROMPT).await?;
             for device in &stage.devices {
-                ensure_one_by_one(device, stage.id)?;
+                ensure_each_once(device, stage.id)?;
             }
             stage.ensure_nobody_noticed()?;
             let times = total(cluster, met)? - before;

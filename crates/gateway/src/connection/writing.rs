@@ -68,7 +68,7 @@ impl<T: Transport> Connection<T> {
         self.node.metrics.bytes_sent.inc_by(bytes);
         if !is_roomy || is_busy(&self.link) {
             // It takes what we say, and cannot be heard just now.
-            self.last_inbound = Instant::now();
+            (self.last_inbound, self.unanswered) = (Instant::now(), 0);
         }
         match (written, close) {
             (Ok(()), None) => Ok(()),

@@ -1,5 +1,7 @@
 //! Who gets which event.
 
+use std::time::{Duration, Instant};
+
 use protocol::{AddParticipants, EditMessage, History, Limits};
 use serde_json::json;
 
@@ -211,13 +213,27 @@ async fn markers_that_wait_for_their_write_hold_up_nothing_else_and_are_not_take
     let mut socket = world.live(&ben).await;
     let marker = json!({"type": "receipt.delivered", "conversation_id": room, "seq": sent.seq});
     let mut markers = Vec::new();
-    for _ in 0..40 {
-        markers.push(json!(socket.command(marker.clone()).await));
+    for attempt in 0.. {
+        let start = Instant::now();
+        let mut these = Vec::new();
+        for _ in 0..40 {
+            these.push(json!(socket.command(marker.clone()).await));
+        }
+        let client_id = format!("c{attempt}");
+        let send = json!({"type": "message.send", "conversation_id": room, "client_id": client_id, "content": "hi"});
+        assert_eq!(socket.ask(send).await["ok"], true);
+        let answered = socket.seen(|frame| these.contains(&frame["ref"])).len();
+        markers.extend(these);
+        if answered < 32 {
+            break;
+        }
+        // They are written after a second: a machine that was held up for as long proves nothing.
+        let took = start.elapsed();
+        assert!(
+            took > Duration::from_millis(900) && attempt < 5,
+            "{answered} markers were answered first, in {took:?}"
+        );
     }
-    let send = json!({"type": "message.send", "conversation_id": room, "client_id": "c", "content": "hi"});
-    assert_eq!(socket.ask(send).await["ok"], true);
-    let answered = socket.seen(|frame| markers.contains(&frame["ref"])).len();
-    assert!(answered < 32, "{answered} markers were answered first");
     for _ in 0..600 {
         markers.push(json!(socket.command(marker.clone()).await));
     }

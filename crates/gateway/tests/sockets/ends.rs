@@ -106,6 +106,21 @@ async fn a_silent_client_is_closed_and_a_reading_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_node_that_stood_still_listens_before_it_gives_a_client_up() {
+    let config = GatewayConfig { heartbeat: Duration::from_millis(300), ..GatewayConfig::default() };
+    let world = World::with(config, patient()).await;
+    let ada = world.user("ada").await;
+    let mut socket = world.live(&ada).await;
+    for _ in 0..3 {
+        socket.until(|frame| frame["type"] == "heartbeat").await;
+        // The node too, which runs on this very thread: as long as no living client is silent.
+        std::thread::sleep(Duration::from_millis(800));
+    }
+    socket.until(|frame| frame["type"] == "heartbeat").await;
+    socket.settle().await;
+}
+
+#[tokio::test]
 async fn who_does_not_read_is_cut_off_and_delays_nobody() {
     let config = GatewayConfig { outbox_bytes: 64 * 1024, ..GatewayConfig::default() };
     let world = World::with(config, patient()).await;

@@ -135,7 +135,8 @@ async fn a_new_profile_is_told_to_who_watches_and_to_ones_own_devices_on_every_n
 
 #[tokio::test]
 async fn a_reload_is_not_told_and_flapping_is_told_at_most_once_per_pause() {
-    let presence = PresenceConfig { pause: Duration::from_secs(2), ..quick().presence };
+    let pause = Duration::from_secs(2);
+    let presence = PresenceConfig { pause, grace: Duration::from_secs(5), ..quick().presence };
     let world = world(GatewayConfig { presence, ..quick() }).await;
     let (ada, ben) = (world.user("ada").await, world.user("ben").await);
     world.room(&ada, &[&ben]).await;
@@ -160,8 +161,9 @@ async fn a_reload_is_not_told_and_flapping_is_told_at_most_once_per_pause() {
         sleep(Duration::from_millis(300)).await;
     }
     socket.settle().await;
-    let events = states(&socket, &ben).len();
-    assert!((1..=3).contains(&events), "{events} events in five seconds");
+    let (events, took) = (states(&socket, &ben).len(), start.elapsed());
+    let most = 1 + took.div_duration_f64(pause) as usize;
+    assert!((1..=most).contains(&events), "{events} events in {took:?}");
     // Whatever was told in between, the end is right.
     set(&mut device, "away", None).await;
     let last = timeout(DEADLINE, async {
@@ -290,8 +292,10 @@ async fn what_is_on_the_screens_is_known_and_ends_with_the_connection() {
 
 #[tokio::test]
 async fn the_users_of_a_node_that_is_killed_are_offline_when_its_lease_ends() {
-    let world = world(quick()).await;
-    let presence = PresenceConfig { recheck: Duration::from_millis(50), ..quick().presence };
+    // Longer than a busy machine keeps a node from renewing it.
+    let presence = PresenceConfig { lease: Duration::from_secs(4), ..quick().presence };
+    let world = world(GatewayConfig { presence, ..quick() }).await;
+    let presence = PresenceConfig { recheck: Duration::from_millis(50), ..presence };
     let peer = world.peer(GatewayConfig { presence, ..quick() });
     let (ada, ben, cleo) = (world.user("ada").await, world.user("ben").await, world.user("cleo").await);
     world.room(&ada, &[&ben, &cleo]).await;
@@ -302,13 +306,13 @@ async fn the_users_of_a_node_that_is_killed_are_offline_when_its_lease_ends() {
     told(&mut socket, &cleo, "online").await;
     let online = Timestamp::from(time::OffsetDateTime::now_utc());
     // Long enough for the lease to be seen here, and for who is there to be noted.
-    sleep(Duration::from_millis(800)).await;
+    sleep(Duration::from_secs(2)).await;
     let start = Instant::now();
     peer.kill();
     let event = told(&mut socket, &ben, "offline").await;
     let seen: Timestamp = serde_json::from_value(event["data"]["last_seen_at"].clone()).unwrap();
     assert!(seen > online, "{seen:?} is when he came, not when he was last there");
-    assert!(start.elapsed() < Duration::from_secs(4), "after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(9), "after {:?}", start.elapsed());
     sleep(Duration::from_millis(500)).await;
     socket.settle().await;
     assert_eq!(states(&socket, &cleo), ["online"], "she is here too");

@@ -33,7 +33,7 @@ fn script(folder: &Path, first: &str, url: &str) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_started_disturbed_and_in_the_report() {
-    let args = "--rate 50 --seconds 4 --chaos every=0.5s,kinds=restart+drain";
+    let args = "--rate 50 --seconds 10 --chaos every=0.5s,kinds=restart+drain";
     let (code, report, said) = played("", args).await;
     assert_eq!((code, report.verdict.faults), (0, Counts::default()), "{said}");
     let events: Vec<_> = report.verdict.by_event.iter().map(|part| part.event.as_str()).collect();
@@ -41,6 +41,15 @@ async fn nodes_are_started_disturbed_and_in_the_report() {
     assert!(report.marks.iter().any(|mark| mark.what == "server is back"), "{said}");
     assert_eq!(report.processes[0].name, "server", "{said}");
     assert!(report.processes[0].most_rss_bytes > 0, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_away_when_the_load_ends_comes_back_before_the_report() {
+    // Killed after a second, and away for two.
+    let (code, report, said) = played("", "--rate 10 --seconds 2 --chaos every=1s,kinds=kill").await;
+    assert_eq!((code, report.verdict.faults), (0, Counts::default()), "{said}");
+    assert!(report.marks.iter().any(|mark| mark.what == "server is back"), "{said}");
+    assert!(report.processes[0].pss_bytes.contains_key("end"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

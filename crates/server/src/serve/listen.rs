@@ -4,6 +4,7 @@
 //! [`Patience`] and no longer, whoever closes.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     task::{Context, Poll, Waker},
@@ -11,7 +12,13 @@ use std::{
 };
 
 use axum::{Router, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
@@ -34,6 +41,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// So many connections are accepted in a row; then it is others' turn: each brings a handshake's work, and the events
 /// of those who are connected wait behind it.
 const IN_A_ROW: u32 = 8;
+
+/// A connection that was kept open is served for so long after the listener was closed. A proxy may just have sent a call
+/// on it: closed at once, that call would be lost, and a POST is not sent again by who cannot know whether it was
+/// done. Each answer says meanwhile that it is the connection's last.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// After a failure to accept (no file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -94,8 +106,8 @@ impl Patience {
     fn apply(self, _: &TcpStream) {}
 }
 
-/// Accepts until `stop`; then closes the listener and lets each connection finish the request it is in. The
-/// connections' tasks are in `tracker`; sockets that were upgraded are not.
+/// Accepts until `stop`; then closes the listener and lets each connection finish the request it is in, or one more that
+/// comes within a second ([`LINGER`]). The connections' tasks are in `tracker`; sockets that were upgraded are not.
 pub(super) async fn accept(
     listener: TcpListener,
     router: Router,
@@ -136,9 +148,17 @@ pub(super) async fn accept(
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
     // Without it, small events wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
+    let ending = stop.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let (answering, ending) = (router.clone().oneshot(request), ending.clone());
+        async move {
+            let mut answer = answering.await?;
+            if ending.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -146,9 +166,14 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(serving);
+    let lingered = async {
+        stop.cancelled().await;
+        sleep(LINGER).await;
+    };
     let ended = tokio::select! {
+        biased;
         ended = serving.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = lingered => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

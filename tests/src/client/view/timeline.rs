@@ -15,6 +15,8 @@ pub struct Timeline {
     pub messages: BTreeMap<Seq, Message>,
     /// Every change in the order it was applied: its seq, what it was, which message.
     pub applied: Vec<(Seq, ChangeType, MessageId)>,
+    /// Which changes came as pages: above the first seq, up to the second. Of those it has each message's last one.
+    pub pages: Vec<(Seq, Seq)>,
     /// The user was removed, or it was deleted for everybody.
     pub gone: bool,
     /// Threads as the server last told them, by their root.

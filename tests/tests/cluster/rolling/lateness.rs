@@ -3,13 +3,17 @@
 //!
 //! Late counts from the moment at which the first device has the message.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use protocol::{ConversationId, Message, Seq};
 use starling_tests::{
     audit::{Entry, Happened},
     client::Client,
+    stalls,
 };
 
 /// What a message may take beyond that, on a machine that does other things.
@@ -64,7 +68,13 @@ impl Device {
 }
 
 /// Prints how late messages were, and fails where that is more than a device's own absence and a little.
-pub(super) fn ensure_none(id: ConversationId, truth: &BTreeMap<Seq, Message>, all: &[Client]) -> Result<()> {
+/// `start` is where the devices' logs begin. What this program stood still is nobody's absence, and no lateness either.
+pub(super) fn ensure_none(
+    id: ConversationId,
+    truth: &BTreeMap<Seq, Message>,
+    all: &[Client],
+    start: Instant,
+) -> Result<()> {
     let devices: Vec<_> = all.iter().map(|device| Device::of(id, &device.take_log())).collect();
     let (mut connected, mut moved) = (Vec::new(), Vec::new());
     // Seq 1 is the beginning, which devices learn of in other ways.
@@ -74,9 +84,10 @@ pub(super) fn ensure_none(id: ConversationId, truth: &BTreeMap<Seq, Message>, al
         let first = came.iter().min().copied().context("no devices")?;
         for (number, (device, at)) in devices.iter().zip(came).enumerate() {
             let (late, away) = (at.saturating_sub(first), device.away(first, at));
+            let stood = stalls::within(start + first, start + at);
             ensure!(
-                late <= away + ALLOWANCE,
-                "{seq} was {late:?} late on device {number}, which was away for {away:?}"
+                late <= away + stood + ALLOWANCE,
+                "{seq} was {late:?} late on device {number}, which was away for {away:?}; all stood still for {stood:?}"
             );
             if away.is_zero() { connected.push(late) } else { moved.push((late, away)) }
         }
@@ -88,7 +99,10 @@ pub(super) fn ensure_none(id: ConversationId, truth: &BTreeMap<Seq, Message>, al
     println!("  on devices that were moving ({}), beyond the time that this took them:", own.len());
     histogram(&own);
     let longest = moved.iter().map(|(late, _)| *late).max().unwrap_or_default();
-    ensure!(longest <= RECONNECT, "a device was without a connection for so long that a message was {longest:?} late");
+    ensure!(
+        longest <= RECONNECT + stalls::since(start),
+        "a device was without a connection for so long that a message was {longest:?} late"
+    );
     println!("  the latest of all came {longest:.0?} after the first device had it, to one that was moving");
     Ok(())
 }
