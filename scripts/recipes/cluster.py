@@ -1,6 +1,7 @@
 """Gateways and one api node on PostgreSQL and Redis, by scripts/cluster. Ended by its own process, never by name."""
 
 import os
+import random
 import re
 import shlex
 import socket
@@ -16,6 +17,17 @@ END = 300  # seconds until it has ended: the script gives each of its five parts
 
 class Failure(Exception):
     """Why there is no page."""
+
+
+def free_port() -> int:
+    """One that nodes do not take meanwhile, which the system gives free ones: it gives them from 32768 on."""
+    while True:
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+                return found.getsockname()[1]
+            except OSError:
+                continue
 
 
 def end(process: subprocess.Popen) -> None:
@@ -39,9 +51,7 @@ class Cluster:
         self.file = ""
 
     def __enter__(self) -> "Cluster":
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = str(found.getsockname()[1])
+        port = str(free_port())
         settings = {"PORT": port, "GATEWAYS": str(self.gateways), "APIS": "1", "STARLING_BIN": str(self.binary)}
         self.folder = tempfile.TemporaryDirectory(prefix="starling-cluster-of-pages.")
         self.log = Path(self.folder.name) / "log"
