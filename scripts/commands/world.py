@@ -82,8 +82,8 @@ class World:
     def differs(self, step: Step) -> str:
         """What is not as the page shows it; nothing when all of it is."""
         code, output = self.run(self.here(step.text))
-        if code != 0:
-            return f"ended with {code}:\n{output}"
+        if code != 0:  # that has ended the shell
+            raise Failure(f"ended with {code}:\n{output}")
         if step.shown is None:  # in ```sh nothing is
             return ""
         ids = dict(self.ids)

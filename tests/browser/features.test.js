@@ -229,7 +229,9 @@ const define = ({ scenario, arrive, pair, the }) => {
     });
     await ada.page.reload();
     await ada.sees('Hidden: you blocked this person');
-    assert.deepEqual(pages.slice(0, 2), [null, 'more']);
+    // Who connects anew asks anew.
+    assert.deepEqual(pages, Array.from(pages, (_, i) => (i % 2 ? 'more' : null)));
+    assert.ok(pages.length >= 2);
   });
 
   scenario('the members panel says both who is there and what they say of themselves', async () => {

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use starling_tests::{
     client::{Rest, SOON},
     nginx::Nginx,
-    process::{Launch, eventually, temp_dir},
+    process::{Launch, eventually, free_port, temp_dir},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -69,8 +69,11 @@ async fn the_load_balancer_sends_sockets_to_gateways_and_the_rest_to_apis_and_ca
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_load_balancer_asks_an_api_node_that_is_just_back_before_it_says_that_nobody_answers() {
-    let ((api, one), (other, two)) = (named("api").await, named("other").await);
-    let nginx = Nginx::start(&[], &[&api, &other]).await.unwrap();
+    // Ports that nobody is given while one of them is away.
+    let port = || format!("127.0.0.1:{}", free_port().unwrap());
+    let ((api, one), (other, two)) = (named_at(&port(), "api").await, named_at(&port(), "other").await);
+    let gone = port();
+    let nginx = Nginx::start(&[], &[&api, &other, &gone]).await.unwrap();
     // By connections of their own, so that each worker gets some.
     let all_say = async |name: &str| {
         for _ in 0..20 {

@@ -73,11 +73,23 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
         () = node.stop.cancelled() => return,
         _ = timeout(DEADLINE, status.wait_for(|status| *status == BusStatus::Up)) => {}
     }
+    let mut degraded = false;
     for number in 1.. {
         let started = Instant::now();
         let up = *status.borrow_and_update() == BusStatus::Up;
         let heard = async {
-            if !up || !publish(&node, topic, number).await {
+            let event = [(topic, Bytes::from(number.to_string()))];
+            let publish = || {
+                let (bus, event) = (&node.bus, &event);
+                async move { bus.publish(event).await.is_ok() }
+            };
+            let published = match (up, degraded) {
+                (false, _) => false,
+                (true, false) => twice(publish).await,
+                // Nobody is to be told anew, and heads are to be read often.
+                (true, true) => publish().await,
+            };
+            if !published {
                 return Err("the bus is out of reach");
             }
             let heard = timeout(DEADLINE, probe.wait_for(number)).await;
@@ -87,6 +99,7 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
         };
         let flows = heard.await;
         node.set_degraded(flows.err());
+        degraded = flows.is_err();
         let pause = if flows.is_ok() {
             INTERVAL
         } else {
@@ -107,12 +120,25 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
     }
 }
 
-/// Whether the bus took it, at the second attempt at the latest.
-async fn publish(node: &Node, topic: Topic, number: u64) -> bool {
-    let probe = [(topic, Bytes::from(number.to_string()))];
-    if node.bus.publish(&probe).await.is_ok() {
+/// Whether it succeeds, at the second attempt at the latest.
+async fn twice<F: Future<Output = bool>>(attempt: impl Fn() -> F) -> bool {
+    if attempt().await {
         return true;
     }
     sleep(MOMENT).await;
-    node.bus.publish(&probe).await.is_ok()
+    attempt().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_less_than_a_moment_succeeds_and_more_is_not_tried() {
+        let start = Instant::now();
+        let after = |millis| twice(move || async move { start.elapsed() >= Duration::from_millis(millis) });
+        assert!(after(0).await && start.elapsed().is_zero());
+        assert!(after(100).await && start.elapsed() == MOMENT);
+        assert!(!after(10_000).await && start.elapsed() == MOMENT * 2);
+    }
 }

@@ -201,7 +201,7 @@ async fn disturbed(stage: &Stage, nodes: Option<&mut Nodes>) -> Result<()> {
         tokio::select! {
             played = &mut playing => {
                 // A node that is still away belongs to the report, weight and all.
-                if chaotic && begun.get() && played.is_ok() {
+                if chaotic && begun.get() && played.is_ok() && !stage.run.stop.is_cancelled() {
                     told(chaos.await);
                 }
                 return played;

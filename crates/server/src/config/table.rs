@@ -238,8 +238,9 @@ settings! {
         resume_distance: u32 = parse::whole::<0, 1_000_000>, "STARLING_RESUME_DISTANCE", Number, Open, Same("10000");
     }
     "Times" {
-        /// Between two heartbeats; silence of two closes a connection with 4002. For as long any connection, also of
-        /// REST and of the admin port, may take nothing of what is sent to it before the kernel ends it.
+        /// Between two heartbeats; who answers two with nothing is closed with 4002 when the next is due. For as long as two
+        /// of them any connection, also of REST and of the admin port, may take nothing of what is sent to it before
+        /// the kernel ends it.
         heartbeat: Duration = parse::duration::<1_000, 600_000>, "STARLING_HEARTBEAT", Duration, Open, Same("25s");
         /// Within this a socket that was not authenticated at its upgrade says `hello`.
         hello_timeout: Duration = parse::duration::<100, 600_000>, "STARLING_HELLO_TIMEOUT", Duration, Open,

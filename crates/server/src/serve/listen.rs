@@ -21,6 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     task::yield_now,
     time::sleep,
@@ -44,7 +45,8 @@ const IN_A_ROW: u32 = 8;
 
 /// A connection that was kept open is served for so long after the listener was closed. A proxy may just have sent a call
 /// on it: closed at once, that call would be lost, and a POST is not sent again by who cannot know whether it was
-/// done. Each answer says meanwhile that it is the connection's last.
+/// done. Each answer says meanwhile that it is the connection's last, so that those in use run dry; what crosses the end
+/// of one that stayed idle for all of this time is still lost. Within the time that the node gives last requests.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// After a failure to accept (no file descriptors, say).
@@ -128,7 +130,7 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                patience.apply(&stream);
+                let stream = prepared(stream, patience);
                 tracker.spawn(connection(stream, peer, router.clone(), stop.clone()));
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -140,14 +142,22 @@ pub(super) async fn accept(
     }
     // Those that the kernel accepted already: closing the listener would reset them.
     while let Poll::Ready(Ok((stream, peer))) = listener.poll_accept(&mut Context::from_waker(Waker::noop())) {
-        patience.apply(&stream);
+        let stream = prepared(stream, patience);
         tracker.spawn(connection(stream, peer, router.clone(), stop.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+fn prepared(stream: TcpStream, patience: Patience) -> TcpStream {
+    patience.apply(&stream);
     // Without it, small events wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
+    stream
+}
+
+async fn connection<S>(stream: S, peer: SocketAddr, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let ending = stop.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -186,4 +196,65 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+
+    const CALL: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// A connection of a node, which ends when it is told to.
+    fn open(stop: &CancellationToken) -> DuplexStream {
+        let (client, server) = duplex(64 * 1024);
+        let router = Router::new().route("/", get(async || "here"));
+        tokio::spawn(connection(server, SocketAddr::from(([127, 0, 0, 1], 1)), router, stop.clone()));
+        client
+    }
+
+    async fn ask(client: &mut DuplexStream) -> String {
+        client.write_all(CALL).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("here") {
+            let mut part = [0; 1024];
+            let read = client.read(&mut part).await.unwrap();
+            assert!(read > 0, "closed without an answer: {answer:?}");
+            answer.push_str(std::str::from_utf8(&part[..read]).unwrap());
+        }
+        answer.to_lowercase()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_on_a_kept_connection_just_after_the_end_is_answered_and_is_its_last() {
+        let stop = CancellationToken::new();
+        let mut client = open(&stop);
+        for _ in 0..2 {
+            assert!(!ask(&mut client).await.contains("connection: close"));
+        }
+        stop.cancel();
+        sleep(LINGER / 2).await;
+        let answer = ask(&mut client).await;
+        assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it was its last");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed_a_moment_after_the_end_and_not_before() {
+        let stop = CancellationToken::new();
+        let (mut used, mut fresh) = (open(&stop), open(&stop));
+        ask(&mut used).await;
+        sleep(LINGER * 5).await;
+        let told = Instant::now();
+        stop.cancel();
+        for client in [&mut used, &mut fresh] {
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+            assert_eq!(told.elapsed().as_secs(), LINGER.as_secs());
+        }
+    }
 }
