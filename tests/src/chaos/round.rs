@@ -99,19 +99,16 @@ async fn strike(plan: &Plan, stage: &mut Stage, people: &People, draw: &mut StdR
 }
 
 /// Everything has settled, or had the time to: looks at everybody, lets them resume once more, lets them leave. What of
-/// it did not come is in the log, and later steps are left out.
+/// it did not come is in the log, and later steps are left out: a resume would mend what is to be judged.
 async fn end(plan: &Plan, stage: &mut Stage, people: &People, whole: bool, draw: &mut StdRng) -> Result<Log> {
     let mut log = Log::default();
-    let mut right = whole;
-    if right {
-        right = call(plan, people, &mut log, |_| true).await?;
-    }
-    // Once more from the cursors, so that what a resume tells is judged as well.
-    join_all(people.devices().map(Device::break_connection)).await;
+    let mut right = call(plan, people, &mut log, |_| true).await? && whole;
     if whole {
+        // Once more from the cursors, so that what a resume tells is judged as well.
+        join_all(people.devices().map(Device::break_connection)).await;
         settle(plan, stage, people).await?;
+        right = call(plan, people, &mut log, |_| true).await? && right;
     }
-    right = call(plan, people, &mut log, |_| true).await? && right;
     log.looked = look::lists(people).await?;
     log.left_at = Some(people.book.now());
     if right {
