@@ -55,6 +55,9 @@ pub enum BusStatus {
 /// What a node says of a user is forgotten after this unless it says it again: no leftovers of dead nodes for ever.
 pub const PRESENCE_TTL: Duration = Duration::from_hours(3);
 
+/// After a call that was not answered in time the bus refuses others for less than this. Who tries again waits so long.
+pub const MOMENT: Duration = Duration::from_millis(200);
+
 /// Pub/sub between nodes, short-lived keys, and presence.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bus::{BusStatus, Topic};
+use bus::{BusStatus, MOMENT, Topic};
 use bytes::Bytes;
 use tokio::{
     sync::Notify,
@@ -24,9 +24,6 @@ use crate::node::Node;
 const INTERVAL: Duration = Duration::from_secs(3);
 /// A probe that is not heard within this has failed.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Before a probe that the bus did not take in time is published again: a machine that stood still for a moment is no
-/// outage. After a call that was not answered, Redis is left alone for a tenth of a second.
-const MOMENT: Duration = Duration::from_millis(200);
 /// While events do not flow, heads are read this often.
 const DEGRADED_SWEEP: Duration = Duration::from_secs(1);
 
@@ -73,7 +70,6 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
         () = node.stop.cancelled() => return,
         _ = timeout(DEADLINE, status.wait_for(|status| *status == BusStatus::Up)) => {}
     }
-    let mut degraded = false;
     for number in 1.. {
         let started = Instant::now();
         let up = *status.borrow_and_update() == BusStatus::Up;
@@ -83,12 +79,8 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
                 let (bus, event) = (&node.bus, &event);
                 async move { bus.publish(event).await.is_ok() }
             };
-            let published = match (up, degraded) {
-                (false, _) => false,
-                (true, false) => twice(publish).await,
-                // Nobody is to be told anew, and heads are to be read often.
-                (true, true) => publish().await,
-            };
+            // While it is degraded already nobody is to be told anew, and heads are to be read often.
+            let published = up && if node.degraded().is_some() { publish().await } else { twice(publish).await };
             if !published {
                 return Err("the bus is out of reach");
             }
@@ -99,7 +91,6 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
         };
         let flows = heard.await;
         node.set_degraded(flows.err());
-        degraded = flows.is_err();
         let pause = if flows.is_ok() {
             INTERVAL
         } else {
@@ -120,7 +111,7 @@ pub(crate) async fn run(node: Arc<Node>, probe: Arc<Probe>) {
     }
 }
 
-/// Whether it succeeds, at the second attempt at the latest.
+/// Whether it succeeds, at the second attempt at the latest: a machine that stood still for a moment is no outage.
 async fn twice<F: Future<Output = bool>>(attempt: impl Fn() -> F) -> bool {
     if attempt().await {
         return true;

@@ -10,9 +10,11 @@ use redis::{AsyncConnectionConfig, Client, Pipeline, ServerError, Value, aio::Mu
 use tokio::time::{Instant, timeout};
 
 use super::{failure::Failure, server::check_role};
+use crate::MOMENT;
 
 /// So long after a failed attempt nobody tries again: all who ask meanwhile hear of it at once.
 const COOLDOWN: Duration = Duration::from_millis(100);
+const _: () = assert!(COOLDOWN.as_millis() < MOMENT.as_millis());
 
 pub(super) struct Pipe {
     client: Client,

@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bus::{Bus, Topic};
+use bus::{Bus, MOMENT, Topic};
 use bytes::Bytes;
 use protocol::{Event, EventType, Message, ReactionEvent, SystemChange, UserId, UserSeq};
 use tokio::{
@@ -35,9 +35,6 @@ const BATCH: usize = 512;
 const KEPT: usize = 16_384;
 /// Between two attempts to publish those, when nothing else is published.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Before the last attempt to publish what the bus, which has worked, refused twice. After a call that was not answered in
-/// time Redis is left alone for a tenth of a second: that outlasts it.
-const MOMENT: Duration = Duration::from_millis(200);
 
 /// What is to be published.
 pub(super) enum Outgoing {
